@@ -1,0 +1,285 @@
+//! Planted bugs: each one breaks a single rule, so that the simulator can prove that it would notice.
+//!
+//! Code that follows a rule asks `bug!(self, Bug::X)` where the rule could be forgotten; `self` carries its [`Bugs`] in a
+//! field of that name. Without the feature `bugs` the set has no size and the answer is `false` at compile time.
+
+/// One rule that can be left out. The name tells what the broken code does.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Bug {
+    // The mutants of the abstract model.
+    /// The home server acknowledges when a message is ordered, not when it is stable.
+    AckEarly,
+    /// Messages are delivered when they are durable here, not when they are stable.
+    DeliverEarly,
+    /// A promise does not freeze the old view: its data, order and acks are still taken.
+    NoFreeze,
+    /// The leader gives places without looking at a message's floor.
+    NoFloor,
+    /// A client's later sends of a message do not renew its floor.
+    OldFloor,
+    /// Of a message that was ordered twice the greatest key counts.
+    GreatestKey,
+    /// The cut of an epoch is the greatest durable length, not the least.
+    CutMax,
+    /// A prepared commit is not kept as a closure of the epoch it ends.
+    NoPrepared,
+    /// The coordinator installs before every member has prepared.
+    InstallEarly,
+
+    // View change and membership.
+    /// `State` is composed before earlier writes are on disk.
+    StateEarly,
+    /// `Prepared` is said before the commit is on disk.
+    PreparedEarly,
+    /// A completed write has its effect although a greater epoch was promised meanwhile.
+    StaleCompletion,
+    /// A proposal below the promise is accepted.
+    LowerEpoch,
+    /// Members are compared by server, not by life: a restarted server passes for the one before.
+    ForgottenIncarnation,
+    /// `cut` ignores what participants know to be stable.
+    CutBelowStable,
+    /// `cut` ignores known closures.
+    NoClosure,
+    /// Who restarted since counts in the cut even where a survivor's exact process is there.
+    InexactPid,
+    /// A server whose store was damaged counts in the cut.
+    DamagedCounts,
+    /// Nobody proposes once a coordinator has died: who has promised beyond its view waits for ever.
+    NoEscape,
+    /// A prepared member says so once only.
+    PreparedOnce,
+    /// An installed coordinator does not answer `Prepared`.
+    InstallOnce,
+    /// The old epoch is not delivered up to the limit before the new view begins.
+    NoFlush,
+    /// Data that the old view did not commit is not sent again in the new one.
+    NoResend,
+    /// Buffers of the old view are kept: its data is taken for the new one's.
+    StaleBuffers,
+    /// The leader orders on after it has promised a greater epoch.
+    OrderAfterFreeze,
+    /// The leader orders before it has the ids of every member.
+    OrderBeforeTables,
+    /// The boot counter is not raised at a start, nor the random half drawn anew.
+    SameIncarnation,
+
+    // Data path.
+    /// An append is acknowledged before it is synced.
+    SkipSync,
+    /// A NACK asks for a range that ends one short.
+    NackShort,
+    /// NACKs repeat without backing off.
+    NoBackoff,
+    /// A repair answers every asker by a multicast of its own.
+    NoSuppression,
+    /// Data ahead of the order is kept without a bound.
+    UnboundedPending,
+    /// The leader orders without a window above what is stable.
+    NoWindow,
+    /// Stable is the greatest of the acks, not the least.
+    StableMax,
+    /// Stable leaves out the slowest member.
+    StableMajority,
+    /// The head is not repeated after a pause, in beacons either: the tail's loss is not seen.
+    NoHeads,
+    /// A fragmented message gets its place before every fragment is here.
+    PartsEarly,
+    /// A duplicate is given a second place in the same view.
+    OrderTwice,
+    /// The order's clock does not go past the last one given.
+    HlcStandsStill,
+    /// The clock of a new view starts from the leader's own clock only.
+    StartHlcOwn,
+    /// The checksum of a datagram is not looked at.
+    NoChecksum,
+    /// Another net's datagrams are taken.
+    ForeignNet,
+    /// Data of one origin is ordered as it arrives, not in its own sequence.
+    OriginUnordered,
+
+    // Clients.
+    /// A client's messages are offered as they arrive, not in its own sequence.
+    CseqUnordered,
+    /// A duplicate submit is never acknowledged.
+    DuplicateSilent,
+    /// An acknowledgement counts every member of the view, whoever holds the message.
+    CopiesGuessed,
+    /// What is in the feed already is shown again when it arrives by another way.
+    FeedTwice,
+    /// Records of a merge are put into the live feed as if they were new.
+    LateAsLive,
+    /// A view change ends the client's feed before the limit.
+    FeedSkipsFlush,
+
+    // Catch-up.
+    /// The epoch that is the receiver's own last one is filled.
+    FillLast,
+    /// Entries above the committed length are sent as history.
+    FillUncommitted,
+    /// A fill that does not follow on the log is taken, leaving a hole.
+    FillGap,
+    /// Catch-up stops at the first epoch that is complete.
+    FillShort,
+    /// Closures are not passed on with a fill.
+    FillNoClosure,
+    /// A record that comes by a fill is delivered although history has its id.
+    FillTwice,
+    /// Fills are not written in order with the appends of the live view.
+    FillRace,
+
+    // Failure detection and election.
+    /// One silent beacon makes a suspect.
+    Hasty,
+    /// A suspect is never taken for dead.
+    Trusting,
+    /// A worse candidate's token is passed on.
+    ElectWorst,
+    /// A joiner with a greater id deposes the leader.
+    Usurper,
+    /// Two leaders that hear each other do not merge.
+    NoMerge,
+}
+
+impl Bug {
+    /// Every bug.
+    pub const ALL: &'static [Self] = &[
+        Self::AckEarly,
+        Self::DeliverEarly,
+        Self::NoFreeze,
+        Self::NoFloor,
+        Self::OldFloor,
+        Self::GreatestKey,
+        Self::CutMax,
+        Self::NoPrepared,
+        Self::InstallEarly,
+        Self::StateEarly,
+        Self::PreparedEarly,
+        Self::StaleCompletion,
+        Self::LowerEpoch,
+        Self::ForgottenIncarnation,
+        Self::CutBelowStable,
+        Self::NoClosure,
+        Self::InexactPid,
+        Self::DamagedCounts,
+        Self::NoEscape,
+        Self::PreparedOnce,
+        Self::InstallOnce,
+        Self::NoFlush,
+        Self::NoResend,
+        Self::StaleBuffers,
+        Self::OrderAfterFreeze,
+        Self::OrderBeforeTables,
+        Self::SameIncarnation,
+        Self::SkipSync,
+        Self::NackShort,
+        Self::NoBackoff,
+        Self::NoSuppression,
+        Self::UnboundedPending,
+        Self::NoWindow,
+        Self::StableMax,
+        Self::StableMajority,
+        Self::NoHeads,
+        Self::PartsEarly,
+        Self::OrderTwice,
+        Self::HlcStandsStill,
+        Self::StartHlcOwn,
+        Self::NoChecksum,
+        Self::ForeignNet,
+        Self::OriginUnordered,
+        Self::CseqUnordered,
+        Self::DuplicateSilent,
+        Self::CopiesGuessed,
+        Self::FeedTwice,
+        Self::LateAsLive,
+        Self::FeedSkipsFlush,
+        Self::FillLast,
+        Self::FillUncommitted,
+        Self::FillGap,
+        Self::FillShort,
+        Self::FillNoClosure,
+        Self::FillTwice,
+        Self::FillRace,
+        Self::Hasty,
+        Self::Trusting,
+        Self::ElectWorst,
+        Self::Usurper,
+        Self::NoMerge,
+    ];
+
+    /// The bug of this name, as `{:?}` writes it; `None` when there is none.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|bug| format!("{bug:?}").eq_ignore_ascii_case(name))
+    }
+}
+
+/// The bugs that a state machine carries: none, except in builds with the feature `bugs`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Bugs {
+    #[cfg(feature = "bugs")]
+    bits: u128,
+}
+
+impl Bugs {
+    /// No bugs.
+    pub const NONE: Self = Self {
+        #[cfg(feature = "bugs")]
+        bits: 0,
+    };
+
+    /// Adds one. Without the feature it stays out.
+    #[cfg_attr(not(feature = "bugs"), expect(unused_variables, reason = "without the feature nothing is planted"))]
+    #[must_use]
+    pub const fn with(self, bug: Bug) -> Self {
+        #[cfg(feature = "bugs")]
+        return Self { bits: self.bits | 1 << bug as u8 };
+        #[cfg(not(feature = "bugs"))]
+        self
+    }
+
+    /// Whether it is planted. `false` at compile time without the feature.
+    #[cfg(feature = "bugs")]
+    #[inline]
+    pub const fn has(self, bug: Bug) -> bool {
+        self.bits >> bug as u8 & 1 == 1
+    }
+
+    /// Whether it is planted. `false` at compile time without the feature.
+    #[cfg(not(feature = "bugs"))]
+    #[inline]
+    pub const fn has(self, _: Bug) -> bool {
+        false
+    }
+}
+
+/// Whether the bug is planted in what carries a field `bugs`: `bug!(self, Bug::NoFreeze)`.
+#[allow(unused_macros, reason = "used wherever a rule can be left out")]
+macro_rules! bug {
+    ($carrier:expr, $bug:expr) => {
+        $carrier.bugs.has($bug)
+    };
+}
+#[allow(unused_imports, reason = "used wherever a rule can be left out")]
+pub(crate) use bug;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bug_has_a_bit_and_a_name() {
+        assert!(Bug::ALL.len() <= 128);
+        for (at, bug) in Bug::ALL.iter().enumerate() {
+            assert_eq!(*bug as usize, at);
+            assert_eq!(Bug::named(&format!("{bug:?}")), Some(*bug));
+        }
+    }
+
+    #[test]
+    fn planted_bug_is_there_only_with_the_feature() {
+        let planted = Bugs::NONE.with(Bug::NoFreeze);
+        assert_eq!(planted.has(Bug::NoFreeze), cfg!(feature = "bugs"));
+        assert!(!planted.has(Bug::AckEarly));
+    }
+}

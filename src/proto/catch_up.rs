@@ -1,0 +1,174 @@
+//! Who offers what this server lacks, and what it has asked for (`PROTOCOL.md` §9).
+//!
+//! Lengths are compared by hash in every beacon and in full when the hashes differ. The newest epoch is asked for first,
+//! one part at a time of each source; a part that does not come is asked of another.
+
+use crate::ids::{EpochId, Pid};
+use crate::proto::settings::{DIGEST_EVERY, WANT_AGAIN};
+use crate::time::Time;
+use crate::wire::message::EpochDigest;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What others offer, and what is under way.
+#[derive(Clone, Debug, Default)]
+pub struct CatchUp {
+    offers: BTreeMap<Pid, BTreeMap<EpochId, u64>>,
+    asked: BTreeMap<Pid, Asked>,
+    /// Who did not answer for which epoch: others are asked first.
+    deaf: BTreeSet<(Pid, EpochId)>,
+    told: BTreeMap<Pid, Time>,
+    began: Option<Time>,
+    messages: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Asked {
+    epoch: EpochId,
+    again_at: Time,
+}
+
+/// A part of history to ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Want {
+    /// Of whom.
+    pub from: Pid,
+    /// The epoch.
+    pub epoch: EpochId,
+    /// From this gsn.
+    pub first: u64,
+}
+
+impl CatchUp {
+    /// A new view: old questions are void, offers are made anew.
+    pub fn begin_view(&mut self) {
+        self.offers.clear();
+        self.asked.clear();
+        self.deaf.clear();
+        self.told.clear();
+    }
+
+    /// Whether it is time to tell `to` one's own digest, which differs from theirs.
+    pub fn tell_digest(&mut self, now: Time, to: Pid) -> bool {
+        let due = self.told.get(&to).is_none_or(|told| now >= *told + DIGEST_EVERY);
+        if due {
+            self.told.insert(to, now);
+        }
+        due
+    }
+
+    /// `from` has this much of each epoch.
+    pub fn offered(&mut self, from: Pid, epochs: &[EpochDigest]) {
+        let offer = epochs.iter().filter(|digest| digest.committed > 0).map(|digest| (digest.epoch, digest.committed));
+        self.offers.insert(from, offer.collect());
+    }
+
+    /// `from`'s history is the same as this server's: it offers nothing.
+    pub fn agrees(&mut self, from: Pid) {
+        self.offers.insert(from, BTreeMap::new());
+        self.asked.remove(&from);
+    }
+
+    /// Whether `from` has said what it has.
+    pub fn has_heard(&self, from: Pid) -> bool {
+        self.offers.contains_key(&from)
+    }
+
+    /// Whether anyone offers something that `lacks` says is missing here.
+    pub fn is_lacking(&self, lacks: impl Fn(EpochId, u64) -> Option<u64>) -> bool {
+        self.offers.values().flatten().any(|(epoch, committed)| lacks(*epoch, *committed).is_some())
+    }
+
+    /// What to ask for now: of each source that is not busy the newest epoch that nobody else is asked for.
+    /// `lacks(epoch, offered)` gives the first gsn that is missing here of an epoch that is offered up to `offered`.
+    pub fn wants(&mut self, now: Time, lacks: impl Fn(EpochId, u64) -> Option<u64>) -> Vec<Want> {
+        self.deaf.extend(
+            self.asked.iter().filter(|(_, asked)| asked.again_at <= now).map(|(from, asked)| (*from, asked.epoch)),
+        );
+        self.asked.retain(|_, asked| asked.again_at > now);
+        let mut wants = self.ask(now, &lacks);
+        if wants.is_empty() && self.asked.is_empty() && !self.deaf.is_empty() {
+            self.deaf.clear();
+            wants = self.ask(now, &lacks);
+        }
+        wants
+    }
+
+    fn ask(&mut self, now: Time, lacks: &impl Fn(EpochId, u64) -> Option<u64>) -> Vec<Want> {
+        let mut wants = Vec::new();
+        for (from, offer) in &self.offers {
+            if self.asked.contains_key(from) {
+                continue;
+            }
+            let is_free = |epoch: EpochId| self.asked.values().all(|asked| asked.epoch != epoch);
+            let want = offer.iter().rev().find_map(|(epoch, committed)| {
+                lacks(*epoch, *committed)
+                    .filter(|_| is_free(*epoch) && !self.deaf.contains(&(*from, *epoch)))
+                    .map(|first| Want { from: *from, epoch: *epoch, first })
+            });
+            if let Some(want) = want {
+                self.asked.insert(*from, Asked { epoch: want.epoch, again_at: now + WANT_AGAIN });
+                self.began.get_or_insert(now);
+                wants.push(want);
+            }
+        }
+        wants
+    }
+
+    /// A part of `epoch` came from `from`.
+    pub fn filled(&mut self, from: Pid, epoch: EpochId) {
+        self.asked.retain(|source, asked| *source != from || asked.epoch != epoch);
+    }
+
+    /// So many messages that came this way are history here now.
+    pub fn came(&mut self, messages: u64) {
+        self.messages += messages;
+    }
+
+    /// Nothing is missing any more: how many messages came, and since when, if any did.
+    pub fn finish(&mut self) -> Option<(u64, Time)> {
+        let began = self.began.take()?;
+        Some((std::mem::take(&mut self.messages), began))
+    }
+
+    /// When a part that did not come is to be asked for again.
+    pub fn next_timeout(&self) -> Time {
+        self.asked.values().map(|asked| asked.again_at).min().unwrap_or(Time::NEVER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Incarnation, ServerId};
+
+    fn pid(server: u64) -> Pid {
+        Pid { server: ServerId(server), incarnation: Incarnation::default() }
+    }
+
+    fn digest(num: u64, committed: u64) -> EpochDigest {
+        EpochDigest { epoch: EpochId { num, leader: pid(1) }, committed, closure: None }
+    }
+
+    #[test]
+    fn newest_epoch_is_asked_for_first_and_each_source_for_another() {
+        let mut catch_up = CatchUp::default();
+        catch_up.offered(pid(1), &[digest(1, 10), digest(2, 10)]);
+        catch_up.offered(pid(2), &[digest(1, 10), digest(2, 10)]);
+        let wants = catch_up.wants(Time(0), |_, _| Some(1));
+        assert_eq!(wants.iter().map(|want| want.epoch.num).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(catch_up.wants(Time(1), |_, _| Some(1)), []);
+    }
+
+    #[test]
+    fn part_that_does_not_come_is_asked_for_again() {
+        let mut catch_up = CatchUp::default();
+        catch_up.offered(pid(1), &[digest(1, 10)]);
+        assert_eq!(catch_up.wants(Time(0), |_, _| Some(1)).len(), 1);
+        let again = catch_up.next_timeout();
+        assert_eq!(catch_up.wants(again, |_, _| Some(4))[0].first, 4);
+        catch_up.filled(pid(1), digest(1, 0).epoch);
+        catch_up.came(3);
+        assert_eq!(catch_up.next_timeout(), Time::NEVER);
+        assert_eq!(catch_up.finish(), Some((3, Time(0))));
+    }
+}

@@ -1,0 +1,434 @@
+//! The client: gives each part what concerns it, and makes one part's change another's call. No algorithm lives here.
+
+use super::directory::Directory;
+use super::feed::Feed;
+use super::io::{
+    Action, Command, ConnectionId, Draft, Event, Input, Loaded, Message, Notice, Progress, Save, Settings, SubmitError,
+    Waiting,
+};
+use super::liveness::Verdict;
+use super::outbox::Outbox;
+use super::patience::Patience;
+use super::reception::{FeedBlock, Reception, Want};
+use super::search::Search;
+use super::stage::{Attempt, Stage};
+use crate::ids::{ClientId, MessageId};
+use crate::proto::io::Route;
+use crate::proto::rng::Rng;
+use crate::record::{Kind, MAX_BODY_BYTES};
+use crate::time::{Now, Time};
+use crate::wire::datagram::{self, Header, Malformed};
+use crate::wire::message::{self, Beacon, Scout};
+use crate::wire::session::{Answer, Query, Request};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Questions that wait for an answer at most; beyond it they fail at once.
+const MAX_QUERIES: usize = 256;
+/// Strangers (other nets, other versions) told of at most.
+const MAX_STRANGERS: usize = 64;
+/// A client that comes this much later than it wanted was late itself, and accuses nobody.
+const LATE: Duration = Duration::from_millis(500);
+
+/// A chat client's protocol (`PROTOCOL.md` §8): finds a server, stays with one, submits each message exactly once, shows
+/// each message exactly once.
+///
+/// Calling contract as in [`proto::io`](crate::proto::io): [`handle`](Self::handle) each input with a clock that never goes
+/// backwards, then drain [`poll_transmit`](Self::poll_transmit) and [`poll_action`](Self::poll_action), and call with
+/// [`Input::Timeout`] at [`next_timeout`](Self::next_timeout). Drain likewise after [`new`](Self::new) and
+/// [`submit`](Self::submit).
+#[derive(Debug)]
+pub struct Client {
+    pub(super) settings: Settings,
+    pub(super) me: ClientId,
+    pub(super) rng: Rng,
+    pub(super) directory: Directory,
+    pub(super) search: Search,
+    pub(super) outbox: Outbox,
+    pub(super) feed: Option<Feed>,
+    pub(super) reception: Reception,
+    pub(super) stage: Stage,
+    /// The last home's name, and since when it is gone.
+    pub(super) gone: Option<(String, Time)>,
+    pub(super) queries: BTreeMap<u64, Query>,
+    pub(super) rooms: BTreeSet<String>,
+    pub(super) homeless: Patience,
+    pub(super) unacknowledged: Patience,
+    /// The nick it went by before it asked for another, until a server agrees.
+    pub(super) old_nick: Option<String>,
+    strangers: BTreeSet<String>,
+    connections: u64,
+    closed: bool,
+    /// What [`Client::next_timeout`] said last.
+    expected: Time,
+    scouts: VecDeque<(Route, Scout)>,
+    actions: VecDeque<Action>,
+}
+
+impl Client {
+    /// A client that begins its search. Equal arguments and inputs give equal runs.
+    pub fn new(settings: Settings, loaded: Loaded, now: Now, seed: u64) -> Self {
+        let Loaded { client, last_cseq, acked_upto, floor, messages } = loaded;
+        let mut new = Self {
+            directory: Directory::new(settings.server.clone()),
+            search: Search::new(settings.peers.clone()),
+            settings,
+            me: client,
+            rng: Rng::new(seed),
+            outbox: Outbox::new(last_cseq, acked_upto, floor, messages),
+            feed: None,
+            reception: Reception::new(),
+            stage: Stage::NOBODY,
+            gone: None,
+            queries: BTreeMap::new(),
+            rooms: BTreeSet::new(),
+            homeless: Patience::Idle,
+            unacknowledged: Patience::Idle,
+            old_nick: None,
+            strangers: BTreeSet::new(),
+            connections: 0,
+            closed: false,
+            expected: Time::NEVER,
+            scouts: VecDeque::new(),
+            actions: VecDeque::new(),
+        };
+        new.search.start(now.mono);
+        new.tick(now.mono);
+        new
+    }
+
+    /// The client's id, kept with its outbox.
+    pub fn id(&self) -> ClientId {
+        self.me
+    }
+
+    /// The name of the server it is at.
+    pub fn home(&self) -> Option<&str> {
+        self.stage.home().map(|home| home.name.as_str())
+    }
+
+    /// How many of its messages are not done with.
+    pub fn unacknowledged(&self) -> u64 {
+        self.outbox.unacknowledged()
+    }
+
+    /// Whether it lives on the multicast rather than on its session's feed.
+    pub fn is_on_multicast(&self) -> bool {
+        self.reception.is_multicast()
+    }
+
+    /// Takes a message, which has its number, and so its id, from now on.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; the message was not taken.
+    pub fn submit(&mut self, now: Now, draft: Draft) -> Result<MessageId, SubmitError> {
+        if self.closed {
+            return Err(SubmitError::Closed);
+        }
+        if draft.body.len() > MAX_BODY_BYTES {
+            return Err(SubmitError::TooLong(draft.body.len()));
+        }
+        let cseq = self.outbox.submit(draft.clone()).ok_or(SubmitError::Full)?;
+        match draft.kind {
+            Kind::Join => _ = self.rooms.insert(draft.room.clone()),
+            Kind::Leave if draft.room.is_empty() => self.rooms.clear(),
+            Kind::Leave => _ = self.rooms.remove(&draft.room),
+            _ => {}
+        }
+        self.act(Action::Save(Save::Message { cseq, draft }));
+        let id = MessageId { client: self.me, cseq };
+        self.tell(Event::Progress { id, progress: Progress::Queued });
+        self.tick(now.mono);
+        Ok(id)
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        if self.closed {
+            return;
+        }
+        let now = now.mono;
+        if now > self.expected + LATE {
+            self.stage.excuse(now);
+        }
+        match input {
+            Input::Datagram { from, multicast, bytes } => self.datagram(now, from, multicast, bytes),
+            Input::Connected(connection) => self.connected(now, connection),
+            Input::Broken(connection) => self.broken(now, connection),
+            Input::Reply(connection, reply) if self.stage.connection() == Some(connection) => self.reply(now, reply),
+            Input::Reply(..) | Input::Timeout => {}
+            Input::Command(command) => self.command(now, command),
+            Input::Saved { cseq } => self.outbox.saved(cseq),
+        }
+        self.tick(now);
+    }
+
+    /// Clears `buf` and fills it with one datagram; `None` when there is nothing to send.
+    pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Route> {
+        let (route, scout) = self.scouts.pop_front()?;
+        let server = crate::ids::ServerId(self.me.0);
+        let sender = crate::ids::Pid { server, ..crate::ids::Pid::default() };
+        let header = Header { net: self.settings.net, sender, client: true };
+        datagram::encode(&header, &message::Message::Scout(scout), buf);
+        Some(route)
+    }
+
+    /// The next thing to do; `None` when there is none.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to call with [`Input::Timeout`] at the latest; [`Time::NEVER`] when there is no need.
+    pub fn next_timeout(&self) -> Time {
+        self.expected
+    }
+
+    pub(super) fn act(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        self.act(Action::Event(event));
+    }
+
+    pub(super) fn send(&mut self, request: Request) {
+        if let Some(connection) = self.stage.connection() {
+            self.act(Action::Send { connection, request });
+        }
+    }
+
+    /// Shows a block's records, each once; tells how many came late, and the first's and last's time.
+    pub(super) fn show(&mut self, block: FeedBlock, leader: &str) -> Option<(u64, u64, u64)> {
+        let FeedBlock { records, copies, of, late: behind } = block;
+        let mut came_late: Option<(u64, u64, u64)> = None;
+        for record in records {
+            let Some(late) = self.feed.as_mut().and_then(|feed| feed.show(&record, behind)) else {
+                continue;
+            };
+            self.outbox.raise_floor(record.key.hlc);
+            if late {
+                let ms = record.key.hlc.wall_ms();
+                let (count, from, until) = came_late.unwrap_or((0, ms, ms));
+                came_late = Some((count + 1, from.min(ms), until.max(ms)));
+            }
+            let declared_gone = record.message.kind == Kind::Gone { client: self.me } && !late;
+            self.tell(Event::Message(Message { record, leader: leader.into(), copies, of, late }));
+            if declared_gone {
+                self.come_back();
+            }
+        }
+        came_late
+    }
+
+    /// The servers took this client for gone: it enters its rooms again.
+    fn come_back(&mut self) {
+        for room in self.rooms.clone() {
+            let draft = Draft { room, kind: Kind::Join, body: String::new() };
+            if let Some(cseq) = self.outbox.submit(draft.clone()) {
+                self.act(Action::Save(Save::Message { cseq, draft }));
+            }
+        }
+    }
+
+    fn command(&mut self, now: Time, command: Command) {
+        match command {
+            Command::Query { tag, query: _ } if self.queries.len() >= MAX_QUERIES => {
+                self.tell(Event::Answer { tag, answer: Answer::Failed("too many questions at once".into()) });
+            }
+            Command::Query { tag, query } => {
+                self.queries.insert(tag, query.clone());
+                if self.stage.home().is_some() {
+                    self.send(Request::Query { tag, query });
+                }
+            }
+            Command::Forget { tag } => _ = self.queries.remove(&tag),
+            Command::Nick(nick) => self.rename(now, nick),
+            Command::Close => self.close(),
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(connection) = self.stage.connection() {
+            self.send(Request::Bye);
+            self.act(Action::Disconnect(connection));
+        }
+        self.search.stop();
+        self.closed = true;
+        self.act(Action::Closed);
+    }
+
+    fn datagram(&mut self, now: Time, from: SocketAddr, multicast: bool, bytes: &[u8]) {
+        let (header, body) = match datagram::open(bytes) {
+            Ok(opened) => opened,
+            Err(Malformed::Version(version)) => {
+                return self.stranger(from.to_string(), Notice::OtherVersion { addr: from, version });
+            }
+            Err(_) => return,
+        };
+        if header.client {
+            return;
+        }
+        let Ok(message) = datagram::decode(body) else {
+            return;
+        };
+        match message {
+            message::Message::Elsewhere { net, server } => {
+                self.stranger(format!("{net}\0{server}"), Notice::Elsewhere { net, server });
+            }
+            _ if header.net != self.settings.net => {}
+            message::Message::Beacon(beacon) => self.beacon(now, header, from, multicast, beacon),
+            message if self.feed.is_some() => self.reception.multicast(header.sender, message),
+            _ => {}
+        }
+    }
+
+    fn beacon(&mut self, now: Time, header: Header, from: SocketAddr, multicast: bool, beacon: Box<Beacon>) {
+        let pid = header.sender;
+        self.directory.heard(now, pid, from, &beacon);
+        for hearing in beacon.heard.iter().filter(|hearing| !self.directory.knows(hearing.pid.server)) {
+            self.search.meet(now, hearing.addr);
+        }
+        let Some(home) = self.stage.home_mut().filter(|home| home.pid.server == pid.server) else {
+            return self.follow_beacon(pid, beacon);
+        };
+        if pid.incarnation > home.pid.incarnation {
+            return self.lose_home(now, false);
+        }
+        if pid == home.pid && multicast {
+            home.live.beacon(now);
+            self.reception.home_beacon(now);
+        }
+        self.follow_beacon(pid, beacon);
+    }
+
+    fn follow_beacon(&mut self, pid: crate::ids::Pid, beacon: Box<Beacon>) {
+        if self.feed.is_some() {
+            self.reception.multicast(pid, message::Message::Beacon(beacon));
+        }
+    }
+
+    fn stranger(&mut self, name: String, notice: Notice) {
+        if self.strangers.len() < MAX_STRANGERS && self.strangers.insert(name) {
+            self.tell(Event::Notice(notice));
+        }
+    }
+
+    /// Everything that time or the last input made due.
+    fn tick(&mut self, now: Time) {
+        if self.closed {
+            self.expected = Time::NEVER;
+            return;
+        }
+        self.give_up_in_time(now);
+        self.seek(now);
+        let answered = self.directory.has_heard_anyone(now);
+        self.scouts.extend(self.search.scouts(now, answered));
+        self.receive(now);
+        for submit in self.outbox.due(now) {
+            self.send(Request::Submit(submit));
+        }
+        self.complain(now);
+        self.expected = self.deadline(now);
+    }
+
+    fn deadline(&self, now: Time) -> Time {
+        let seeking = matches!(self.stage, Stage::Searching { .. });
+        let chance = if seeking { self.directory.next_chance(now) } else { Time::NEVER };
+        self.stage
+            .next_timeout(self.is_expecting())
+            .min(chance)
+            .min(self.search.next_timeout())
+            .min(self.outbox.next_timeout(now))
+            .min(self.reception.next_timeout(now))
+            .min(self.homeless.next_timeout())
+            .min(self.unacknowledged.next_timeout())
+    }
+
+    fn is_expecting(&self) -> bool {
+        !self.queries.is_empty() || self.outbox.is_expecting()
+    }
+
+    fn give_up_in_time(&mut self, now: Time) {
+        let expecting = self.is_expecting();
+        match &mut self.stage {
+            Stage::Connecting(attempt) | Stage::Greeting(attempt) if now >= attempt.until => self.abandon(now),
+            Stage::Home(home) => match home.live.verdict(now, expecting) {
+                Verdict::Alive => {}
+                Verdict::Ask => self.send(Request::Ping),
+                Verdict::Gone => self.lose_home(now, false),
+            },
+            _ => {}
+        }
+    }
+
+    /// Goes to a server when there is one to go to: at once when a home was lost, else after a moment for all to answer.
+    fn seek(&mut self, now: Time) {
+        if !matches!(self.stage, Stage::Searching { .. }) {
+            return;
+        }
+        let Some(choice) = self.directory.choose(now, &mut self.rng) else {
+            self.stage = Stage::NOBODY;
+            return;
+        };
+        if self.gone.is_none() && self.settings.server.is_none() && self.stage.gathers(now) {
+            return;
+        }
+        self.connections += 1;
+        let connection = ConnectionId(self.connections);
+        self.act(Action::Connect { connection, addr: choice.addr });
+        self.stage = Stage::Connecting(Attempt { connection, choice, until: Stage::deadline(now) });
+    }
+
+    /// Shows what is next in order, and asks for what is missing.
+    fn receive(&mut self, now: Time) {
+        self.show_in_order();
+        for want in self.reception.due(now, &mut self.rng) {
+            match want {
+                Want::Fetch { view, first, last } => self.send(Request::Fetch { view, first, last }),
+                Want::Silence => self.send(Request::Hearing { multicast: true }),
+                Want::Feed => self.ask_for_the_feed(),
+            }
+        }
+        self.show_in_order();
+    }
+
+    pub(super) fn ask_for_the_feed(&mut self) {
+        if let Some(feed) = &self.feed {
+            let cursor = feed.cursor();
+            self.send(Request::Follow(cursor));
+        }
+    }
+
+    pub(super) fn show_in_order(&mut self) {
+        while let Some(block) = self.reception.next() {
+            let Some(view) = self.reception.view() else {
+                return;
+            };
+            let (epoch, leader) = (view.epoch, view.leader_name().to_owned());
+            let (last, block) = block;
+            self.show(block, &leader);
+            if let Some(feed) = &mut self.feed {
+                feed.advance(epoch, last);
+            }
+        }
+    }
+
+    fn complain(&mut self, now: Time) {
+        let at_home = self.stage.home().is_some();
+        self.homeless.wait_if(!at_home, now);
+        self.unacknowledged.wait_if(at_home && !self.outbox.is_empty(), now);
+        if self.homeless.is_over(now) {
+            let waiting = match &self.settings.server {
+                Some(name) => Waiting::Named(name.clone()),
+                None if self.directory.has_heard_anyone(now) => Waiting::Ready,
+                None => Waiting::Search,
+            };
+            self.tell(Event::Notice(Notice::Waiting(waiting)));
+        }
+        if self.unacknowledged.is_over(now) {
+            let (messages, server) = (self.outbox.unacknowledged(), self.home().unwrap_or_default().to_owned());
+            self.tell(Event::Notice(Notice::Waiting(Waiting::Acknowledgement { messages, server })));
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Which servers there are, and which of them a client goes to.
+
+use crate::ids::{Pid, ServerId};
+use crate::name;
+use crate::proto::rng::Rng;
+use crate::time::Time;
+use crate::wire::message::Beacon;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Most servers remembered; the one not heard for longest goes first.
+pub(super) const MAX_SERVERS: usize = 32;
+/// A server not heard for this long is not chosen.
+const STALE: Duration = Duration::from_secs(15);
+/// A server that failed is left alone this long, doubled each time …
+const AVOID: Duration = Duration::from_millis(500);
+/// … this many times at most.
+const MOST_DOUBLINGS: u32 = 4;
+
+/// The servers that a client knows of, from their beacons and from what others say.
+#[derive(Debug, Default)]
+pub(super) struct Directory {
+    /// Only this one will do.
+    forced: Option<String>,
+    servers: BTreeMap<ServerId, Known>,
+    /// Session addresses that a server told of, for when no beacon arrives.
+    told: BTreeMap<SocketAddr, Trouble>,
+}
+
+/// A server that was heard.
+#[derive(Debug)]
+struct Known {
+    pid: Pid,
+    name: String,
+    addr: SocketAddr,
+    ready: bool,
+    clients: u16,
+    heard: Time,
+    trouble: Trouble,
+}
+
+/// How often a server has failed, and how long it is left alone for that.
+#[derive(Clone, Copy, Debug, Default)]
+struct Trouble {
+    times: u32,
+    until: Time,
+}
+
+impl Trouble {
+    fn again(&mut self, now: Time) {
+        self.until = now + AVOID * (1 << self.times.min(MOST_DOUBLINGS));
+        self.times += 1;
+    }
+}
+
+/// A server to connect to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Choice {
+    /// Its name, or its address when only that is known.
+    pub name: String,
+    /// Its session port.
+    pub addr: SocketAddr,
+}
+
+impl Directory {
+    /// An empty directory; with `forced` only the server of that name is ever chosen.
+    pub(super) fn new(forced: Option<String>) -> Self {
+        Self { forced, ..Self::default() }
+    }
+
+    /// A server told of itself from this address.
+    pub(super) fn heard(&mut self, now: Time, pid: Pid, from: SocketAddr, beacon: &Beacon) {
+        let old = self.servers.get(&pid.server);
+        if old.is_some_and(|old| old.pid.incarnation > pid.incarnation) || beacon.tcp_port == 0 {
+            return;
+        }
+        let same_life = old.filter(|old| old.pid == pid);
+        let known = Known {
+            pid,
+            name: beacon.name.clone(),
+            addr: SocketAddr::new(from.ip(), beacon.tcp_port),
+            ready: beacon.ready && !beacon.leaving,
+            clients: beacon.clients,
+            heard: now,
+            trouble: same_life.map_or_else(Trouble::default, |old| old.trouble),
+        };
+        self.servers.insert(pid.server, known);
+        self.forget_the_longest_silent();
+    }
+
+    /// A server told of others' session addresses.
+    pub(super) fn told(&mut self, addrs: &[SocketAddr]) {
+        for addr in addrs {
+            if self.told.len() < MAX_SERVERS {
+                self.told.entry(*addr).or_default();
+            }
+        }
+    }
+
+    /// Nothing came of a connection to this address: leave it alone for a while.
+    pub(super) fn failed(&mut self, now: Time, addr: SocketAddr) {
+        for known in self.servers.values_mut().filter(|known| known.addr == addr) {
+            known.trouble.again(now);
+        }
+        if let Some(trouble) = self.told.get_mut(&addr) {
+            trouble.again(now);
+        }
+    }
+
+    /// A server said goodbye: it takes no clients until its next life says otherwise.
+    pub(super) fn left(&mut self, addr: SocketAddr) {
+        self.servers.retain(|_, known| known.addr != addr);
+        self.told.remove(&addr);
+    }
+
+    /// A session stands at this address.
+    pub(super) fn succeeded(&mut self, addr: SocketAddr) {
+        for known in self.servers.values_mut().filter(|known| known.addr == addr) {
+            known.trouble = Trouble::default();
+        }
+        if let Some(trouble) = self.told.get_mut(&addr) {
+            *trouble = Trouble::default();
+        }
+    }
+
+    /// One of the servers with room, at random among those with at most a fifth more clients than the one with the fewest;
+    /// an address that was only told of when no beacon names a better one.
+    pub(super) fn choose(&self, now: Time, rng: &mut Rng) -> Option<Choice> {
+        let able: Vec<&Known> = self.candidates(now).filter(|known| known.trouble.until <= now).collect();
+        let fewest = able.iter().map(|known| u64::from(known.clients)).min().unwrap_or(0);
+        let close = |known: &&&Known| self.forced.is_some() || u64::from(known.clients) * 5 <= fewest * 6;
+        let able: Vec<&&Known> = able.iter().filter(close).collect();
+        if let Some(known) = able.get(rng.below(able.len() as u64) as usize) {
+            return Some(Choice { name: known.name.clone(), addr: known.addr });
+        }
+        let heard = |addr: &SocketAddr| self.servers.values().any(|known| known.addr == *addr);
+        let spare: Vec<&SocketAddr> = self
+            .told
+            .iter()
+            .filter(|(addr, trouble)| self.forced.is_none() && trouble.until <= now && !heard(addr))
+            .map(|(addr, _)| addr)
+            .collect();
+        let addr = **spare.get(rng.below(spare.len() as u64) as usize)?;
+        Some(Choice { name: addr.to_string(), addr })
+    }
+
+    /// When a server that is left alone now may be tried again.
+    pub(super) fn next_chance(&self, now: Time) -> Time {
+        let heard = self.candidates(now).map(|known| known.trouble.until);
+        let told = self.told.values().map(|trouble| trouble.until).filter(|_| self.forced.is_none());
+        heard.chain(told).filter(|&until| until > now).min().unwrap_or(Time::NEVER)
+    }
+
+    /// Whether any server of the net has been heard lately, ready or not.
+    pub(super) fn has_heard_anyone(&self, now: Time) -> bool {
+        self.servers.values().any(|known| now.since(known.heard) < STALE)
+    }
+
+    /// Whether this server is known.
+    pub(super) fn knows(&self, server: ServerId) -> bool {
+        self.servers.contains_key(&server)
+    }
+
+    fn candidates(&self, now: Time) -> impl Iterator<Item = &Known> {
+        self.servers.values().filter(move |known| {
+            known.ready
+                && now.since(known.heard) < STALE
+                && self.forced.as_ref().is_none_or(|forced| name::same(forced, &known.name))
+        })
+    }
+
+    fn forget_the_longest_silent(&mut self) {
+        if self.servers.len() > MAX_SERVERS
+            && let Some(oldest) = self.servers.values().min_by_key(|known| (known.heard, known.pid))
+        {
+            let oldest = oldest.pid.server;
+            self.servers.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Incarnation;
+
+    fn beacon(name: &str, clients: u16) -> Beacon {
+        Beacon { name: name.into(), tcp_port: 7000, ready: true, clients, ..Beacon::default() }
+    }
+
+    fn pid(server: u64, boot: u32) -> Pid {
+        Pid { server: ServerId(server), incarnation: Incarnation { boot, random: 0 } }
+    }
+
+    fn from(host: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, host], 8285))
+    }
+
+    fn chosen(directory: &Directory, now: Time) -> Vec<String> {
+        let mut rng = Rng::new(1);
+        let names = (0..200).filter_map(|_| directory.choose(now, &mut rng).map(|choice| choice.name));
+        names.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    }
+
+    #[test]
+    fn any_server_within_a_fifth_of_the_fewest_clients_is_chosen() {
+        let mut directory = Directory::new(None);
+        for (host, name, clients) in [(1, "oak", 10), (2, "elm", 12), (3, "ash", 13)] {
+            directory.heard(Time(0), pid(u64::from(host), 1), from(host), &beacon(name, clients));
+        }
+        assert_eq!(chosen(&directory, Time(0)), ["elm", "oak"]);
+    }
+
+    #[test]
+    fn server_asked_for_by_name_is_the_only_one_chosen_however_full() {
+        let mut directory = Directory::new(Some("ASH".into()));
+        directory.heard(Time(0), pid(1, 1), from(1), &beacon("oak", 0));
+        assert_eq!(chosen(&directory, Time(0)), Vec::<String>::new());
+        directory.heard(Time(0), pid(3, 1), from(3), &beacon("ash", 90));
+        assert_eq!(chosen(&directory, Time(0)), ["ash"]);
+    }
+
+    #[test]
+    fn server_that_is_catching_up_leaving_or_long_silent_is_not_chosen() {
+        let mut directory = Directory::new(None);
+        directory.heard(Time(0), pid(1, 1), from(1), &Beacon { ready: false, ..beacon("oak", 0) });
+        directory.heard(Time(0), pid(2, 1), from(2), &Beacon { leaving: true, ..beacon("elm", 0) });
+        directory.heard(Time(0), pid(3, 1), from(3), &beacon("ash", 0));
+        assert_eq!(chosen(&directory, Time(0)), ["ash"]);
+        assert_eq!(chosen(&directory, Time(0) + STALE), Vec::<String>::new());
+    }
+
+    #[test]
+    fn server_that_failed_is_left_alone_longer_each_time_until_it_succeeds_or_restarts() {
+        let mut directory = Directory::new(None);
+        let addr = SocketAddr::from(([10, 0, 0, 1], 7000));
+        directory.heard(Time(0), pid(1, 1), from(1), &beacon("oak", 0));
+        directory.failed(Time(0), addr);
+        assert_eq!(directory.next_chance(Time(0)), Time(0) + AVOID);
+        assert!(chosen(&directory, Time(0)).is_empty());
+        assert_eq!(chosen(&directory, Time(0) + AVOID), ["oak"]);
+        directory.failed(Time(0), addr);
+        assert!(chosen(&directory, Time(0) + AVOID).is_empty());
+        directory.heard(Time(0), pid(1, 2), from(1), &beacon("oak", 0));
+        assert_eq!(chosen(&directory, Time(0)), ["oak"], "a new life owes nothing");
+        directory.heard(Time(0), pid(1, 1), from(9), &beacon("oak", 0));
+        let choice = directory.choose(Time(0), &mut Rng::new(1)).unwrap();
+        assert_eq!(choice.addr, addr, "an old life's beacon came late");
+    }
+
+    #[test]
+    fn address_that_was_only_told_of_serves_when_no_beacon_arrives() {
+        let mut directory = Directory::new(None);
+        let addr = SocketAddr::from(([10, 0, 0, 7], 7000));
+        directory.told(&[addr]);
+        assert_eq!(directory.choose(Time(0), &mut Rng::new(1)).unwrap().addr, addr);
+        directory.heard(Time(0), pid(1, 1), from(1), &beacon("oak", 0));
+        assert_eq!(chosen(&directory, Time(0)), ["oak"]);
+    }
+
+    #[test]
+    fn directory_keeps_at_most_thirty_two_and_forgets_the_longest_silent() {
+        let mut directory = Directory::new(None);
+        for n in 0..100 {
+            directory.heard(Time(n), pid(n, 1), from(n as u8), &beacon("oak", 0));
+        }
+        assert_eq!(directory.servers.len(), MAX_SERVERS);
+        assert!(directory.knows(ServerId(99)) && !directory.knows(ServerId(67)));
+    }
+}

@@ -1,0 +1,157 @@
+//! What the client was shown: each message once, and where the feed goes on at the next server.
+
+use crate::ids::{ClientId, EpochId, RecordKey};
+use crate::record::{Kind, Record};
+use crate::seq::IdSet;
+use crate::wire::session::{Cursor, MAX_CURSOR_EPOCHS};
+use std::collections::BTreeMap;
+
+/// The feed's memory.
+///
+/// It holds the ids of all it has shown (a range or two for each writer), so that nothing is shown twice whichever server
+/// sends it, and the lengths of the last [`MAX_CURSOR_EPOCHS`] epochs. An epoch that falls out of the cursor may be sent
+/// again by the next server: the ids catch that.
+#[derive(Debug)]
+pub(super) struct Feed {
+    me: ClientId,
+    shown: IdSet,
+    greatest: RecordKey,
+    /// Where the feed began; what lies before is not shown.
+    began: Cursor,
+    lengths: BTreeMap<EpochId, u64>,
+}
+
+impl Feed {
+    /// A feed that begins at this cursor.
+    pub(super) fn new(me: ClientId, began: Cursor) -> Self {
+        let lengths = began.epochs.iter().copied().collect();
+        Self { me, shown: IdSet::default(), greatest: RecordKey::default(), began, lengths }
+    }
+
+    /// Takes a record, `behind` the present as the server says or not: `None` when it was shown before, lies before the
+    /// feed's beginning or is for others' eyes, else whether it is late.
+    pub(super) fn show(&mut self, record: &Record, behind: bool) -> Option<bool> {
+        if self.is_before_the_beginning(&record.key) || !self.is_for_me(record) || !self.shown.insert(record.message.id)
+        {
+            return None;
+        }
+        let late = record.key < self.greatest || behind && record.key < self.began.floor;
+        self.greatest = self.greatest.max(record.key);
+        Some(late)
+    }
+
+    /// How much of an epoch the feed has covered.
+    pub(super) fn length(&self, epoch: EpochId) -> u64 {
+        self.lengths.get(&epoch).copied().unwrap_or(0)
+    }
+
+    /// The feed covers an epoch up to here.
+    pub(super) fn advance(&mut self, epoch: EpochId, upto: u64) {
+        let length = self.lengths.entry(epoch).or_default();
+        *length = upto.max(*length);
+        if self.lengths.len() > MAX_CURSOR_EPOCHS {
+            self.lengths.pop_first();
+        }
+    }
+
+    /// Where the feed goes on.
+    pub(super) fn cursor(&self) -> Cursor {
+        Cursor {
+            epochs: self.lengths.iter().map(|(&epoch, &length)| (epoch, length)).collect(),
+            floor: self.began.floor,
+        }
+    }
+
+    fn is_before_the_beginning(&self, key: &RecordKey) -> bool {
+        match self.began.epochs.iter().find(|(epoch, _)| *epoch == key.epoch) {
+            Some(&(_, length)) => key.gsn <= length,
+            None => *key <= self.began.floor,
+        }
+    }
+
+    fn is_for_me(&self, record: &Record) -> bool {
+        match record.message.kind {
+            Kind::Direct { to } => to == self.me || record.message.id.client == self.me,
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::message;
+    use crate::time::Hlc;
+
+    fn epoch(num: u64) -> EpochId {
+        EpochId { num, ..EpochId::default() }
+    }
+
+    fn key(ms: u64, num: u64, gsn: u64) -> RecordKey {
+        RecordKey { hlc: Hlc::from_wall_ms(ms), epoch: epoch(num), gsn, idx: 0 }
+    }
+
+    fn record(key: RecordKey, client: u64, cseq: u64) -> Record {
+        Record { key, message: message(client, cseq, "x") }
+    }
+
+    fn feed() -> Feed {
+        Feed::new(ClientId(1), Cursor { epochs: vec![(epoch(3), 10)], floor: key(100, 3, 10) })
+    }
+
+    #[test]
+    fn message_is_shown_once_whatever_its_second_place() {
+        let mut feed = feed();
+        assert_eq!(feed.show(&record(key(101, 3, 11), 7, 1), false), Some(false));
+        assert_eq!(feed.show(&record(key(101, 3, 11), 7, 1), false), None);
+        assert_eq!(feed.show(&record(key(105, 4, 1), 7, 1), false), None, "ordered again on the other side of a cut");
+    }
+
+    #[test]
+    fn what_sorts_before_something_shown_is_late() {
+        let mut feed = feed();
+        assert_eq!(feed.show(&record(key(101, 3, 11), 7, 1), false), Some(false));
+        assert_eq!(feed.show(&record(key(103, 5, 1), 7, 2), false), Some(false));
+        assert_eq!(feed.show(&record(key(102, 4, 1), 8, 1), false), Some(true));
+    }
+
+    #[test]
+    fn what_was_there_before_the_feed_began_is_never_shown() {
+        let mut feed = feed();
+        assert_eq!(feed.show(&record(key(99, 3, 10), 7, 1), false), None);
+        assert_eq!(feed.show(&record(key(99, 2, 5), 7, 2), false), None, "of an epoch that the cursor does not list");
+        assert_eq!(
+            feed.show(&record(key(99, 3, 11), 7, 3), false),
+            Some(false),
+            "of a listed epoch, beyond its length"
+        );
+        assert_eq!(feed.show(&record(key(98, 3, 12), 7, 4), true), Some(true), "and from a merge");
+    }
+
+    #[test]
+    fn one_to_one_messages_are_shown_to_the_two_only() {
+        let mut feed = feed();
+        let direct = |gsn, from, to| {
+            let mut record = record(key(100 + gsn, 3, gsn), from, gsn);
+            record.message.kind = Kind::Direct { to: ClientId(to) };
+            record
+        };
+        assert_eq!(feed.show(&direct(11, 2, 1), false), Some(false));
+        assert_eq!(feed.show(&direct(12, 1, 2), false), Some(false));
+        assert_eq!(feed.show(&direct(13, 2, 3), false), None);
+    }
+
+    #[test]
+    fn cursor_tells_the_lengths_of_the_last_epochs_and_is_bounded() {
+        let mut feed = feed();
+        feed.advance(epoch(3), 20);
+        feed.advance(epoch(3), 15);
+        assert_eq!(feed.cursor(), Cursor { epochs: vec![(epoch(3), 20)], floor: key(100, 3, 10) });
+        for num in 4..100 {
+            feed.advance(epoch(num), num);
+        }
+        let cursor = feed.cursor();
+        assert_eq!(cursor.epochs.len(), MAX_CURSOR_EPOCHS);
+        assert_eq!(cursor.epochs.last(), Some(&(epoch(99), 99)));
+    }
+}

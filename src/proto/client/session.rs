@@ -1,0 +1,260 @@
+//! The client's side of a session: from the connection to the goodbye.
+
+use super::core::Client;
+use super::feed::Feed;
+use super::io::{Action, ConnectionId, Event, Notice, Progress, Save};
+use super::liveness::Liveness;
+use super::reception::FeedBlock;
+use super::stage::{Home, Stage};
+use crate::ids::{EpochId, MessageId, RecordKey};
+use crate::record::Record;
+use crate::time::Time;
+use crate::wire::datagram::VERSION;
+use crate::wire::session::{Cursor, Follow, Hello, Refusal, Reply, Request, ViewNote, Welcome};
+use std::time::Duration;
+
+impl Client {
+    /// The host has connected: say hello.
+    pub(super) fn connected(&mut self, now: Time, connection: ConnectionId) {
+        let stage = std::mem::replace(&mut self.stage, Stage::NOBODY);
+        self.stage = match stage {
+            Stage::Connecting(mut attempt) if attempt.connection == connection => {
+                attempt.until = Stage::deadline(now);
+                Stage::Greeting(attempt)
+            }
+            other => {
+                self.stage = other;
+                return;
+            }
+        };
+        let follow = match &self.feed {
+            Some(feed) => Some(Follow::From(feed.cursor())),
+            None => self.settings.follow.then_some(Follow::Now),
+        };
+        self.send(Request::Hello(Hello {
+            net: self.settings.net.0,
+            version: VERSION,
+            client: self.me,
+            nick: self.settings.nick.clone(),
+            follow,
+            acked_upto: self.outbox.acked_upto(),
+        }));
+    }
+
+    /// The connection is no more, or never came to be.
+    pub(super) fn broken(&mut self, now: Time, connection: ConnectionId) {
+        if self.stage.connection() != Some(connection) {
+            return;
+        }
+        if self.stage.home().is_some() {
+            self.lose_home(now, false);
+        } else {
+            self.abandon(now);
+        }
+    }
+
+    /// Nothing came of the attempt: the next, please.
+    pub(super) fn abandon(&mut self, now: Time) {
+        let stage = std::mem::replace(&mut self.stage, Stage::NEXT);
+        if let Stage::Connecting(attempt) | Stage::Greeting(attempt) = stage {
+            self.directory.failed(now, attempt.choice.addr);
+            self.act(Action::Disconnect(attempt.connection));
+        }
+    }
+
+    /// The home is gone, or `left` with a goodbye: the next, please.
+    pub(super) fn lose_home(&mut self, now: Time, left: bool) {
+        let Stage::Home(home) = std::mem::replace(&mut self.stage, Stage::NOBODY) else {
+            return;
+        };
+        self.act(Action::Disconnect(home.connection));
+        if left {
+            self.directory.left(home.addr);
+        } else {
+            self.directory.failed(now, home.addr);
+        }
+        self.outbox.disconnected();
+        self.reception.moved(now);
+        self.search.start(now);
+        self.tell(Event::Notice(Notice::Gone { server: home.name.clone(), left }));
+        self.gone.get_or_insert((home.name, now));
+    }
+
+    /// Takes another nick, and tells the server with a new session.
+    pub(super) fn rename(&mut self, now: Time, nick: String) {
+        let old = std::mem::replace(&mut self.settings.nick, nick);
+        self.old_nick.get_or_insert(old);
+        if let Some(connection) = self.stage.connection() {
+            self.act(Action::Disconnect(connection));
+            self.outbox.disconnected();
+            self.reception.moved(now);
+            self.search.start(now);
+            self.stage = Stage::NEXT;
+        }
+    }
+
+    /// The server speaks.
+    pub(super) fn reply(&mut self, now: Time, reply: Reply) {
+        if let Some(home) = self.stage.home_mut() {
+            home.live.spoke(now);
+        }
+        match reply {
+            Reply::Welcome(welcome) => self.welcome(now, welcome),
+            Reply::Refused(why) => self.refused(now, why),
+            _ if self.stage.home().is_none() => self.abandon(now),
+            Reply::Accepted { cseq } => self.accepted(now, cseq),
+            Reply::Stable { cseq, key, copies, of } => self.stable(now, cseq, key, copies, of),
+            Reply::Busy { cseq, retry_ms } => self.outbox.busy(now, cseq, Duration::from_millis(retry_ms.into())),
+            Reply::Rejected { cseq, why } => self.rejected(now, cseq, why),
+            Reply::Feed { records, late, copies, of, first, upto, leader } => {
+                let block = FeedBlock { records, copies, of, late };
+                self.feed_block(now, (upto.0, first, upto.1), block, &leader);
+            }
+            Reply::View(note) => self.view(now, note),
+            Reply::Entries { view, first, entries } => self.reception.entries(now, view, first, &entries),
+            Reply::Answer { tag, answer } => {
+                if self.queries.remove(&tag).is_some() {
+                    self.tell(Event::Answer { tag, answer });
+                }
+            }
+            Reply::Pong => {}
+            Reply::Bye => self.lose_home(now, true),
+        }
+    }
+
+    fn welcome(&mut self, now: Time, welcome: Welcome) {
+        let stage = std::mem::replace(&mut self.stage, Stage::NOBODY);
+        let Stage::Greeting(attempt) = stage else {
+            self.stage = stage;
+            return;
+        };
+        let addr = attempt.choice.addr;
+        let Welcome { server: pid, name, window, view, cursor, others } = welcome;
+        self.old_nick = None;
+        self.directory.succeeded(addr);
+        self.directory.told(&others);
+        self.search.stop();
+        let resent = self.outbox.connected(window);
+        self.stage = Stage::Home(Home { connection: attempt.connection, pid, name, addr, live: Liveness::new(now) });
+        self.tell_of_the_new_home(now, addr, resent);
+        self.begin_feed(now, view.as_ref(), cursor);
+        if let Some(note) = view {
+            self.enter(note);
+        }
+        for (tag, query) in self.queries.clone() {
+            self.send(Request::Query { tag, query });
+        }
+    }
+
+    fn tell_of_the_new_home(&mut self, now: Time, addr: std::net::SocketAddr, resent: u64) {
+        let to = self.home().unwrap_or_default().to_owned();
+        let notice = match self.gone.take() {
+            Some((from, since)) => Notice::Moved { from, to, took: now.since(since), resent },
+            None => Notice::Home { server: to, addr },
+        };
+        self.tell(Event::Notice(notice));
+    }
+
+    /// The first session's cursor is where the feed begins; later ones go on.
+    fn begin_feed(&mut self, now: Time, view: Option<&ViewNote>, cursor: Option<Cursor>) {
+        if !self.settings.follow || self.feed.is_some() {
+            return;
+        }
+        let mut cursor = cursor.unwrap_or_default();
+        if let Some(note) = view
+            && !cursor.epochs.iter().any(|(epoch, _)| *epoch == note.view.epoch)
+        {
+            cursor.epochs.push((note.view.epoch, note.from));
+        }
+        self.feed = Some(Feed::new(self.me, cursor));
+        self.reception.begins_now(now);
+    }
+
+    fn refused(&mut self, now: Time, why: Refusal) {
+        if let Stage::Greeting(attempt) = &self.stage {
+            let server = attempt.choice.name.clone();
+            let taken = matches!(why, Refusal::NickTaken(_) | Refusal::BadName);
+            if let Some(old) = self.old_nick.take_if(|_| taken) {
+                self.settings.nick = old;
+            }
+            self.tell(Event::Notice(Notice::Refused { server, why }));
+        }
+        self.abandon(now);
+    }
+
+    fn accepted(&mut self, now: Time, cseq: u64) {
+        if self.outbox.accepted(now, cseq) {
+            self.progress(cseq, Progress::Accepted);
+        }
+    }
+
+    fn stable(&mut self, now: Time, cseq: u64, key: RecordKey, copies: u16, of: u16) {
+        if self.outbox.stable(now, cseq, key) {
+            self.done(cseq, Progress::Stable { key, copies, of });
+        }
+    }
+
+    /// A refusal that another server need not repeat makes the client go there; others are for good.
+    fn rejected(&mut self, now: Time, cseq: u64, why: Refusal) {
+        if matches!(why, Refusal::ReadOnly | Refusal::NotReady | Refusal::Full) {
+            let server = self.home().unwrap_or_default().to_owned();
+            self.tell(Event::Notice(Notice::Refused { server, why }));
+            self.lose_home(now, false);
+        } else if self.outbox.rejected(now, cseq) {
+            self.done(cseq, Progress::Rejected(why));
+        }
+    }
+
+    fn done(&mut self, cseq: u64, progress: Progress) {
+        let floor = self.outbox.floor();
+        self.act(Action::Save(Save::Done { cseq, floor }));
+        self.progress(cseq, progress);
+    }
+
+    fn progress(&mut self, cseq: u64, progress: Progress) {
+        self.unacknowledged.rest();
+        let id = MessageId { client: self.me, cseq };
+        self.tell(Event::Progress { id, progress });
+    }
+
+    fn view(&mut self, now: Time, note: ViewNote) {
+        if let Some((epoch, upto)) = note.left {
+            self.reception.delivered(epoch, upto);
+            self.show_in_order();
+            let complete = self.feed.as_ref().is_none_or(|feed| feed.length(epoch) >= upto);
+            if !complete {
+                self.reception.begin_anew(now, false);
+                self.ask_for_the_feed();
+            }
+        }
+        self.enter(note);
+    }
+
+    fn enter(&mut self, note: ViewNote) {
+        let ViewNote { view, from, left: _, reason } = note;
+        if let Some(feed) = &self.feed {
+            self.reception.enter(view.clone(), feed.length(view.epoch), from);
+        }
+        self.tell(Event::View { view, reason });
+    }
+
+    /// A block of the session's feed: in its place when it is of the current view, at once when it is of another.
+    fn feed_block(&mut self, now: Time, place: (EpochId, u64, u64), block: FeedBlock, leader: &str) {
+        let (epoch, first, last) = place;
+        let is_of_epoch = |record: &Record| record.key.epoch == epoch;
+        let Some(feed) = self.feed.as_ref().filter(|_| block.records.iter().all(is_of_epoch)) else {
+            return;
+        };
+        let contiguous = first <= feed.length(epoch) + 1;
+        let Some(block) = self.reception.feed(now, epoch, first, last, block) else {
+            return;
+        };
+        let came_late = self.show(block, leader);
+        if let Some(feed) = self.feed.as_mut().filter(|_| contiguous) {
+            feed.advance(epoch, last);
+        }
+        if let Some((messages, from_ms, until_ms)) = came_late {
+            self.tell(Event::Merged { messages, from_ms, until_ms });
+        }
+    }
+}

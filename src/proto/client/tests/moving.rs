@@ -1,0 +1,212 @@
+//! Finding a server, and going from one to another without losing or repeating anything.
+
+use super::super::{Command, Loaded, Notice};
+use super::bench::*;
+use crate::proto::io::Route;
+use crate::record::Kind;
+use crate::wire::datagram::{self, Header, NetTag};
+use crate::wire::message::{Beacon, Hearing, Message as Wire};
+use crate::wire::session::{Follow, Refusal, Reply, Request};
+use std::net::SocketAddr;
+
+fn hello(bench: &Bench) -> crate::wire::session::Hello {
+    let hello = |request: &Request| if let Request::Hello(hello) = request { Some(hello.clone()) } else { None };
+    bench.requests.iter().rev().find_map(hello).unwrap()
+}
+
+#[test]
+fn client_waits_a_moment_for_all_to_answer_and_then_connects_to_one() {
+    let mut bench = Bench::new(true);
+    assert_eq!(bench.routes, [Route::Multicast]);
+    bench.beacon(1, false);
+    bench.pass(59);
+    bench.beacon(2, false);
+    assert!(bench.connects.is_empty());
+    bench.pass(1);
+    assert_eq!(bench.connects.len(), 1);
+    bench.accept(Some(note(1, 0, None)));
+    assert_eq!(hello(&bench).follow, Some(Follow::Now));
+    assert_eq!(bench.client.home(), Some(name(if bench.connects[0].1 == addr(1) { 1 } else { 2 })));
+}
+
+#[test]
+fn named_server_is_waited_for_and_gone_to_at_once() {
+    let loaded = Loaded { client: ME, ..Loaded::default() };
+    let mut bench = Bench::with(false, |settings| settings.server = Some("elm".into()), loaded);
+    bench.beacon(1, true);
+    bench.pass(1000);
+    assert!(bench.connects.is_empty());
+    bench.beacon(2, true);
+    assert_eq!(bench.connects[0].1, addr(2));
+}
+
+#[test]
+fn servers_that_only_others_hear_are_asked_too() {
+    let mut bench = Bench::new(false);
+    let stranger = SocketAddr::from(([10, 0, 9, 9], 8285));
+    let heard = vec![Hearing { pid: pid(3), addr: stranger, multicast: true }];
+    let beacon = Beacon { name: "oak".into(), tcp_port: 7000, ready: false, heard, ..Beacon::default() };
+    bench.datagram(1, false, &Wire::Beacon(Box::new(beacon)));
+    assert!(bench.routes.contains(&Route::Unicast(stranger)));
+}
+
+#[test]
+fn server_that_refuses_or_does_not_answer_is_passed_over() {
+    let mut bench = Bench::new(false);
+    bench.beacon(1, true);
+    bench.pass(60);
+    bench.beacon(2, true);
+    bench.give(super::super::Input::Connected(bench.connection()));
+    bench.reply(Reply::Refused(Refusal::Full));
+    assert_eq!(bench.connects[1].1, addr(2));
+    assert!(bench.notices().contains(&&Notice::Refused { server: "oak".into(), why: Refusal::Full }));
+    bench.pass(1000);
+    assert_eq!(bench.connects[2].1, addr(1), "elm did not answer within a second");
+}
+
+#[test]
+fn other_nets_and_other_versions_are_told_of_once() {
+    let mut bench = Bench::new(false);
+    let mut bytes = Vec::new();
+    let elsewhere = Wire::Elsewhere { net: "lab2".into(), server: "fir".into() };
+    datagram::encode(&Header { net: NetTag(99), sender: pid(3), client: false }, &elsewhere, &mut bytes);
+    let from = SocketAddr::from(([10, 0, 0, 3], 8285));
+    for _ in 0..3 {
+        bench.give(super::super::Input::Datagram { from, multicast: false, bytes: &bytes });
+    }
+    bytes[2] = 9;
+    for _ in 0..3 {
+        bench.give(super::super::Input::Datagram { from, multicast: true, bytes: &bytes });
+    }
+    let elsewhere = Notice::Elsewhere { net: "lab2".into(), server: "fir".into() };
+    assert_eq!(bench.notices(), [&elsewhere, &Notice::OtherVersion { addr: from, version: 9 }]);
+}
+
+#[test]
+fn next_server_is_told_where_the_feed_stands_and_what_it_repeats_is_not_shown_again() {
+    let mut bench = Bench::at_home();
+    bench.reply(feed(1, 1, 3));
+    bench.beacon(2, true);
+    bench.break_connection();
+    bench.accept(Some(note(2, 2, None)));
+    let Some(Follow::From(cursor)) = hello(&bench).follow else { panic!("no cursor") };
+    assert_eq!(cursor.epochs, [(epoch(1), 3)]);
+    bench.reply(feed(1, 2, 5));
+    bench.reply(feed(2, 1, 2));
+    assert_eq!(bench.shown(), ["1.1", "1.2", "1.3", "1.4", "1.5", "2.1", "2.2"]);
+}
+
+#[test]
+fn multicast_does_not_overtake_what_the_next_server_owes() {
+    let mut bench = Bench::on_multicast();
+    bench.beacon(2, true);
+    bench.break_connection();
+    bench.accept(Some(note(2, 0, None)));
+    for _ in 0..4 {
+        bench.beacon(2, true);
+        bench.pass(250);
+    }
+    let view = view(2, &[1, 2]);
+    bench.datagram(1, true, &Wire::Data(data(&view, 0, 1, &entry(2, 1).batch)));
+    bench.datagram(1, true, &Wire::Order(order(&view, 1, 1, 0, 1, 1)));
+    assert!(bench.shown().is_empty());
+    bench.reply(feed(1, 1, 2));
+    bench.reply(feed(2, 1, 1));
+    bench.beacon(2, true);
+    assert!(bench.client.is_on_multicast());
+    assert_eq!(bench.shown(), ["1.1", "1.2", "2.1"]);
+}
+
+#[test]
+fn other_side_of_a_cut_shows_its_own_messages_late_and_the_copy_of_one_already_shown_never() {
+    let mut bench = Bench::at_home();
+    bench.reply(Reply::View(note(3, 0, Some((epoch(1), 0)))));
+    bench.reply(feed(3, 1, 2));
+    bench.beacon(2, true);
+    bench.break_connection();
+    bench.accept(Some(note(2, 0, None)));
+    let mut copy = record(2, 2);
+    copy.message.id = record(3, 1).message.id;
+    let records = vec![record(2, 1), copy, record(2, 3)];
+    let upto = (epoch(2), 3);
+    bench.reply(Reply::Feed { records, late: false, copies: 1, of: 1, first: 1, upto, leader: "elm".into() });
+    assert_eq!(bench.shown(), ["3.1", "3.2", "2.1!", "2.3!"]);
+}
+
+#[test]
+fn server_that_says_goodbye_is_left_at_once_and_not_chosen_again() {
+    let mut bench = Bench::at_home();
+    bench.reply(Reply::Bye);
+    assert!(bench.notices().contains(&&Notice::Gone { server: "oak".into(), left: true }));
+    bench.pass(20_000);
+    assert_eq!(bench.connects.len(), 1);
+}
+
+#[test]
+fn restarted_server_is_not_the_one_the_session_was_with() {
+    let mut bench = Bench::at_home();
+    let mut restarted = pid(1);
+    restarted.incarnation.boot = 2;
+    let beacon = Beacon { name: "oak".into(), tcp_port: 7000, ready: true, ..Beacon::default() };
+    let mut bytes = Vec::new();
+    let header = Header { net: NetTag(5), sender: restarted, client: false };
+    datagram::encode(&header, &Wire::Beacon(Box::new(beacon)), &mut bytes);
+    let from = SocketAddr::from(([10, 0, 0, 1], 8285));
+    bench.give(super::super::Input::Datagram { from, multicast: true, bytes: &bytes });
+    assert_eq!(bench.disconnects.len(), 1);
+}
+
+#[test]
+fn client_that_was_taken_for_gone_enters_its_rooms_again() {
+    let mut bench = Bench::at_home();
+    let join = super::super::Draft { room: "lobby".into(), kind: Kind::Join, body: String::new() };
+    bench.client.submit(crate::time::Now::default(), join).unwrap();
+    bench.drain();
+    bench.stable(1);
+    bench.take_requests();
+    let mut gone = record(1, 1);
+    gone.message.kind = Kind::Gone { client: ME };
+    let upto = (epoch(1), 1);
+    bench.reply(Reply::Feed {
+        records: vec![gone],
+        late: false,
+        copies: 2,
+        of: 2,
+        first: 1,
+        upto,
+        leader: "oak".into(),
+    });
+    let joins = |request: &Request| matches!(request, Request::Submit(submit) if submit.kind == Kind::Join);
+    assert!(bench.asked(joins));
+}
+
+#[test]
+fn noise_changes_nothing_and_breaks_nothing() {
+    let mut bench = Bench::at_home();
+    let mut rng = crate::proto::rng::Rng::new(3);
+    let from = SocketAddr::from(([10, 0, 0, 1], 8285));
+    for _ in 0..2000 {
+        let length = rng.below(200) as usize;
+        let bytes: Vec<u8> = (0..length).map(|_| rng.next_u64() as u8).collect();
+        bench.give(super::super::Input::Datagram { from, multicast: true, bytes: &bytes });
+    }
+    assert_eq!(bench.connects.len(), 1);
+    assert!(bench.shown().is_empty());
+}
+
+#[test]
+fn new_nick_is_told_with_a_new_session_and_given_up_when_another_owns_it() {
+    let mut bench = Bench::at_home();
+    bench.command(Command::Nick("eva".into()));
+    bench.accept(Some(note(1, 0, None)));
+    assert_eq!(hello(&bench).nick, "eva");
+    bench.command(Command::Nick("bob".into()));
+    bench.give(super::super::Input::Connected(bench.connection()));
+    assert_eq!(hello(&bench).nick, "bob");
+    bench.reply(Reply::Refused(Refusal::NickTaken("bob2".into())));
+    bench.beacon(1, true);
+    bench.pass(600);
+    bench.accept(Some(note(1, 0, None)));
+    assert_eq!(hello(&bench).nick, "eva");
+    assert!(!bench.notices().iter().any(|notice| matches!(notice, Notice::Gone { .. })));
+}

@@ -1,0 +1,101 @@
+//! What happened, as typed events: what `server --json` prints, what logs are made from, what the page will draw.
+
+use crate::ids::{EpochId, Pid};
+use crate::record::View;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Something that people and records want to know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A view began.
+    View {
+        /// The view.
+        view: View,
+        /// Addresses of its members, in their order, where known.
+        addrs: Vec<Option<SocketAddr>>,
+        /// Why, in a word or two.
+        reason: &'static str,
+    },
+    /// The history is as full as any reachable server's: clients may come.
+    Ready,
+    /// A server is silent.
+    Suspected {
+        /// Which.
+        pid: Pid,
+        /// Its name.
+        name: String,
+    },
+    /// A server is taken for dead.
+    Failed {
+        /// Which.
+        pid: Pid,
+        /// Its name.
+        name: String,
+        /// Whether its host said so, rather than silence.
+        proven: bool,
+    },
+    /// A server is back, or new.
+    Rejoined {
+        /// Which.
+        pid: Pid,
+        /// Its name.
+        name: String,
+    },
+    /// What other servers had and this one lacked is here.
+    CaughtUp {
+        /// Messages that came.
+        messages: u64,
+        /// Since the first was asked for.
+        took: Duration,
+    },
+    /// Messages from the other side of a healed cut entered history.
+    Merged {
+        /// How many.
+        messages: u64,
+    },
+    /// An election was seen to begin or end.
+    Election {
+        /// Its number.
+        num: u64,
+        /// Who started it, as far as is known.
+        started_by: String,
+        /// Who won, once known.
+        winner: Option<String>,
+        /// Since it was first seen here.
+        took: Duration,
+    },
+    /// A view change was begun by this server.
+    Proposed {
+        /// The epoch.
+        epoch: EpochId,
+        /// How many members it would have.
+        members: usize,
+    },
+    /// A proposal by this server came to nothing.
+    Abandoned {
+        /// The epoch.
+        epoch: EpochId,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The same server id was heard from another process that lives.
+    Cloned {
+        /// The other process.
+        pid: Pid,
+        /// Where.
+        addr: SocketAddr,
+    },
+    /// The disk takes nothing; the server is read-only until it does.
+    ReadOnly {
+        /// Whether it is full, rather than broken.
+        full: bool,
+    },
+    /// A server speaks another version of the protocol.
+    OtherVersion {
+        /// Where.
+        addr: SocketAddr,
+        /// Its version.
+        version: u8,
+    },
+}

@@ -1,0 +1,408 @@
+//! Who should be in the view: joins, failures, merges, and what to do when there is no leader.
+//!
+//! The leader heals membership; whoever has no live leader starts an election, or, heard one way only, a view of those it
+//! hears both ways. None of it matters to safety: any process may propose any membership at any time.
+
+use crate::ids::{EpochId, Pid, ServerId};
+use crate::proto::peers::Peers;
+use crate::proto::rng::Rng;
+use crate::proto::settings::{
+    ALONE_AFTER, EVICTED, EVICTED_MOST, HOLD_DOWN, HOLD_DOWN_MOST, JOIN_BATCH, MERGE_AFTER, MERGE_OTHER_AFTER, STALLED,
+    VIEW_WAIT_RANDOM, view_wait,
+};
+use crate::record::{MAX_SERVERS, View};
+use crate::time::Time;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// Who hears a leader but is not proposed by it for this long proposes itself.
+const UNHEARD: Duration = Duration::from_secs(3);
+/// Who was silent in a proposal is left out of the next ones for this long.
+const SHUNNED: Duration = Duration::from_secs(2);
+/// A decision is looked at this often when nothing else happens.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Repairs asked for are counted over this time.
+const MINUTE: Duration = Duration::from_mins(1);
+/// Most repairs remembered for the count of a minute.
+const MAX_NACKS: usize = 10_000;
+
+/// The world as this server sees it at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'a> {
+    /// This process.
+    pub me: Pid,
+    /// Its view.
+    pub view: Option<&'a View>,
+    /// What it promised.
+    pub promised: EpochId,
+    /// Whether a proposal of its own, or an election, is under way.
+    pub is_busy: bool,
+    /// Who lives, ascending, without this process.
+    pub alive: &'a [Pid],
+    /// What they told.
+    pub peers: &'a Peers,
+    /// Members whose logs stand still while others' grow.
+    pub stalled: &'a [Pid],
+    /// Whether this leader's own disk hangs.
+    pub resigns: bool,
+}
+
+/// What to do about it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// Nothing for now.
+    Wait,
+    /// There is no leader: start an election.
+    Elect,
+    /// Propose a view of these, who include this process.
+    Propose(BTreeSet<Pid>, &'static str),
+}
+
+/// Memory of what was seen and tried.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    started: Time,
+    ready: bool,
+    look_at: Time,
+    joining_since: Option<Time>,
+    foreign_since: BTreeMap<EpochId, Time>,
+    merge_tries: BTreeMap<Pid, (u32, Time)>,
+    orphan_since: Option<Time>,
+    promised_until: Option<Time>,
+    retry: Option<(Time, BTreeSet<Pid>)>,
+    refusals: u32,
+    shunned: BTreeMap<Pid, Time>,
+    evicted: BTreeMap<ServerId, (u32, Time)>,
+    reason: &'static str,
+    nacks: VecDeque<Time>,
+}
+
+impl Membership {
+    /// A server that has just started.
+    pub fn new(now: Time) -> Self {
+        Self {
+            started: now,
+            ready: false,
+            look_at: now,
+            joining_since: None,
+            foreign_since: BTreeMap::new(),
+            merge_tries: BTreeMap::new(),
+            orphan_since: None,
+            promised_until: None,
+            retry: None,
+            refusals: 0,
+            shunned: BTreeMap::new(),
+            evicted: BTreeMap::new(),
+            reason: "",
+            nacks: VecDeque::new(),
+        }
+    }
+
+    /// Whether this server may lead and takes clients.
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Its history is complete; whether it was not before.
+    pub fn become_ready(&mut self) -> bool {
+        !std::mem::replace(&mut self.ready, true)
+    }
+
+    /// A view was installed; why, for people.
+    pub fn installed(&mut self, now: Time, previous: Option<&View>, view: &View) -> &'static str {
+        let epoch = view.epoch;
+        self.merge_tries.retain(|pid, (_, until)| !view.has(*pid) && now < *until + HOLD_DOWN_MOST);
+        self.orphan_since = None;
+        self.promised_until = None;
+        self.retry = None;
+        self.refusals = 0;
+        self.joining_since = None;
+        self.foreign_since.clear();
+        self.shunned.retain(|_, until| *until > now);
+        let reason = std::mem::take(&mut self.reason);
+        match (reason, previous) {
+            (reason, _) if epoch.leader == Pid::default() || !reason.is_empty() => reason,
+            (_, None) => "joined",
+            (_, Some(previous)) if previous.epoch.leader == epoch.leader => "members changed",
+            _ => "new leader",
+        }
+    }
+
+    /// An epoch was promised: its view is waited for, for a time.
+    pub fn promised(&mut self, now: Time, servers: usize, rng: &mut Rng) {
+        self.promised_until = Some(now + view_wait(servers) + rng.between(Duration::ZERO, VIEW_WAIT_RANDOM));
+    }
+
+    /// A proposal of this server came to nothing.
+    pub fn abandoned(&mut self, now: Time, members: BTreeSet<Pid>, silent: &[Pid], refused: bool, rng: &mut Rng) {
+        for pid in silent {
+            self.shunned.insert(*pid, now + SHUNNED);
+        }
+        for pid in &members {
+            let tries = self.merge_tries.get(pid).map_or(0, |(tries, _)| *tries);
+            let wait = (HOLD_DOWN * 2_u32.pow(tries.min(3))).min(HOLD_DOWN_MOST);
+            self.merge_tries.insert(*pid, (tries + 1, now + wait));
+        }
+        self.refusals = if refused { self.refusals + 1 } else { 0 };
+        let pause = if refused {
+            rng.between(HOLD_DOWN / 5, HOLD_DOWN) * 2_u32.pow(self.refusals.min(3) - 1)
+        } else {
+            Duration::ZERO
+        };
+        let left: BTreeSet<Pid> = members.into_iter().filter(|pid| !silent.contains(pid)).collect();
+        self.retry = Some((now + pause, left));
+    }
+
+    /// Another coordinator's epoch was promised: one's own failed proposal is not tried again.
+    pub fn yielded(&mut self) {
+        self.retry = None;
+    }
+
+    /// Something happened that may call for a decision: looks at the world at once.
+    pub fn look(&mut self) {
+        self.look_at = Time(0);
+    }
+
+    /// Those who may be in a view now: not such as were silent a moment ago or wait for having been evicted.
+    pub fn without_unfit(&self, now: Time, pids: BTreeSet<Pid>, me: Pid) -> BTreeSet<Pid> {
+        let waits = |pid: &Pid| self.evicted.get(&pid.server).is_some_and(|(_, until)| now < *until);
+        let fit = pids.into_iter().filter(|pid| *pid == me || !self.shunned.contains_key(pid) && !waits(pid)).collect();
+        bounded(fit, me)
+    }
+
+    /// A repair was asked for.
+    pub fn nacked(&mut self, now: Time) {
+        self.nacks.push_back(now);
+        while self.nacks.len() > MAX_NACKS || self.nacks.front().is_some_and(|at| now.since(*at) > MINUTE) {
+            self.nacks.pop_front();
+        }
+    }
+
+    /// Repairs asked for within the last minute.
+    pub fn nacks_per_min(&self, now: Time) -> u16 {
+        self.nacks.iter().filter(|at| now.since(**at) <= MINUTE).count() as u16
+    }
+
+    /// When [`Membership::decide`] wants to be called again.
+    pub fn next_timeout(&self) -> Time {
+        self.look_at
+    }
+
+    /// What to do now.
+    pub fn decide(&mut self, now: Time, world: &World<'_>, rng: &mut Rng) -> Decision {
+        if now < self.look_at {
+            return Decision::Wait;
+        }
+        self.look_at = now + LOOK_EVERY;
+        self.shunned.retain(|_, until| *until > now);
+        if world.is_busy {
+            return Decision::Wait;
+        }
+        if let Some(decision) = self.try_again(now, world) {
+            return decision;
+        }
+        let leads = world.view.is_some_and(|view| view.epoch.leader == world.me && view.epoch == world.promised);
+        if leads && !world.resigns {
+            self.orphan_since = None;
+            return self.decide_as_leader(now, world);
+        }
+        self.decide_as_member(now, world, rng)
+    }
+
+    fn try_again(&mut self, now: Time, world: &World<'_>) -> Option<Decision> {
+        let (at, _) = self.retry.as_ref()?;
+        if now < *at {
+            return Some(Decision::Wait);
+        }
+        let (_, members) = self.retry.take()?;
+        let alive: BTreeSet<Pid> =
+            members.into_iter().filter(|pid| world.alive.contains(pid) || *pid == world.me).collect();
+        alive.contains(&world.me).then_some(Decision::Propose(alive, "tried again"))
+    }
+
+    fn decide_as_leader(&mut self, now: Time, world: &World<'_>) -> Decision {
+        let Some(view) = world.view else {
+            return Decision::Wait;
+        };
+        let members: BTreeSet<Pid> = view.members.iter().map(|member| member.pid).collect();
+        let fit = |pid: &Pid| *pid == world.me || world.alive.contains(pid) && !world.stalled.contains(pid);
+        let kept: BTreeSet<Pid> = members.iter().filter(|pid| fit(pid)).copied().collect();
+        let mut wanted = kept.clone();
+        if kept.len() < members.len() {
+            self.reason = self.evict(now, world, &members, &kept);
+        }
+        let joiners = self.joiners(now, world, view);
+        let merged = self.merged(now, world, view);
+        let batch_is_over =
+            self.joining_since.is_some_and(|since| now >= since + JOIN_BATCH) || kept.len() < members.len();
+        if batch_is_over && !joiners.is_empty() {
+            wanted.extend(joiners);
+            self.reason = if self.reason.is_empty() { "joined" } else { self.reason };
+        }
+        if !merged.is_empty() {
+            wanted.extend(merged);
+            self.reason = "merged";
+        }
+        if wanted == members { Decision::Wait } else { Decision::Propose(bounded(wanted, world.me), self.reason) }
+    }
+
+    fn evict(&mut self, now: Time, world: &World<'_>, members: &BTreeSet<Pid>, kept: &BTreeSet<Pid>) -> &'static str {
+        let mut reason = "failed";
+        for pid in members.difference(kept).filter(|pid| world.stalled.contains(pid)) {
+            let (times, _) = self.evicted.get(&pid.server).copied().unwrap_or((0, now));
+            let wait = (EVICTED * 2_u32.pow(times.min(5))).min(EVICTED_MOST);
+            self.evicted.insert(pid.server, (times + 1, now + wait));
+            reason = "stalled";
+        }
+        self.evicted.retain(|_, (_, until)| now < *until + EVICTED_MOST);
+        reason
+    }
+
+    /// Servers heard both ways that are in nobody's living view, while the first of them has waited for a batch.
+    fn joiners(&mut self, now: Time, world: &World<'_>, view: &View) -> BTreeSet<Pid> {
+        let joiners: BTreeSet<Pid> = world
+            .alive
+            .iter()
+            .filter(|pid| !view.has(**pid) && self.may_join(now, world, **pid) && !has_live_leader(world, **pid))
+            .filter(|pid| self.merge_tries.get(pid).is_none_or(|(_, until)| now >= *until))
+            .copied()
+            .collect();
+        if joiners.is_empty() {
+            self.joining_since = None;
+        } else {
+            self.joining_since.get_or_insert(now);
+        }
+        joiners
+    }
+
+    fn may_join(&self, now: Time, world: &World<'_>, pid: Pid) -> bool {
+        let waits = self.evicted.get(&pid.server).is_some_and(|(_, until)| now < *until);
+        let leaves = world.peers.beacon(pid).is_none_or(|beacon| beacon.leaving);
+        !waits && !leaves && !self.shunned.contains_key(&pid) && hears_me(world, pid)
+    }
+
+    /// Everyone of other leaders' views whose turn to be merged has come.
+    fn merged(&mut self, now: Time, world: &World<'_>, view: &View) -> BTreeSet<Pid> {
+        let foreign: Vec<(EpochId, Pid)> = world
+            .alive
+            .iter()
+            .filter(|pid| leads_elsewhere(world, **pid, view.epoch) && self.may_join(now, world, **pid))
+            .filter_map(|pid| world.peers.beacon(*pid).and_then(|beacon| beacon.view).map(|epoch| (epoch, *pid)))
+            .collect();
+        self.foreign_since.retain(|epoch, _| foreign.iter().any(|(other, _)| other == epoch));
+        let mut merged = BTreeSet::new();
+        for (epoch, leader) in foreign {
+            let since = *self.foreign_since.entry(epoch).or_insert(now);
+            let theirs: BTreeSet<Pid> = followers(world, epoch).filter(|pid| self.may_join(now, world, *pid)).collect();
+            let greater = (view.members.len(), world.me) > (theirs.len(), leader);
+            let wait = if greater { MERGE_AFTER } else { MERGE_OTHER_AFTER };
+            let held = self.merge_tries.get(&leader).is_some_and(|(_, until)| now < *until);
+            if now >= since + wait && !held {
+                merged.extend(theirs);
+            }
+        }
+        merged
+    }
+
+    fn decide_as_member(&mut self, now: Time, world: &World<'_>, rng: &mut Rng) -> Decision {
+        let settled = world.view.filter(|view| view.epoch == world.promised);
+        let leader = settled.map(|view| view.epoch.leader);
+        if let Some(leader) = leader
+            && is_live_leader(world, leader, settled.map(|view| view.epoch))
+        {
+            self.orphan_since = None;
+            return Decision::Wait;
+        }
+        let since = *self.orphan_since.get_or_insert(now);
+        let elsewhere = world.alive.iter().any(|pid| is_live_leader(world, *pid, None) && hears_me(world, *pid));
+        let is_waiting = self.promised_until.is_none_or(|until| now < until);
+        if elsewhere && !is_waiting {
+            // Promised to a coordinator that is gone: frozen here, this server holds up everyone, whoever leads them.
+            return self.propose_those_who_hear(now, world);
+        }
+        if elsewhere {
+            return if now < since + UNHEARD { Decision::Wait } else { self.propose_those_who_hear(now, world) };
+        }
+        if now < self.patience(since, world, leader, rng) {
+            return Decision::Wait;
+        }
+        if now >= since + UNHEARD + STALLED {
+            return self.propose_those_who_hear(now, world);
+        }
+        Decision::Elect
+    }
+
+    /// Until when nothing is done about having no leader.
+    fn patience(&self, since: Time, world: &World<'_>, leader: Option<Pid>, rng: &mut Rng) -> Time {
+        if let Some(until) = self.promised_until {
+            return until;
+        }
+        match leader {
+            // A leader in the middle of a view change has told that it promised more.
+            Some(leader) if world.alive.contains(&leader) && !resigns(world, leader) => {
+                since + view_wait(world.alive.len() + 1) + rng.between(Duration::ZERO, VIEW_WAIT_RANDOM)
+            }
+            Some(_) => since,
+            None => self.started + ALONE_AFTER,
+        }
+    }
+
+    /// A view of those heard both ways, this server alone if need be.
+    fn propose_those_who_hear(&mut self, now: Time, world: &World<'_>) -> Decision {
+        self.orphan_since = Some(now);
+        self.promised_until = None;
+        let heard: BTreeSet<Pid> =
+            world.alive.iter().filter(|pid| self.may_join(now, world, **pid)).copied().chain([world.me]).collect();
+        self.reason = "heard one way only";
+        Decision::Propose(bounded(heard, world.me), self.reason)
+    }
+}
+
+impl World<'_> {
+    /// Whether anyone who lives, this process among them, leads a view it has not promised beyond.
+    pub fn has_leader(&self) -> bool {
+        let leads = self.view.is_some_and(|view| view.epoch.leader == self.me && view.epoch == self.promised);
+        leads || self.alive.iter().any(|pid| is_live_leader(self, *pid, None) && hears_me(self, *pid))
+    }
+}
+
+/// At most [`MAX_SERVERS`], this process among them: a ring has no more.
+fn bounded(members: BTreeSet<Pid>, me: Pid) -> BTreeSet<Pid> {
+    let others = members.into_iter().filter(|pid| *pid != me).take(MAX_SERVERS - 1);
+    others.chain([me]).collect()
+}
+
+fn hears_me(world: &World<'_>, pid: Pid) -> bool {
+    world.peers.beacon(pid).is_some_and(|beacon| beacon.heard.iter().any(|heard| heard.pid == world.me))
+}
+
+fn resigns(world: &World<'_>, pid: Pid) -> bool {
+    world.peers.beacon(pid).is_none_or(|beacon| beacon.resigns || beacon.leaving)
+}
+
+/// Whether `pid` lives and leads: `epoch`, or any view. One that promised more than its view is no live leader.
+fn is_live_leader(world: &World<'_>, pid: Pid, epoch: Option<EpochId>) -> bool {
+    if pid == world.me {
+        return false;
+    }
+    let leads = world.peers.beacon(pid).and_then(|beacon| {
+        let view = beacon.view?;
+        Some(view.leader == pid && beacon.promised <= view && epoch.is_none_or(|epoch| epoch == view))
+    });
+    leads == Some(true) && world.alive.contains(&pid) && !resigns(world, pid)
+}
+
+/// Whether `pid` is in a view whose leader lives and leads it.
+fn has_live_leader(world: &World<'_>, pid: Pid) -> bool {
+    let view = world.peers.beacon(pid).and_then(|beacon| beacon.view);
+    view.is_some_and(|view| is_live_leader(world, view.leader, Some(view)))
+}
+
+fn leads_elsewhere(world: &World<'_>, pid: Pid, mine: EpochId) -> bool {
+    is_live_leader(world, pid, None) && world.peers.beacon(pid).and_then(|beacon| beacon.view) != Some(mine)
+}
+
+fn followers<'a>(world: &'a World<'_>, epoch: EpochId) -> impl Iterator<Item = Pid> + 'a {
+    let in_it = move |pid: &&Pid| world.peers.beacon(**pid).is_some_and(|beacon| beacon.view == Some(epoch));
+    world.alive.iter().filter(in_it).copied()
+}

@@ -1,0 +1,208 @@
+//! Catch-up and merge, wired: what others' beacons and digests offer, and the parts of history that come of it.
+
+use super::{Node, Pending};
+use crate::ids::{EpochId, Pid};
+use crate::proto::bugs::Bug;
+use crate::proto::catch_up::Want;
+use crate::proto::event::Event;
+use crate::proto::io::{Action, ReadFor, Write};
+use crate::proto::settings::{COMPARE_EVERY, FILL_BYTES};
+use crate::record::Entry;
+use crate::wire::message::{EpochDigest, Fill, Message};
+
+impl Node {
+    pub(super) fn tick_catch_up(&mut self) {
+        let Some(live) = self.live.as_ref().filter(|_| self.now.mono >= self.compare_at) else {
+            return;
+        };
+        self.compare_at = self.now.mono + COMPARE_EVERY;
+        let others: Vec<Pid> = live.others(self.me).filter(|pid| self.detector.is_alive(*pid)).collect();
+        let view = live.view.epoch;
+        let mine = self.epochs.digest_hash(Some(view));
+        for other in &others {
+            let theirs = self.peers.digest_in_view(*other, view);
+            if theirs == Some(mine) {
+                self.catch_up.agrees(*other);
+            } else if theirs.is_some() && self.catch_up.tell_digest(self.now.mono, *other) {
+                self.tell_digest(*other, true);
+            }
+        }
+        self.ask_for_history();
+        self.note_completeness(&others);
+    }
+
+    fn tell_digest(&mut self, to: Pid, answer: bool) {
+        let epochs = self.epochs.digest(self.view_epoch());
+        if let Some(addr) = self.detector.addr(to) {
+            self.out.send_by_link(to, addr, Message::Digest { epochs, answer });
+        }
+    }
+
+    fn ask_for_history(&mut self) {
+        let last = self.epochs.last().filter(|_| !self.settings.bugs.has(Bug::FillLast));
+        let epochs = &self.epochs;
+        let wants = self.catch_up.wants(self.now.mono, |epoch, offered| missing_from(epochs, last, epoch, offered));
+        for Want { from, epoch, first } in wants {
+            if let Some(addr) = self.detector.addr(from) {
+                self.out.send_by_link(from, addr, Message::Want { epoch, from: first });
+            }
+        }
+    }
+
+    /// When everyone in the view has said what it has and none of it is missing here, this server is ready.
+    fn note_completeness(&mut self, others: &[Pid]) {
+        let last = self.epochs.last();
+        let epochs = &self.epochs;
+        let lacking = self.catch_up.is_lacking(|epoch, offered| missing_from(epochs, last, epoch, offered));
+        let heard = others.iter().all(|other| self.catch_up.has_heard(*other));
+        if lacking || !heard || self.is_reading() {
+            return;
+        }
+        self.damaged = false;
+        if let Some((messages, began)) = self.catch_up.finish() {
+            self.event(Event::CaughtUp { messages, took: self.now.mono.since(began) });
+        }
+        if self.membership.become_ready() {
+            // Clients and other servers wait for it: they hear of it at once, not with the next beacon.
+            self.announcements.hasten(self.now.mono);
+            self.event(Event::Ready);
+        }
+    }
+
+    pub(super) fn on_digest(&mut self, from: Pid, epochs: &[EpochDigest], answer: bool) {
+        let in_view = self.live.as_ref().is_some_and(|live| live.view.has(from));
+        if !in_view {
+            return;
+        }
+        for digest in epochs {
+            let known = self.epochs.get(digest.epoch).map(|log| log.closure);
+            if let (Some(known), Some(closure)) = (known, digest.closure)
+                && known < Some(closure)
+            {
+                self.write(Write::Close { epoch: digest.epoch, cut: closure }, Pending::Closed(digest.epoch, closure));
+            }
+            self.hear_committed(digest);
+        }
+        self.catch_up.offered(from, epochs);
+        self.compare_at = self.now.mono;
+        if answer {
+            self.tell_digest(from, false);
+        }
+    }
+
+    /// Another server counts more of an epoch as history than this one does, which has the entries too.
+    fn hear_committed(&mut self, digest: &EpochDigest) {
+        let is_last = self.epochs.last() == Some(digest.epoch);
+        let Some(log) = self.epochs.get_mut(digest.epoch).filter(|_| !is_last) else {
+            return;
+        };
+        if digest.committed > log.committed() && log.durable > log.committed() {
+            log.stable = log.stable.max(digest.committed);
+            let upto = log.committed();
+            self.write(Write::Commit { epoch: digest.epoch, upto }, Pending::Nothing);
+            self.read_uncounted();
+        }
+    }
+
+    pub(super) fn on_want(&mut self, from: Pid, epoch: EpochId, first: u64) {
+        let committed = self
+            .epochs
+            .get(epoch)
+            .map_or(0, |log| if self.settings.bugs.has(Bug::FillUncommitted) { log.durable } else { log.committed() });
+        if self.view_epoch() != Some(epoch) && first > 0 && first <= committed {
+            let purpose = ReadFor::Fill(from);
+            self.out.act(Action::Read { epoch, first, last: committed, budget_bytes: FILL_BYTES, purpose });
+        }
+    }
+
+    /// A part of this server's log was read to be sent.
+    pub(super) fn on_fill_read(&mut self, to: Pid, epoch: EpochId, first: u64, entries: Vec<Entry>) {
+        let (Some(log), Some(addr)) = (self.epochs.get(epoch), self.detector.addr(to)) else {
+            return;
+        };
+        if entries.is_empty() {
+            return;
+        }
+        let closure = log.closure.filter(|_| !self.settings.bugs.has(Bug::FillNoClosure));
+        let fill = Fill { view: log.view.clone(), committed: log.committed(), closure, first, entries };
+        self.out.send_by_link(to, addr, Message::Fill(Box::new(fill)));
+    }
+
+    pub(super) fn on_fill(&mut self, from: Pid, fill: Fill) {
+        let epoch = fill.view.epoch;
+        let own_last = self.epochs.last() == Some(epoch) && !self.settings.bugs.has(Bug::FillLast);
+        let in_view = self.live.as_ref().is_some_and(|live| live.view.has(from));
+        if own_last || !in_view || self.view_epoch() == Some(epoch) {
+            return self.drop_because("a fill of one's own last epoch, or from outside the view");
+        }
+        let end = fill.first.saturating_add(fill.entries.len() as u64);
+        if self.epochs.get(epoch).is_some_and(|log| log.view != fill.view) {
+            return self.drop_because("a fill of an epoch whose view is another one here");
+        }
+        self.epochs.learn(&fill.view);
+        let Some(log) = self.epochs.get_mut(epoch) else {
+            return;
+        };
+        let have = log.appended;
+        let leaves_gap = fill.first > have + 1 && !self.settings.bugs.has(Bug::FillGap);
+        if leaves_gap || end <= have + 1 {
+            self.catch_up.filled(from, epoch);
+            return self.drop_because("a fill that does not follow on the log");
+        }
+        let skip = (have + 1).saturating_sub(fill.first) as usize;
+        let first = fill.first.max(have + 1);
+        log.appended = end - 1;
+        let entries: Vec<Entry> = fill.entries.into_iter().skip(skip).collect();
+        let committed = fill.committed.min(end - 1);
+        self.catch_up.filled(from, epoch);
+        let write = Write::Fill { view: fill.view, first, entries: entries.clone(), closure: fill.closure, committed };
+        self.write(write, Pending::Filled { epoch, first, entries, closure: fill.closure, committed });
+        self.ask_for_history();
+    }
+
+    /// A part of history is on disk here.
+    pub(super) fn on_filled(
+        &mut self,
+        epoch: EpochId,
+        first: u64,
+        entries: &[Entry],
+        closure: Option<u64>,
+        committed: u64,
+    ) {
+        let Some(log) = self.epochs.get_mut(epoch) else {
+            return;
+        };
+        log.durable = log.durable.max(first + entries.len() as u64 - 1);
+        log.stable = log.stable.max(committed);
+        let follows = log.delivered + 1 >= first;
+        if let Some(closure) = closure {
+            self.epochs.close(epoch, closure);
+        }
+        self.compare_at = self.now.mono;
+        let before = self.messages;
+        if follows {
+            self.deliver_late(epoch, first, entries);
+        } else {
+            self.read_uncounted();
+        }
+        if self.messages > before {
+            self.catch_up.came(self.messages - before);
+            self.event(Event::Merged { messages: self.messages - before });
+        }
+    }
+}
+
+/// The first gsn that is missing here of an epoch that is offered up to `offered`; never of one's own last epoch, on whose
+/// length a view change may be relying.
+fn missing_from(
+    epochs: &crate::proto::epochs::Epochs,
+    last: Option<EpochId>,
+    epoch: EpochId,
+    offered: u64,
+) -> Option<u64> {
+    if Some(epoch) == last {
+        return None;
+    }
+    let have = epochs.get(epoch).map_or(0, |log| log.appended);
+    (offered > have).then_some(have + 1)
+}

@@ -1,0 +1,170 @@
+//! Delivery, wired: what becomes history, who is told, and what is learnt late.
+
+use super::flow::take_upto;
+use super::{Node, Pending};
+use crate::ids::EpochId;
+use crate::proto::bugs::Bug;
+use crate::proto::io::{Action, ReadFor, Write};
+use crate::proto::settings::FILL_BYTES;
+use crate::record::{Entry, Record};
+
+/// How a stretch of entries became history.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct How {
+    /// Whether it comes from a merge or a catch-up.
+    pub(super) late: bool,
+    /// Servers known to have it on disk.
+    pub(super) copies: u16,
+    /// Servers in the view.
+    pub(super) of: u16,
+}
+
+impl Node {
+    /// Delivers what is stable and on disk here.
+    pub(super) fn deliver_stable(&mut self) {
+        let Some(live) = self.live.as_mut() else {
+            return;
+        };
+        let epoch = live.view.epoch;
+        let durable = self.epochs.get(epoch).map_or(0, |log| log.durable);
+        let early = self.settings.bugs.has(Bug::DeliverEarly);
+        let upto = if early { durable } else { live.stable.min(durable) };
+        let copies = live.view.members.len() as u16;
+        self.deliver_live(epoch, upto, How { late: false, copies, of: copies });
+    }
+
+    /// Before the next view: what its coordinator found durable at all survivors of `epoch`.
+    pub(super) fn flush(&mut self, epoch: EpochId, upto: u64, group: usize, members: usize) {
+        if self.view_epoch() == Some(epoch) {
+            let how = How { late: false, copies: group as u16, of: members.max(group) as u16 };
+            self.deliver_live(epoch, upto, how);
+        }
+    }
+
+    fn deliver_live(&mut self, epoch: EpochId, upto: u64, how: How) {
+        let Some(live) = self.live.as_mut() else {
+            return;
+        };
+        let entries = take_upto(live, upto);
+        let Some(&(last, _)) = entries.last() else {
+            return;
+        };
+        live.delivered = last;
+        if let Some(log) = self.epochs.get_mut(epoch) {
+            log.stable = log.stable.max(last);
+            log.delivered = log.delivered.max(last);
+            log.reading = log.reading.max(last);
+        }
+        self.write(Write::Commit { epoch, upto: last }, Pending::Nothing);
+        for (gsn, entry) in entries {
+            self.enter_history(epoch, gsn, &entry, how);
+        }
+    }
+
+    /// Asks the disk for committed entries whose messages this server has not counted: it has had them since an earlier
+    /// life, or beyond what it delivered before a view change.
+    pub(super) fn read_uncounted(&mut self) {
+        let current = self.view_epoch();
+        let mut reads = Vec::new();
+        for (epoch, log) in self.epochs.iter() {
+            if Some(epoch) != current && log.reading < log.committed() && log.reading == log.delivered {
+                reads.push((epoch, log.delivered + 1, log.committed()));
+            }
+        }
+        for (epoch, first, last) in reads {
+            if let Some(log) = self.epochs.get_mut(epoch) {
+                log.reading = last;
+            }
+            let purpose = ReadFor::Commit;
+            self.out.act(Action::Read { epoch, first, last, budget_bytes: FILL_BYTES, purpose });
+        }
+    }
+
+    /// Whether entries are still being read that this server counts as history.
+    pub(super) fn is_reading(&self) -> bool {
+        let current = self.view_epoch();
+        self.epochs.iter().any(|(epoch, log)| Some(epoch) != current && log.delivered < log.reading)
+    }
+
+    /// Entries of an epoch that is not the current one are history: `first` is at most one above what was delivered of it.
+    pub(super) fn deliver_late(&mut self, epoch: EpochId, first: u64, entries: &[Entry]) {
+        let Some((delivered, committed)) = self.epochs.get(epoch).map(|log| (log.delivered, log.committed())) else {
+            return;
+        };
+        let how = How {
+            late: !self.settings.bugs.has(Bug::LateAsLive),
+            copies: 1,
+            of: self.live.as_ref().map_or(1, |live| live.view.members.len() as u16),
+        };
+        let mut upto = delivered;
+        for (gsn, entry) in (first..).zip(entries) {
+            if gsn == upto + 1 && gsn <= committed {
+                upto = gsn;
+                self.enter_history(epoch, gsn, entry, how);
+            }
+        }
+        if let Some(log) = self.epochs.get_mut(epoch) {
+            log.delivered = upto;
+            log.reading = log.reading.max(upto);
+        }
+        if upto > delivered {
+            self.write(Write::Commit { epoch, upto }, Pending::Nothing);
+        }
+    }
+
+    /// A read for [`ReadFor::Commit`] came back; a short one is read on.
+    pub(super) fn on_commit_read(&mut self, epoch: EpochId, first: u64, entries: &[Entry]) {
+        self.deliver_late(epoch, first, entries);
+        if let Some(log) = self.epochs.get_mut(epoch) {
+            // What could not be read is damaged, and will be fetched from others.
+            log.reading = log.delivered;
+        }
+        if !entries.is_empty() {
+            self.read_uncounted();
+        }
+        self.open_when_read();
+    }
+
+    /// Who is in which room follows from the log: its last stretch is read back at a start.
+    pub(super) fn replay_rooms(&mut self) {
+        if let Some((epoch, first, last)) = self.replay.next() {
+            let purpose = ReadFor::Rooms;
+            self.out.act(Action::Read { epoch, first, last, budget_bytes: FILL_BYTES, purpose });
+        }
+    }
+
+    /// A stretch for [`ReadFor::Rooms`] was read. Rooms take records in any order.
+    pub(super) fn on_rooms_read(&mut self, epoch: EpochId, first: u64, entries: &[Entry]) {
+        let view = self.epochs.get(epoch).map(|log| log.view.clone());
+        for (gsn, entry) in (first..).zip(entries) {
+            let home = view.as_ref().map_or("", |view| view.name_of(entry.origin));
+            for record in entry.records(epoch, gsn) {
+                self.rooms.apply(&record, entry.origin, home);
+            }
+        }
+        let upto = (!entries.is_empty()).then(|| first + entries.len() as u64 - 1);
+        self.replay.read(epoch, upto);
+        self.replay_rooms();
+    }
+
+    fn enter_history(&mut self, epoch: EpochId, gsn: u64, entry: &Entry, how: How) {
+        self.hlc = self.hlc.max(entry.hlc);
+        let mut records = Vec::new();
+        for record in entry.records(epoch, gsn) {
+            let again = self.settings.bugs.has(Bug::FeedTwice) || how.late && self.settings.bugs.has(Bug::FillTwice);
+            let is_new = self.ids.insert(record.message.id);
+            self.acknowledge_client(&record, how);
+            if is_new || again {
+                self.note(&record, entry);
+                records.push(record);
+            }
+        }
+        self.feed(epoch, gsn, &records, how);
+    }
+
+    fn note(&mut self, record: &Record, entry: &Entry) {
+        self.messages += 1;
+        let home = self.server_name(entry.origin);
+        self.rooms.apply(record, entry.origin, &home);
+    }
+}

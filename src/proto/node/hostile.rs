@@ -1,0 +1,386 @@
+//! What a member of the view may say that nobody sane says: well-formed datagrams with numbers at their ends. Nothing of it
+//! may stop a server, in the member's role or in the leader's.
+
+use super::Node;
+use crate::ids::{ClientId, EpochId, Incarnation, Pid, ServerId, ViewTag};
+use crate::proto::bugs::Bugs;
+use crate::proto::io::{Action, Input, Recovered, Route, SessionId};
+use crate::proto::rng::Rng;
+use crate::proto::settings::Settings;
+use crate::record::tests::message;
+use crate::record::{Entry, Member, Payload, Taken, View, encode_batch};
+use crate::seq::{IdSet, MAX_NUMBER, RangeSet};
+use crate::time::{Hlc, Now, Time};
+use crate::wire::datagram::{self, Header, NetTag};
+use crate::wire::message::{
+    Beacon, Commit, Data, Elect, EpochDigest, Fill, Heads, Limit, LogState, Message, Nack, Order, Propose, Rank, Run,
+    RunKind, State,
+};
+use crate::wire::session::{self, Cursor, Follow, Hello, Request, Submit};
+use std::net::SocketAddr;
+
+const NET: NetTag = NetTag(9);
+
+fn pid(at: usize) -> Pid {
+    Pid { server: ServerId(at as u64 + 1), incarnation: Incarnation { boot: 1, random: 7 } }
+}
+
+fn addr(at: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, at as u8 + 1], 4000))
+}
+
+/// Two servers with disks that are done at once and a network that loses nothing.
+struct Pair {
+    nodes: [Node; 2],
+    now: Now,
+}
+
+impl Pair {
+    /// Two servers in one view.
+    fn ringed() -> Self {
+        let now = Now { mono: Time(1_000_000), wall_ms: 1_700_000_000_000 };
+        let settings = |name: &str| Settings {
+            net: NET,
+            net_name: "home".into(),
+            name: name.into(),
+            priority: 0,
+            tcp_port: 1,
+            peers: Vec::new(),
+            memory_only: false,
+            bugs: Bugs::NONE,
+        };
+        let node = |at: usize, name| {
+            Node::new(settings(name), Recovered { pid: pid(at), ..Recovered::default() }, now, at as u64)
+        };
+        let mut pair = Self { nodes: [node(0, "oak"), node(1, "elm")], now };
+        for _ in 0..1000 {
+            pair.pass(10);
+            if pair.is_ringed() {
+                return pair;
+            }
+        }
+        panic!("the two never came into one view");
+    }
+
+    fn is_ringed(&self) -> bool {
+        let [one, other] = &self.nodes;
+        let open =
+            |node: &Node| node.is_active() && node.live.as_ref().is_some_and(|live| live.view.members.len() == 2);
+        one.view_epoch() == other.view_epoch() && open(one) && open(other)
+    }
+
+    fn epoch(&self) -> EpochId {
+        self.nodes[0].view_epoch().expect("a view is installed")
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now = Now { mono: Time(self.now.mono.0 + ms * 1000), wall_ms: self.now.wall_ms + ms };
+        for at in 0..2 {
+            self.feed(at, Input::Timeout);
+        }
+        self.exchange();
+    }
+
+    /// Hands `input` to a server, and its disk whatever that gives.
+    fn feed(&mut self, at: usize, input: Input<'_>) {
+        self.nodes[at].handle(self.now, input);
+        while let Some(action) = self.nodes[at].poll_action() {
+            match action {
+                Action::Write { ticket, .. } => self.nodes[at].handle(self.now, Input::Written { upto: ticket }),
+                Action::Read { epoch, first, purpose, .. } => {
+                    self.nodes[at].handle(self.now, Input::Read { epoch, first, entries: Vec::new(), purpose });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn exchange(&mut self) {
+        let mut bytes = Vec::new();
+        for _ in 0..20 {
+            let mut quiet = true;
+            for at in 0..2 {
+                for _ in 0..2000 {
+                    let Some(route) = self.nodes[at].poll_transmit(&mut bytes) else { break };
+                    quiet = false;
+                    let input = match route {
+                        Route::Link(..) => Input::Frame { from: pid(at), bytes: &bytes },
+                        Route::Unicast(_) => Input::Datagram { from: addr(at), multicast: false, bytes: &bytes },
+                        Route::Multicast | Route::AnyNet => {
+                            Input::Datagram { from: addr(at), multicast: true, bytes: &bytes }
+                        }
+                    };
+                    self.feed(1 - at, input);
+                }
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    /// `to` hears `message` as if the other one had sent it, as it is and as a frame; whether it was taken for one.
+    fn hears(&mut self, to: usize, message: &Message) -> bool {
+        let header = Header { net: NET, sender: pid(1 - to), client: false };
+        let mut bytes = Vec::new();
+        datagram::encode(&header, message, &mut bytes);
+        let body = datagram::open(&bytes).expect("a forged envelope is sound").1;
+        let taken = datagram::decode(body).is_ok();
+        self.feed(to, Input::Datagram { from: addr(1 - to), multicast: false, bytes: &bytes });
+        self.feed(to, Input::Frame { from: pid(1 - to), bytes: &bytes });
+        taken
+    }
+}
+
+/// Forges messages of the pair's view.
+struct Forger {
+    rng: Rng,
+    epoch: EpochId,
+}
+
+impl Forger {
+    /// Small numbers, the ends of what is taken, and what lies beyond.
+    fn number(&mut self) -> u64 {
+        let ends = [MAX_NUMBER, MAX_NUMBER - 1, MAX_NUMBER - 4096, u64::MAX, u64::MAX - 1, 1 << 63, 1 << 32, 8192];
+        match self.rng.below(10) {
+            0..5 => self.rng.below(6),
+            5..8 => ends[self.rng.below(3) as usize],
+            _ => ends[self.rng.below(ends.len() as u64) as usize],
+        }
+    }
+
+    fn coin(&mut self) -> bool {
+        self.rng.below(2) == 0
+    }
+
+    fn tag(&self) -> ViewTag {
+        self.epoch.tag()
+    }
+
+    fn other_epoch(&mut self) -> EpochId {
+        match self.rng.below(3) {
+            0 => self.epoch,
+            _ => EpochId { num: self.number(), leader: pid(self.rng.below(2) as usize) },
+        }
+    }
+
+    fn view(&mut self) -> View {
+        let member = |at: usize| Member { pid: pid(at), name: ["oak", "elm"][at].into() };
+        let parents = vec![(self.other_epoch(), self.number()), (self.epoch, self.number())];
+        View { epoch: self.other_epoch(), members: vec![member(0), member(1)], parents }
+    }
+
+    fn run(&mut self) -> Run {
+        let count = [1, 2, 64, 65, 4096, u16::MAX][self.rng.below(6) as usize];
+        let kind = match self.rng.below(3) {
+            0 => RunKind::Whole(count),
+            1 => RunKind::Parts(count),
+            _ => RunKind::Some(count, Taken(self.number())),
+        };
+        Run { origin: self.rng.below(4) as u8, oseq: self.number(), kind }
+    }
+
+    fn entry(&mut self) -> Entry {
+        let mut message = message(1, self.number(), "hello");
+        message.acked_upto = self.number();
+        message.floor = Hlc(self.number());
+        Entry {
+            origin: pid(self.rng.below(2) as usize),
+            oseq: self.number(),
+            hlc: Hlc(self.number()),
+            taken: Taken(self.number()),
+            batch: encode_batch(&[message]),
+        }
+    }
+
+    fn data_path(&mut self) -> Message {
+        let view = self.tag();
+        match self.rng.below(6) {
+            0 => Message::Data(Data {
+                view,
+                origin: self.rng.below(4) as u8,
+                oseq: self.number(),
+                part: self.rng.below(2) as u16,
+                parts: self.rng.below(3) as u16,
+                payload: if self.coin() { self.entry().batch } else { Payload::from(vec![255; 30]) },
+            }),
+            1 | 2 => {
+                let runs = (0..self.rng.below(4)).map(|_| self.run()).collect();
+                let (stable, first, hlc) = (self.number(), self.number(), Hlc(self.number()));
+                Message::Order(Order { view, stable, first, hlc, runs })
+            }
+            3 => Message::Ack { view, have: self.number() },
+            4 => Message::Nack(Nack {
+                view,
+                order: vec![(self.number(), self.number())],
+                data: vec![(self.rng.below(4) as u8, self.number(), self.number())],
+            }),
+            _ => Message::Heads(Heads { view, oseq: self.number(), order: self.number(), stable: self.number() }),
+        }
+    }
+
+    fn history(&mut self) -> Message {
+        let epoch = self.other_epoch();
+        match self.rng.below(6) {
+            0 => Message::Digest {
+                epochs: vec![EpochDigest { epoch, committed: self.number(), closure: Some(self.number()) }],
+                answer: self.coin(),
+            },
+            1 => Message::Want { epoch, from: self.number() },
+            2 | 3 => Message::Fill(Box::new(Fill {
+                view: self.view(),
+                committed: self.number(),
+                closure: Some(self.number()),
+                first: self.number(),
+                entries: (0..self.rng.below(3)).map(|_| self.entry()).collect(),
+            })),
+            4 => Message::Opened { epoch: self.epoch, hashes: vec![self.number(); IdSet::BUCKETS] },
+            _ => Message::Table {
+                epoch: self.epoch,
+                clients: vec![(ClientId(1), RangeSet::of(self.number(), self.number()))],
+                complete: self.coin(),
+            },
+        }
+    }
+
+    fn ring(&mut self) -> Message {
+        let (epoch, members) = (self.other_epoch(), self.view().members);
+        match self.rng.below(6) {
+            0 => Message::Propose(Propose { epoch, members, about: vec![self.other_epoch()] }),
+            1 => {
+                let log = |forger: &mut Self| LogState {
+                    epoch: forger.other_epoch(),
+                    len: forger.number(),
+                    stable: forger.number(),
+                    closure: Some(forger.number()),
+                };
+                let logs = vec![log(self), log(self)];
+                let (last, hlc, damaged) = (Some(self.other_epoch()), Hlc(self.number()), self.coin());
+                Message::State(State { epoch, last, last_members: vec![pid(0), pid(1)], logs, hlc, damaged })
+            }
+            2 => {
+                let limits = vec![Limit { epoch: self.epoch, upto: self.number(), group: vec![pid(0), pid(1)] }];
+                Message::Commit(Commit { view: self.view(), limits, start_hlc: Hlc(self.number()) })
+            }
+            3 => Message::Elect(Elect {
+                num: self.number(),
+                candidate: Rank { ready: true, priority: 255, pid: pid(self.rng.below(2) as usize) },
+                path: vec![pid(0), pid(1)],
+                hop: self.number(),
+            }),
+            4 => Message::Refuse { epoch, promised: self.other_epoch() },
+            _ => Message::Beacon(Box::new(Beacon {
+                name: "elm".into(),
+                ready: self.coin(),
+                view: Some(self.epoch),
+                promised: self.other_epoch(),
+                last: Some(self.other_epoch()),
+                max_num: self.number(),
+                oseq: self.number(),
+                head: self.number(),
+                have: self.number(),
+                stable: self.number(),
+                messages: self.number(),
+                clients: u16::MAX,
+                nacks_per_min: u16::MAX,
+                ..Beacon::default()
+            })),
+        }
+    }
+
+    fn request(&mut self, at: u64) -> Request {
+        let cursor = Cursor { epochs: vec![(self.epoch, self.number())], ..Cursor::default() };
+        match at {
+            0 => Request::Hello(Hello {
+                net: NET.0,
+                version: datagram::VERSION,
+                client: ClientId(5),
+                nick: "ana".into(),
+                follow: Some(Follow::From(cursor)),
+                acked_upto: self.number(),
+            }),
+            1 => Request::Fetch { view: self.tag(), first: self.number(), last: self.number() },
+            2 => Request::Follow(cursor),
+            _ => Request::Submit(Submit {
+                cseq: self.number(),
+                acked_upto: self.number(),
+                floor: Hlc(self.number()),
+                room: "lobby".into(),
+                kind: crate::record::Kind::Text,
+                body: "hello".into(),
+            }),
+        }
+    }
+}
+
+/// Lets `forge` speak to both servers of a fresh pair, for each seed; counts what the decoder let in.
+fn torment(seeds: u64, each: usize, forge: fn(&mut Forger) -> Message) -> usize {
+    let mut taken = 0;
+    for seed in 0..seeds {
+        let mut pair = Pair::ringed();
+        let mut forger = Forger { rng: Rng::new(seed), epoch: pair.epoch() };
+        for at in 0..each {
+            for to in 0..2 {
+                taken += usize::from(pair.hears(to, &forge(&mut forger)));
+            }
+            if at % 4 == 0 {
+                pair.pass(7);
+            }
+        }
+        pair.pass(60);
+    }
+    taken
+}
+
+#[test]
+fn numbers_at_their_ends_on_the_data_path_stop_no_server() {
+    assert!(torment(60, 24, Forger::data_path) > 500);
+}
+
+#[test]
+fn numbers_at_their_ends_in_history_stop_no_server() {
+    assert!(torment(60, 24, Forger::history) > 500);
+}
+
+#[test]
+fn numbers_at_their_ends_in_the_view_change_stop_no_server() {
+    assert!(torment(60, 12, Forger::ring) > 300);
+}
+
+#[test]
+fn numbers_at_their_ends_from_clients_stop_no_server() {
+    let mut taken = 0;
+    for seed in 0..60 {
+        let mut pair = Pair::ringed();
+        let mut forger = Forger { rng: Rng::new(seed), epoch: pair.epoch() };
+        for at in 0..24 {
+            let kind = if at == 0 { 0 } else { forger.rng.below(6) };
+            let bytes = session::encode(&forger.request(kind));
+            if let Some(request) = session::decode::<Request>(&bytes[4..]) {
+                taken += 1;
+                for to in 0..2 {
+                    pair.feed(to, Input::Session { session: SessionId(1), request: request.clone() });
+                }
+            }
+            pair.pass(7);
+        }
+    }
+    assert!(taken > 300);
+}
+
+#[test]
+fn order_of_more_than_was_sent_lets_an_origin_go_on() {
+    let mut pair = Pair::ringed();
+    let epoch = pair.epoch();
+    let to = usize::from(epoch.leader == pid(0));
+    let index = to as u8;
+    for oseq in [1, MAX_NUMBER] {
+        let runs = vec![Run { origin: index, oseq, kind: RunKind::Whole(1) }];
+        let order = Order { view: epoch.tag(), stable: 0, first: oseq.min(2), hlc: Hlc(1), runs };
+        assert!(pair.hears(to, &Message::Order(order)));
+    }
+    let node = &mut pair.nodes[to];
+    assert!(node.origin.offer(pair.now.mono, message(1, 1, "hello")));
+    pair.pass(10);
+    assert_eq!(pair.nodes[to].origin.head(), 1);
+}

@@ -1,0 +1,163 @@
+//! Lost datagrams, wired: gaps are seen, asked for, answered; heads are repeated so that a tail's loss is seen.
+
+use super::Node;
+use crate::ids::Pid;
+use crate::proto::bugs::Bug;
+use crate::proto::live::{Live, orders_of};
+use crate::proto::loss_detector::Due;
+use crate::proto::pacing::Lane;
+use crate::proto::repair::{Item, RepairOut, RepairTo};
+use crate::wire::datagram::MAX_DATAGRAM_BYTES;
+use crate::wire::message::{Heads, MAX_NACK_RANGES, Message, Nack};
+use std::collections::BTreeMap;
+
+/// The order's stream among [`Item`]s; origins are numbered from 0.
+const ORDER_STREAM: u16 = u16::MAX;
+/// Most numbers of one NACK that are answered: the asker asks again for the rest.
+const MAX_ANSWERED: usize = 256;
+/// Most repairs sent in one go; the rest follow with the next timeout.
+const REPAIR_BURST: usize = 128;
+
+impl Node {
+    pub(super) fn tick_loss(&mut self) {
+        if !self.is_active() {
+            return;
+        }
+        self.look_for_gaps();
+        self.ask_for_missing();
+        self.send_repairs();
+        self.repeat_heads();
+    }
+
+    fn look_for_gaps(&mut self) {
+        let now = self.now.mono;
+        let Some(live) = self.live.as_mut() else {
+            return;
+        };
+        live.order_loss.observe(&live.hold_back.missing_order(), now);
+        for (origin, loss) in live.data_loss.iter_mut().enumerate() {
+            loss.observe(&live.hold_back.missing_data(origin), now);
+        }
+    }
+
+    fn ask_for_missing(&mut self) {
+        let now = self.now.mono;
+        let me = self.me;
+        let Some(live) = self.live.as_mut() else {
+            return;
+        };
+        let mut asks: BTreeMap<Pid, Nack> = BTreeMap::new();
+        let tag = live.tag;
+        let empty = || Nack { view: tag, order: Vec::new(), data: Vec::new() };
+        let leader = live.view.epoch.leader;
+        for due in live.order_loss.due(now, &mut self.rng, MAX_NACK_RANGES) {
+            let whom = if leader == me { continue } else { leader };
+            asks.entry(whom).or_insert_with(empty).order.push((due.first, due.last));
+        }
+        for (origin, loss) in live.data_loss.iter_mut().enumerate() {
+            let Some(source) = live.view.members.get(origin).map(|member| member.pid).filter(|pid| *pid != me) else {
+                continue;
+            };
+            for due in loss.due(now, &mut self.rng, MAX_NACK_RANGES) {
+                let others: Vec<Pid> =
+                    live.view.members.iter().map(|member| member.pid).filter(|pid| *pid != me).collect();
+                let whom = whom_to_ask(due, source, leader, &others, me, self.rng.below(others.len() as u64) as usize);
+                asks.entry(whom).or_insert_with(empty).data.push((origin as u8, due.first, due.last));
+            }
+        }
+        let short = u64::from(self.settings.bugs.has(Bug::NackShort));
+        for (whom, mut nack) in asks {
+            nack.order.truncate(MAX_NACK_RANGES / 2);
+            nack.data.truncate(MAX_NACK_RANGES - nack.order.len());
+            nack.data
+                .iter_mut()
+                .for_each(|range| range.2 = range.2.saturating_sub(short).max(range.1.saturating_sub(short)));
+            nack.data.retain(|range| range.1 <= range.2);
+            self.membership.nacked(now);
+            self.send(whom, Message::Nack(nack));
+        }
+    }
+
+    pub(super) fn on_nack(&mut self, from: Pid, nack: &Nack) {
+        let now = self.now.mono;
+        let Some(live) = self.live.as_mut().filter(|live| live.tag == nack.view && live.view.has(from)) else {
+            return self.drop_because("another view's NACK");
+        };
+        let order = nack.order.iter().map(|&(first, last)| (ORDER_STREAM, first, last));
+        let data = nack.data.iter().map(|&(origin, first, last)| (u16::from(origin), first, last));
+        let mut answered = 0;
+        for (stream, first, last) in order.chain(data) {
+            for seq in first..=last {
+                if answered >= MAX_ANSWERED {
+                    return;
+                }
+                answered += 1;
+                live.repairs.asked(now, from, Item { stream, seq });
+            }
+        }
+    }
+
+    fn send_repairs(&mut self) {
+        let now = self.now.mono;
+        let Some(live) = self.live.as_mut() else {
+            return;
+        };
+        let allowed = self.pacer.allowance(now, Lane::Repair) / MAX_DATAGRAM_BYTES as u64;
+        for RepairOut { item, to } in live.repairs.due(now, REPAIR_BURST.min(allowed as usize)) {
+            let Some(message) = repair_of(live, item) else {
+                continue;
+            };
+            self.pacer.take(now, Lane::Repair, MAX_DATAGRAM_BYTES as u64);
+            match to {
+                RepairTo::Multicast => self.out.multicast_data(message),
+                RepairTo::Asker(pid) => {
+                    if let Some(addr) = self.detector.addr(pid) {
+                        self.out.send_data(addr, message);
+                    }
+                }
+            }
+        }
+    }
+
+    fn repeat_heads(&mut self) {
+        let now = self.now.mono;
+        let Some(live) = self.live.as_mut() else {
+            return;
+        };
+        if live.tail.take_due(now) && !self.settings.bugs.has(Bug::NoHeads) {
+            let order = live.hold_back.head();
+            let heads = Heads { view: live.tag, oseq: self.origin.head(), order, stable: live.stable };
+            self.out.multicast(Message::Heads(heads));
+        }
+    }
+
+    pub(super) fn on_heads(&mut self, from: Pid, heads: &Heads) {
+        let Some(live) = self.live.as_mut().filter(|live| live.tag == heads.view) else {
+            return;
+        };
+        let Some(origin) = live.view.index_of(from) else {
+            return;
+        };
+        live.hold_back.hear_data_head(origin, heads.oseq);
+        live.hold_back.hear_order_head(heads.order);
+        self.hear_stable(heads.stable);
+    }
+}
+
+/// The origin first, then the leader, who has all it ordered, then anyone.
+fn whom_to_ask(due: Due, origin: Pid, leader: Pid, others: &[Pid], me: Pid, random: usize) -> Pid {
+    match due.attempt {
+        2 if leader != me => leader,
+        0..=2 => origin,
+        _ => others.get(random).copied().unwrap_or(origin),
+    }
+}
+
+fn repair_of(live: &Live, item: Item) -> Option<Message> {
+    if item.stream == ORDER_STREAM {
+        let placed = live.hold_back.placed(item.seq)?;
+        let order = orders_of(live.tag, live.stable, &[(item.seq, placed)]).pop()?;
+        return Some(Message::Order(order));
+    }
+    live.hold_back.data(usize::from(item.stream), item.seq).map(Message::Data)
+}

@@ -1,0 +1,363 @@
+//! A server's state machine: it turns one component's change into another's call, and holds no algorithm of its own.
+//!
+//! | file | wires |
+//! |---|---|
+//! | `mod.rs` | inputs and outputs, the disk's acknowledgements, timeouts |
+//! | `receive.rs` | datagrams and frames, to whoever they concern |
+//! | `view.rs` | the view change: freezing, reporting, installing, flushing |
+//! | `flow.rs` | the data path: packing, ordering, appending, acknowledging |
+//! | `loss.rs` | gaps, NACKs, repairs, heads |
+//! | `history.rs` | delivery: ids, acknowledgements to clients, feeds, late records |
+//! | `catch_up.rs` | digests, wants, fills |
+//! | `ring.rs` | beacons, suspicion, election, joins, merges |
+//! | `sessions.rs` | clients |
+//! | `report.rs` | status, ring, who, and what the simulator's checker sees |
+
+mod catch_up;
+mod flow;
+mod history;
+mod loss;
+mod receive;
+mod report;
+mod ring;
+mod sessions;
+mod view;
+
+use crate::ids::{EpochId, Pid};
+use crate::proto::announcements::Announcements;
+use crate::proto::catch_up::CatchUp;
+use crate::proto::detector::Detector;
+use crate::proto::election::Election;
+use crate::proto::epochs::Epochs;
+use crate::proto::event::Event;
+use crate::proto::host::Machine;
+use crate::proto::io::{Action, Input, Recovered, Route, Ticket, Write};
+use crate::proto::live::Live;
+use crate::proto::membership::Membership;
+use crate::proto::origin::Origin;
+use crate::proto::outgoing::Outgoing;
+use crate::proto::pacing::{Lane, Pacer};
+use crate::proto::peers::Peers;
+use crate::proto::recent::Recent;
+use crate::proto::replay::Replay;
+use crate::proto::rng::Rng;
+use crate::proto::rooms::Rooms;
+use crate::proto::session_table::SessionTable;
+use crate::proto::settings::{BURST_BYTES, BYES, RATE_BYTES, Settings};
+use crate::proto::view_change::{Milestone, ViewChange};
+use crate::record::Entry;
+use crate::seq::IdSet;
+use crate::time::{Hlc, Now, Time};
+use crate::wire::datagram::{Header, MAX_DATAGRAM_BYTES};
+use crate::wire::message::Message;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+/// A server, without its sockets, its disk and its clock. The calling contract is [`io`](super::io)'s.
+#[derive(Debug)]
+pub struct Node {
+    settings: Settings,
+    me: Pid,
+    now: Now,
+    rng: Rng,
+    out: Outgoing,
+    writes: VecDeque<(Ticket, Pending)>,
+    epochs: Epochs,
+    ids: IdSet,
+    hlc: Hlc,
+    messages: u64,
+    damaged: bool,
+    view_change: ViewChange,
+    live: Option<Live>,
+    left: Option<(EpochId, u64)>,
+    origin: Origin,
+    catch_up: CatchUp,
+    peers: Peers,
+    announcements: Announcements,
+    detector: Detector,
+    election: Election,
+    membership: Membership,
+    proposed: BTreeSet<Pid>,
+    watched: Option<(Pid, SocketAddr)>,
+    sessions: SessionTable,
+    recent: Recent,
+    rooms: Rooms,
+    replay: Replay,
+    /// When this server's history is compared with others' again.
+    compare_at: Time,
+    pacer: Pacer,
+    drops: BTreeMap<&'static str, u64>,
+    disk: Disk,
+    leaving: bool,
+    /// When this machine wanted to be called at the latest.
+    expected: Time,
+}
+
+/// What the disk is to the node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Disk {
+    Works,
+    /// Nothing is written until the store is open again.
+    Failed,
+}
+
+/// What a write is for, until it is on disk.
+#[derive(Clone, Debug)]
+enum Pending {
+    Milestone(Milestone),
+    Appended { epoch: EpochId, len: u64 },
+    Filled { epoch: EpochId, first: u64, entries: Vec<Entry>, closure: Option<u64>, committed: u64 },
+    Closed(EpochId, u64),
+    Nothing,
+}
+
+impl Node {
+    /// A server that has just started; `seed` makes its random waits.
+    pub fn new(settings: Settings, recovered: Recovered, now: Now, seed: u64) -> Self {
+        let header = Header { net: settings.net, sender: recovered.pid, client: false };
+        Self::with_outgoing(settings, recovered, now, seed, Outgoing::new(header))
+    }
+
+    fn with_outgoing(settings: Settings, recovered: Recovered, now: Now, seed: u64, out: Outgoing) -> Self {
+        let me = recovered.pid;
+        let bugs = settings.bugs;
+        let mut node = Self {
+            me,
+            now,
+            rng: Rng::new(seed),
+            out,
+            writes: VecDeque::new(),
+            epochs: Epochs::recovered(&recovered),
+            hlc: recovered.hlc,
+            messages: recovered.messages,
+            damaged: recovered.damaged,
+            ids: recovered.ids,
+            view_change: ViewChange::new(me, bugs),
+            live: None,
+            left: None,
+            origin: Origin::new(bugs),
+            catch_up: CatchUp::default(),
+            peers: Peers::default(),
+            announcements: Announcements::new(now.mono),
+            detector: Detector::new(me).with(bugs),
+            election: Election::new(me).with(bugs),
+            membership: Membership::new(now.mono),
+            proposed: BTreeSet::new(),
+            watched: None,
+            sessions: SessionTable::new(me),
+            recent: Recent::default(),
+            rooms: Rooms::default(),
+            replay: Replay::default(),
+            compare_at: now.mono,
+            pacer: Pacer::new(RATE_BYTES, BURST_BYTES),
+            drops: BTreeMap::new(),
+            disk: Disk::Works,
+            leaving: false,
+            expected: Time::NEVER,
+            settings,
+        };
+        node.replay = Replay::of(&node.epochs);
+        node.read_uncounted();
+        node.replay_rooms();
+        node
+    }
+
+    /// Who it is, in this life.
+    pub fn pid(&self) -> Pid {
+        self.me
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        self.now = Now { mono: now.mono.max(self.now.mono), wall_ms: now.wall_ms };
+        self.note_lateness();
+        match input {
+            Input::Datagram { from, multicast, bytes } => self.on_datagram(from, multicast, bytes),
+            Input::Frame { from, bytes } => self.on_frame(from, bytes),
+            Input::LinkReset { pid } => self.on_link_reset(pid),
+            Input::Written { upto } => self.on_written(upto),
+            Input::WriteFailed { full } => self.on_write_failed(full),
+            Input::Reopened { recovered } => self.begin_anew(*recovered),
+            Input::Read { epoch, first, entries, purpose } => self.on_read(epoch, first, entries, purpose),
+            Input::Session { session, request } => self.on_request(session, request),
+            Input::SessionEnded { session } => self.on_session_ended(session),
+            Input::Timeout => {}
+            Input::Leave => self.leave(),
+        }
+        self.run();
+        self.expected = self.next_timeout();
+    }
+
+    /// Who was late itself accuses nobody: what others sent in the meantime still waits in the sockets.
+    fn note_lateness(&mut self) {
+        let late = self.now.mono.since(self.expected);
+        self.expected = Time::NEVER;
+        self.detector.late(self.now.mono, late);
+    }
+
+    /// Clears `buf` and fills it with one datagram or frame; `None` when there is nothing to send.
+    pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Route> {
+        self.out.pop_datagram(buf)
+    }
+
+    /// The next thing for the host to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.out.pop_action()
+    }
+
+    /// When [`Input::Timeout`] is due at the latest.
+    pub fn next_timeout(&self) -> Time {
+        if self.disk == Disk::Failed || self.leaving {
+            return Time::NEVER;
+        }
+        [
+            self.view_change.next_timeout(),
+            self.data_path_timeout(),
+            self.catch_up.next_timeout().max(self.compare_at),
+            self.announcements.next_timeout(),
+            self.detector.next_timeout(),
+            self.election.next_timeout(),
+            self.membership.next_timeout(),
+            self.sessions.next_timeout(),
+        ]
+        .into_iter()
+        .min()
+        .unwrap_or(Time::NEVER)
+    }
+
+    /// A frozen view has nothing to do: its timers wait for nothing.
+    fn data_path_timeout(&self) -> Time {
+        let live = self.live.as_ref().filter(|_| self.is_active());
+        let repairs_at = self.pacer.next_timeout(Lane::Repair, MAX_DATAGRAM_BYTES as u64);
+        live.map_or(Time::NEVER, |live| live.next_timeout(repairs_at).min(self.origin.next_timeout()))
+    }
+
+    /// Everything that the input, or time, has made due.
+    fn run(&mut self) {
+        if self.disk == Disk::Failed || self.leaving {
+            return;
+        }
+        self.handle_own();
+        self.tick_view_change();
+        self.tick_ring();
+        self.handle_own();
+        self.tick_catch_up();
+        self.tick_sessions();
+        self.flow();
+        self.tick_loss();
+        self.handle_own();
+    }
+
+    fn handle_own(&mut self) {
+        while let Some(message) = self.out.pop_own() {
+            self.on_message(self.me, message);
+        }
+    }
+
+    /// Whether the installed view is the one promised: data is taken, ordered, acknowledged.
+    fn is_active(&self) -> bool {
+        let promised = self.view_change.promised();
+        self.live.as_ref().is_some_and(|live| {
+            live.view.epoch == promised || self.settings.bugs.has(crate::proto::bugs::Bug::NoFreeze)
+        })
+    }
+
+    fn view_epoch(&self) -> Option<EpochId> {
+        self.live.as_ref().map(|live| live.view.epoch)
+    }
+
+    fn is_leader(&self) -> bool {
+        self.view_epoch().is_some_and(|epoch| epoch.leader == self.me)
+    }
+
+    fn send(&mut self, to: Pid, message: Message) {
+        let addr = self.detector.addr(to);
+        self.out.send(to, addr, message);
+    }
+
+    fn write(&mut self, write: Write, pending: Pending) {
+        let ticket = self.out.write(write);
+        self.writes.push_back((ticket, pending));
+    }
+
+    fn event(&mut self, event: Event) {
+        self.out.act(Action::Event(event));
+    }
+
+    fn drop_because(&mut self, reason: &'static str) {
+        *self.drops.entry(reason).or_default() += 1;
+    }
+
+    fn on_written(&mut self, upto: Ticket) {
+        while let Some((_, pending)) = self.writes.pop_front_if(|(ticket, _)| *ticket <= upto) {
+            match pending {
+                Pending::Milestone(milestone) => {
+                    let steps = self.view_change.written(self.now.mono, milestone);
+                    self.take_steps(steps);
+                }
+                Pending::Appended { epoch, len } => self.on_appended(epoch, len),
+                Pending::Filled { epoch, first, entries, closure, committed } => {
+                    self.on_filled(epoch, first, &entries, closure, committed);
+                }
+                Pending::Closed(epoch, cut) => {
+                    self.epochs.close(epoch, cut);
+                    self.read_uncounted();
+                }
+                Pending::Nothing => {}
+            }
+        }
+    }
+
+    /// The disk takes nothing: nothing more is acknowledged, and others are told at once that this process is gone.
+    fn on_write_failed(&mut self, full: bool) {
+        if self.disk == Disk::Failed {
+            return;
+        }
+        self.disk = Disk::Failed;
+        for _ in 0..BYES {
+            self.out.multicast(Message::Bye);
+        }
+        self.end_all_sessions();
+        self.event(Event::ReadOnly { full });
+    }
+
+    /// The store is open again, in a new incarnation: the same as a restart.
+    fn begin_anew(&mut self, recovered: Recovered) {
+        let mut out = std::mem::replace(&mut self.out, Outgoing::new(Header::default()));
+        out.reborn(recovered.pid);
+        let seed = self.rng.next_u64();
+        *self = Self::with_outgoing(self.settings.clone(), recovered, self.now, seed, out);
+    }
+
+    fn leave(&mut self) {
+        if std::mem::replace(&mut self.leaving, true) {
+            return;
+        }
+        for _ in 0..BYES {
+            self.out.multicast(Message::Bye);
+        }
+        self.end_all_sessions();
+        self.out.act(Action::Left);
+    }
+}
+
+impl Machine for Node {
+    fn handle(&mut self, now: Now, input: Input<'_>) {
+        Self::handle(self, now, input);
+    }
+
+    fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Route> {
+        Self::poll_transmit(self, buf)
+    }
+
+    fn poll_action(&mut self) -> Option<Action> {
+        Self::poll_action(self)
+    }
+
+    fn next_timeout(&self) -> Time {
+        Self::next_timeout(self)
+    }
+}
+
+#[cfg(test)]
+mod hostile;

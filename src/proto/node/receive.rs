@@ -1,0 +1,176 @@
+//! Datagrams and frames, to whoever they concern. What is not understood is dropped, counted, and changes nothing.
+
+use super::{Disk, Node};
+use crate::ids::{EpochId, Pid};
+use crate::proto::bugs::Bug;
+use crate::proto::detector::Sign;
+use crate::proto::event::Event;
+use crate::proto::io::ReadFor;
+use crate::record::Entry;
+use crate::wire::datagram::{self, Malformed};
+use crate::wire::message::Message;
+use std::net::SocketAddr;
+
+impl Node {
+    pub(super) fn on_datagram(&mut self, from: SocketAddr, multicast: bool, bytes: &[u8]) {
+        let (header, body) = match datagram::open(bytes) {
+            Ok(opened) => opened,
+            Err(Malformed::Version(version)) => return self.on_other_version(from, version),
+            Err(_) => return self.drop_because("malformed"),
+        };
+        if header.sender == self.me && !header.client || self.disk == Disk::Failed {
+            return;
+        }
+        if header.net != self.settings.net && !self.settings.bugs.has(Bug::ForeignNet) {
+            return self.on_foreign(from, body);
+        }
+        let Ok(message) = datagram::decode(body) else {
+            return self.drop_because("undecodable");
+        };
+        if header.client {
+            if let Message::Scout(_) = message {
+                self.announcements.scouted(self.now.mono, from, &mut self.rng);
+            }
+            return;
+        }
+        let beacon = matches!(message, Message::Beacon(_));
+        if self.meet(header.sender, from, beacon, multicast) {
+            self.on_message_from(header.sender, from, message);
+        }
+    }
+
+    pub(super) fn on_frame(&mut self, from: Pid, bytes: &[u8]) {
+        let opened = datagram::open(bytes).and_then(|(header, body)| Ok((header, datagram::decode(body)?)));
+        match opened {
+            Ok((header, message)) if header.sender == from && header.net == self.settings.net && !header.client => {
+                if self.disk == Disk::Works && self.detector.is_alive(from) {
+                    self.on_message(from, message);
+                }
+            }
+            _ => self.drop_because("malformed frame"),
+        }
+    }
+
+    /// Notes that a process lives; whether it is to be listened to.
+    fn meet(&mut self, pid: Pid, addr: SocketAddr, beacon: bool, multicast: bool) -> bool {
+        let was_dead = !self.detector.is_alive(pid);
+        self.announcements.heard_from(addr);
+        match self.detector.heard(self.now.mono, pid, addr, beacon, multicast) {
+            Sign::Known => true,
+            Sign::New | Sign::Returned => {
+                if was_dead {
+                    self.announcements.hasten(self.now.mono);
+                }
+                true
+            }
+            Sign::Stale | Sign::Stranger => {
+                self.drop_because("a stale life's, or a stranger's beyond the bound");
+                false
+            }
+            Sign::Twin => {
+                self.event(Event::Cloned { pid, addr });
+                false
+            }
+        }
+    }
+
+    /// Another net's datagram: nothing of it is believed; a scout that asks all nets learns this one's name.
+    fn on_foreign(&mut self, from: SocketAddr, body: &[u8]) {
+        self.drop_because("another net's");
+        if let Ok(Message::Scout(scout)) = datagram::decode(body)
+            && scout.any_net
+        {
+            let (net, server) = (self.settings.net_name.clone(), self.settings.name.clone());
+            self.out.send_to(from, Message::Elsewhere { net, server });
+        }
+    }
+
+    fn on_other_version(&mut self, addr: SocketAddr, version: u8) {
+        self.drop_because("another version's");
+        if self.drops.get("another version's") == Some(&1) {
+            self.event(Event::OtherVersion { addr, version });
+        }
+    }
+
+    fn on_message_from(&mut self, from: Pid, addr: SocketAddr, message: Message) {
+        match message {
+            Message::Scout(_) => self.announcements.scouted(self.now.mono, addr, &mut self.rng),
+            Message::Beacon(beacon) => self.on_beacon(from, *beacon),
+            Message::Ping { nonce } => self.send(from, Message::Pong { nonce }),
+            Message::Suspect { pids } => self.on_suspect(from, &pids),
+            Message::Heard { pids } => pids.iter().for_each(|pid| self.detector.vouched(self.now.mono, *pid)),
+            Message::Failed { pids } => self.on_told_failed(&pids),
+            Message::Bye => self.detector.proven_dead(self.now.mono, from),
+            message => self.on_message(from, message),
+        }
+    }
+
+    /// A message whose way does not matter: from the network, over a link, or from this process itself.
+    pub(super) fn on_message(&mut self, from: Pid, message: Message) {
+        let view = self.view_epoch();
+        let now = self.now.mono;
+        match message {
+            Message::Elect(elect) => self.on_elect(from, &elect),
+            Message::ElectAck { hop } => self.election.on_ack(from, hop),
+            Message::Propose(propose) => {
+                let steps = self.view_change.on_propose(from, propose, view);
+                self.take_steps(steps);
+            }
+            Message::State(state) => {
+                let steps = self.view_change.on_state(now, from, state);
+                self.take_steps(steps);
+            }
+            Message::Working { epoch } => self.view_change.on_working(now, from, epoch),
+            Message::Refuse { epoch, promised } => {
+                self.epochs.saw(promised.num);
+                let steps = self.view_change.on_refuse(epoch);
+                self.take_steps(steps);
+            }
+            Message::Commit(commit) => {
+                let steps = self.view_change.on_commit(from, commit, self.epochs.last(), view);
+                self.take_steps(steps);
+            }
+            Message::Prepared { epoch } => {
+                let steps = self.view_change.on_prepared(now, from, epoch, view);
+                self.take_steps(steps);
+            }
+            Message::Install { epoch } => {
+                let steps = self.view_change.on_install(from, epoch);
+                self.take_steps(steps);
+            }
+            Message::Digest { epochs, answer } => self.on_digest(from, &epochs, answer),
+            Message::Want { epoch, from: first } => self.on_want(from, epoch, first),
+            Message::Fill(fill) => self.on_fill(from, *fill),
+            message if self.is_active() => self.on_view_message(from, message),
+            _ => self.drop_because("of the view while it is frozen, or not for servers"),
+        }
+    }
+
+    /// What is taken only while the view is the one promised.
+    fn on_view_message(&mut self, from: Pid, message: Message) {
+        match message {
+            Message::Data(data) => self.on_data(&data),
+            Message::Order(order) => self.on_order(from, &order),
+            Message::Ack { view, have } => {
+                if self.live.as_ref().is_some_and(|live| live.tag == view) {
+                    self.on_ack(from, have);
+                }
+            }
+            Message::Nack(nack) => self.on_nack(from, &nack),
+            Message::Heads(heads) => self.on_heads(from, &heads),
+            Message::Opened { epoch, hashes } => self.on_opened(from, epoch, hashes),
+            Message::WantTable { epoch, buckets } => self.on_want_table(from, epoch, buckets),
+            Message::Table { epoch, clients, complete } => self.on_table(from, epoch, &clients, complete),
+            _ => self.drop_because("not for servers"),
+        }
+    }
+
+    pub(super) fn on_read(&mut self, epoch: EpochId, first: u64, entries: Vec<Entry>, purpose: ReadFor) {
+        match purpose {
+            ReadFor::Fill(to) => self.on_fill_read(to, epoch, first, entries),
+            ReadFor::Rooms => self.on_rooms_read(epoch, first, &entries),
+            ReadFor::Commit => self.on_commit_read(epoch, first, &entries),
+            ReadFor::Session(session) => self.on_session_read(session, epoch, first, &entries),
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! The ring, wired: beacons, scouts, suspicion, election, and who should be in the view.
+
+use super::Node;
+use crate::ids::{EpochId, Pid};
+use crate::proto::bugs::Bug;
+use crate::proto::detector::Verdict;
+use crate::proto::election::{Around, Step as Hop};
+use crate::proto::event::Event;
+use crate::proto::io::Action;
+use crate::proto::membership::{Decision, World};
+use crate::proto::ring::Ring;
+use crate::proto::settings::STALLED;
+use crate::record::{MAX_SERVERS, Member};
+use crate::wire::message::{Beacon, Hearing, Message, Rank};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Who may be vouched for to others was heard within this time.
+const LATELY: Duration = Duration::from_millis(500);
+
+impl Node {
+    pub(super) fn tick_ring(&mut self) {
+        self.tick_announcements();
+        self.take_verdicts();
+        self.tick_election();
+        self.decide();
+        self.watch_successor();
+    }
+
+    /// What this server tells of itself.
+    pub(super) fn beacon(&self) -> Beacon {
+        let now = self.now.mono;
+        let heard = self.detector.alive().into_iter().filter_map(|pid| {
+            let addr = self.detector.addr(pid)?;
+            Some(Hearing { pid, addr, multicast: self.detector.multicast_heard(pid, now) })
+        });
+        let live = self.live.as_ref();
+        let no_heads = self.settings.bugs.has(Bug::NoHeads);
+        Beacon {
+            name: self.settings.name.clone(),
+            tcp_port: self.settings.tcp_port,
+            ready: self.membership.is_ready(),
+            leaving: self.leaving,
+            resigns: self.resigns(),
+            priority: self.settings.priority,
+            view: self.view_epoch(),
+            promised: self.view_change.promised(),
+            last: self.epochs.last(),
+            max_num: self.epochs.max_num(),
+            oseq: if no_heads { 0 } else { self.origin.head() },
+            head: live.filter(|_| !no_heads).map_or(0, |live| live.hold_back.head()),
+            have: self.epochs.last().and_then(|last| self.epochs.get(last)).map_or(0, |log| log.durable),
+            stable: live.map_or(0, |live| live.stable),
+            digest: self.epochs.digest_hash(self.view_epoch()),
+            messages: self.messages,
+            clients: self.sessions.clients() as u16,
+            nacks_per_min: self.membership.nacks_per_min(now),
+            heard: heard.take(MAX_SERVERS).collect(),
+        }
+    }
+
+    pub(super) fn on_beacon(&mut self, from: Pid, beacon: Beacon) {
+        let now = self.now.mono;
+        if beacon.leaving {
+            self.detector.proven_dead(now, from);
+        }
+        let view = beacon.view;
+        let (oseq, head, stable, have) = (beacon.oseq, beacon.head, beacon.stable, beacon.have);
+        self.hear_of_others(&beacon);
+        self.peers.hear(now, from, beacon);
+        if self.view_epoch().is_none() || view != self.view_epoch() || !self.is_active() {
+            return;
+        }
+        if self.is_leader() {
+            self.on_ack(from, have);
+        }
+        let Some(live) = self.live.as_mut() else {
+            return;
+        };
+        if let Some(origin) = live.view.index_of(from) {
+            live.hold_back.hear_data_head(origin, oseq);
+            live.hold_back.hear_order_head(head);
+        }
+        if live.view.epoch.leader == from {
+            let durable = self.epochs.get(live.view.epoch).map_or(0, |log| log.durable);
+            if durable > 0 {
+                live.ack_out.owe(now);
+            }
+        }
+        self.hear_stable(stable);
+    }
+
+    /// Addresses that only others named are scouted; those that are heard are not.
+    fn hear_of_others(&mut self, beacon: &Beacon) {
+        let unheard: Vec<Hearing> =
+            beacon.heard.iter().filter(|heard| !self.detector.is_alive(heard.pid)).copied().collect();
+        if !unheard.is_empty() {
+            self.announcements.hear_of(&unheard, self.me);
+        }
+    }
+
+    fn tick_announcements(&mut self) {
+        let now = self.now.mono;
+        let due = self.announcements.take_due(now, &mut self.rng);
+        if due.beacon {
+            let beacon = self.beacon();
+            for addr in self.unicast_listeners() {
+                self.out.send_to(addr, Message::Beacon(Box::new(beacon.clone())));
+            }
+            self.out.multicast(Message::Beacon(Box::new(beacon)));
+        }
+        if due.scout && self.detector.alive().is_empty() {
+            self.scout(due.any_net);
+        }
+        for addr in due.answers {
+            let beacon = self.beacon();
+            self.out.send_to(addr, Message::Beacon(Box::new(beacon)));
+        }
+        for addr in due.probes {
+            self.out.send_to(addr, Message::Scout(crate::wire::message::Scout { any_net: false }));
+        }
+    }
+
+    fn scout(&mut self, any_net: bool) {
+        let scout = |any_net| Message::Scout(crate::wire::message::Scout { any_net });
+        self.out.multicast(scout(false));
+        if any_net {
+            self.out.ask_any_net(scout(true));
+        }
+        for addr in self.settings.peers.clone() {
+            self.out.send_to(addr, scout(false));
+        }
+    }
+
+    /// Servers that may not get this one's multicasts: named ones not heard, and those whose beacons do not list it as heard
+    /// by multicast.
+    fn unicast_listeners(&self) -> BTreeSet<std::net::SocketAddr> {
+        let deaf = |beacon: &Beacon| !beacon.heard.iter().any(|heard| heard.pid == self.me && heard.multicast);
+        let alive: BTreeSet<Pid> = self.detector.alive().into_iter().collect();
+        let lost = |pid: &Pid| !alive.contains(pid) && *pid != self.me;
+        let known = self.peers.iter().filter(|(pid, beacon)| lost(pid) || deaf(beacon)).map(|(pid, _)| pid);
+        let heard: BTreeSet<_> = alive.iter().filter_map(|pid| self.detector.addr(*pid)).collect();
+        let named = self.settings.peers.iter().copied().filter(|addr| !heard.contains(addr));
+        known.filter_map(|pid| self.detector.addr(pid)).chain(named).collect()
+    }
+
+    fn take_verdicts(&mut self) {
+        for verdict in self.detector.poll(self.now.mono) {
+            match verdict {
+                Verdict::Ping(pid) => {
+                    let nonce = self.rng.next_u64();
+                    self.send(pid, Message::Ping { nonce });
+                }
+                Verdict::AskOthers(pids) => self.out.multicast(Message::Suspect { pids }),
+                Verdict::Suspected(pid) => {
+                    let name = self.server_name(pid);
+                    self.event(Event::Suspected { pid, name });
+                }
+                Verdict::Cleared(_) | Verdict::Asymmetric(_) => self.membership.look(),
+                Verdict::Failed { pids, proven } => self.on_failed(&pids, proven),
+            }
+        }
+    }
+
+    fn on_failed(&mut self, pids: &[Pid], proven: bool) {
+        self.membership.look();
+        let untold: Vec<Pid> = pids.iter().copied().filter(|pid| self.announcements.tell_death(*pid)).collect();
+        if proven && !untold.is_empty() {
+            self.out.multicast(Message::Failed { pids: untold });
+        }
+        for &pid in pids {
+            let name = self.server_name(pid);
+            self.event(Event::Failed { pid, name, proven });
+            let ring = self.ring();
+            let around = self.around(&ring);
+            let hops = self.election.on_death(self.now, pid, &around);
+            self.take_hops(hops);
+        }
+    }
+
+    pub(super) fn on_told_failed(&mut self, pids: &[Pid]) {
+        for &pid in pids {
+            // Nearly always heard a moment ago: a proof is believed all the same, and the detector takes back a wrong one.
+            if pid != self.me {
+                self.announcements.tell_death(pid);
+                self.detector.proven_dead(self.now.mono, pid);
+            }
+        }
+    }
+
+    pub(super) fn on_link_reset(&mut self, pid: Pid) {
+        self.detector.proven_dead(self.now.mono, pid);
+    }
+
+    pub(super) fn on_suspect(&mut self, from: Pid, pids: &[Pid]) {
+        let now = self.now.mono;
+        let heard = |pid: &&Pid| **pid == self.me || self.detector.heard_directly(**pid, now, LATELY);
+        let pids: Vec<Pid> = pids.iter().filter(heard).copied().collect();
+        if !pids.is_empty() {
+            self.send(from, Message::Heard { pids });
+        }
+    }
+
+    /// The living, this server among them.
+    fn ring(&self) -> Ring {
+        Ring::of(self.detector.alive().into_iter().chain([self.me]))
+    }
+
+    fn around<'a>(&self, ring: &'a Ring) -> Around<'a> {
+        let rank = Rank { ready: self.membership.is_ready(), priority: self.settings.priority, pid: self.me };
+        let max_num = self.epochs.max_num().max(self.view_change.promised().num).max(self.peers.max_num());
+        Around { rank, ring, max_num, settled: self.has_live_leader() }
+    }
+
+    fn has_live_leader(&self) -> bool {
+        let world = World {
+            me: self.me,
+            view: self.live.as_ref().map(|live| &live.view),
+            promised: self.view_change.promised(),
+            is_busy: false,
+            alive: &self.detector.alive(),
+            peers: &self.peers,
+            stalled: &[],
+            resigns: false,
+        };
+        world.has_leader()
+    }
+
+    fn tick_election(&mut self) {
+        if self.now.mono >= self.election.next_timeout() {
+            let ring = self.ring();
+            let around = self.around(&ring);
+            let hops = self.election.timeout(self.now, &mut self.rng, &around);
+            self.take_hops(hops);
+        }
+    }
+
+    pub(super) fn on_elect(&mut self, from: Pid, elect: &crate::wire::message::Elect) {
+        let ring = self.ring();
+        let around = self.around(&ring);
+        let hops = self.election.on_elect(self.now, &mut self.rng, from, elect, &around);
+        self.take_hops(hops);
+    }
+
+    fn start_election(&mut self) {
+        let ring = self.ring();
+        let around = self.around(&ring);
+        let hops = self.election.start(self.now, &mut self.rng, &around);
+        self.take_hops(hops);
+    }
+
+    /// A view change is on its way: an election waits for it before it starts anew.
+    pub(super) fn wait_with_election(&mut self) {
+        let ring = self.ring();
+        let around = self.around(&ring);
+        self.election.on_promise(self.now, &mut self.rng, &around);
+    }
+
+    fn take_hops(&mut self, hops: Vec<Hop>) {
+        for hop in hops {
+            match hop {
+                Hop::Send { to, elect } => self.send(to, Message::Elect(elect)),
+                Hop::Ack { to, hop } => self.send(to, Message::ElectAck { hop }),
+                Hop::Begun { num, started_by } => {
+                    let started_by = self.server_name(started_by);
+                    self.event(Event::Election { num, started_by, winner: None, took: Duration::ZERO });
+                }
+                Hop::Skipped(_) => self.drop_because("a successor that did not acknowledge the token"),
+                Hop::PassedOver { .. } => self.drop_because("an election token that was passed over"),
+                Hop::Won { path, .. } => self.on_won(&path),
+            }
+        }
+    }
+
+    /// The token came home: a view of its path and everyone lately heard is proposed.
+    fn on_won(&mut self, path: &[Pid]) {
+        let lately = self.detector.alive().into_iter();
+        let wanted: BTreeSet<Pid> =
+            path.iter().copied().filter(|pid| self.detector.is_alive(*pid)).chain(lately).chain([self.me]).collect();
+        let fit = self.membership.without_unfit(self.now.mono, wanted, self.me);
+        self.propose_pids(&fit);
+    }
+
+    fn propose_pids(&mut self, pids: &BTreeSet<Pid>) {
+        let mine = Member { pid: self.me, name: self.settings.name.clone() };
+        let others = pids.iter().filter(|pid| **pid != self.me).filter_map(|pid| self.peers.member(*pid));
+        let mut members: Vec<Member> = others.chain([mine]).collect();
+        members.sort_unstable();
+        self.propose(members);
+    }
+
+    fn decide(&mut self) {
+        let now = self.now.mono;
+        if now < self.membership.next_timeout() {
+            return;
+        }
+        let alive = self.detector.alive();
+        let stalled = self.stalled_members();
+        let resigns = self.resigns();
+        let world = World {
+            me: self.me,
+            view: self.live.as_ref().map(|live| &live.view),
+            promised: self.view_change.promised(),
+            is_busy: self.view_change.coordinating().is_some(),
+            alive: &alive,
+            peers: &self.peers,
+            stalled: &stalled,
+            resigns,
+        };
+        let decision = self.membership.decide(now, &world, &mut self.rng);
+        match decision {
+            Decision::Elect if self.election.running().is_none() => self.start_election(),
+            Decision::Wait | Decision::Elect => {}
+            Decision::Propose(pids, _) => self.propose_pids(&pids),
+        }
+    }
+
+    pub(super) fn on_abandoned(&mut self, epoch: EpochId, reason: &'static str, silent: &[Pid]) {
+        let members = self.proposed.clone();
+        self.event(Event::Abandoned { epoch, reason });
+        if reason == "another proposal" {
+            return;
+        }
+        if self.view_change.promised() > epoch {
+            self.membership.yielded();
+        } else {
+            let refused = silent.is_empty();
+            let others: Vec<Pid> = silent.iter().copied().filter(|pid| *pid != self.me).collect();
+            self.membership.abandoned(self.now.mono, members, &others, refused || others.is_empty(), &mut self.rng);
+        }
+    }
+
+    /// Members whose logs have stood still while the order went on.
+    fn stalled_members(&self) -> Vec<Pid> {
+        let Some(live) = self.live.as_ref().filter(|live| live.view.epoch.leader == self.me) else {
+            return Vec::new();
+        };
+        let head = live.hold_back.taken_out();
+        let now = self.now.mono;
+        let stalled = |pid: &Pid| {
+            let acked = live.acks.get(pid);
+            let behind = acked.is_some_and(|acked| acked.have < head && now.since(acked.since) > STALLED);
+            let closed = live.sequencer.as_ref().is_some_and(|sequencer| !sequencer.has_opened(*pid));
+            behind || closed && now.since(live.opened) > STALLED
+        };
+        live.others(self.me).filter(stalled).collect()
+    }
+
+    /// Whether this leader's own disk has stood still while others' logs grew.
+    fn resigns(&self) -> bool {
+        let Some(live) = self.live.as_ref().filter(|live| live.view.epoch.leader == self.me) else {
+            return false;
+        };
+        let own = live.acks.get(&self.me);
+        let appended = live.hold_back.taken_out();
+        own.is_some_and(|own| {
+            let others_moved = live.acks.values().any(|acked| acked.have > own.have && acked.since > own.since);
+            own.have < appended && self.now.mono.since(own.since) > STALLED && others_moved
+        })
+    }
+
+    fn watch_successor(&mut self) {
+        let members = self.live.as_ref().map(|live| Ring::of(live.view.members.iter().map(|member| member.pid)));
+        let successor =
+            members.and_then(|ring| ring.successor(self.me.server)).filter(|pid| self.detector.is_alive(*pid));
+        let watch = successor.and_then(|pid| {
+            let addr = self.detector.addr(pid)?;
+            let port = self.peers.beacon(pid)?.tcp_port;
+            Some((pid, std::net::SocketAddr::new(addr.ip(), port)))
+        });
+        if watch != self.watched {
+            self.watched = watch;
+            self.out.act(Action::Watch { successor: watch });
+        }
+    }
+
+    /// A server's name, as its beacons or the view tell; its id when neither does.
+    pub(super) fn server_name(&self, pid: Pid) -> String {
+        if pid.server == self.me.server {
+            return self.settings.name.clone();
+        }
+        let in_view = self.live.as_ref().map_or("", |live| live.view.name_of(pid));
+        [self.peers.name(pid.server), in_view]
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .map_or_else(|| pid.server.to_string(), str::to_owned)
+    }
+}

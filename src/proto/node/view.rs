@@ -1,0 +1,232 @@
+//! The view change, wired: what its steps do to the log, the data path and the clients.
+
+use super::{Node, Pending};
+use crate::ids::{EpochId, Pid};
+use crate::proto::bugs::Bug;
+use crate::proto::event::Event;
+use crate::proto::io::Write;
+use crate::proto::live::{Acked, Live, Opening};
+use crate::proto::sequencer::Sequencer;
+use crate::proto::settings::PREPARED_REPEAT;
+use crate::proto::view_change::Step;
+use crate::record::Member;
+use crate::wire::message::{Commit, Message, State};
+
+/// Clients in one piece of a table: with as many ranges as one may have, a quarter of a frame.
+const TABLE_PIECE_CLIENTS: usize = 512;
+
+impl Node {
+    /// Proposes a view of these members, who are ascending and include this process.
+    pub(super) fn propose(&mut self, members: Vec<Member>) {
+        let view = self.view_epoch().map_or(0, |epoch| epoch.num);
+        let seen = self.epochs.max_num().max(self.view_change.promised().num).max(view).max(self.peers.max_num());
+        let num = seen.saturating_add(1);
+        self.epochs.saw(num);
+        let lasts: Vec<EpochId> =
+            members.iter().filter_map(|member| self.peers.last_epoch(member.pid)).chain(self.epochs.last()).collect();
+        self.proposed = members.iter().map(|member| member.pid).collect();
+        self.event(Event::Proposed { epoch: EpochId { num, leader: self.me }, members: members.len() });
+        let steps = self.view_change.propose(self.now.mono, num, members, lasts);
+        self.take_steps(steps);
+    }
+
+    pub(super) fn tick_view_change(&mut self) {
+        if self.now.mono >= self.view_change.next_timeout() {
+            let steps = self.view_change.on_timeout(self.now.mono);
+            self.take_steps(steps);
+        }
+        self.tick_opening();
+    }
+
+    pub(super) fn take_steps(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Send(to, message) => self.send(to, message),
+                Step::Freeze => self.freeze(),
+                Step::Write(write, milestone) => {
+                    if let Write::Seen { num } = &write {
+                        self.epochs.saw(*num);
+                    }
+                    self.write(write, Pending::Milestone(milestone));
+                }
+                Step::Report { to, epoch, about } => self.report_state(to, epoch, &about),
+                Step::Closed(epoch, cut) => self.epochs.close(epoch, cut),
+                Step::Install(commit) => self.install(*commit),
+                Step::Abandoned { epoch, reason, silent } => self.on_abandoned(epoch, reason, &silent),
+            }
+        }
+    }
+
+    fn freeze(&mut self) {
+        self.membership.promised(self.now.mono, self.detector.alive().len() + 1, &mut self.rng);
+        self.wait_with_election();
+    }
+
+    fn report_state(&mut self, to: Pid, epoch: EpochId, about: &[EpochId]) {
+        let last = self.epochs.last();
+        let last_members = last
+            .and_then(|last| self.epochs.get(last))
+            .map(|log| log.view.members.iter().map(|member| member.pid).collect())
+            .unwrap_or_default();
+        let mut asked: Vec<EpochId> = about.iter().copied().chain(last).collect();
+        asked.sort_unstable();
+        asked.dedup();
+        let logs = asked.into_iter().map(|epoch| self.epochs.state_of(epoch)).collect();
+        let state = State { epoch, last, last_members, logs, hlc: self.hlc, damaged: self.damaged };
+        self.send(to, Message::State(state));
+    }
+
+    fn install(&mut self, commit: Commit) {
+        let view = commit.view;
+        let epoch = view.epoch;
+        if !self.settings.bugs.has(Bug::NoFlush) {
+            let me = self.me;
+            for limit in commit.limits.iter().filter(|limit| limit.group.contains(&me)) {
+                self.flush(limit.epoch, limit.upto, limit.group.len(), view.members.len());
+            }
+        }
+        self.left = self.live.as_ref().map(|live| (live.view.epoch, live.delivered));
+        self.epochs.install(&view);
+        if epoch.leader != self.me {
+            self.write(Write::Install { view: view.clone() }, Pending::Nothing);
+        }
+        if !self.settings.bugs.has(Bug::StartHlcOwn) {
+            self.hlc = self.hlc.max(commit.start_hlc);
+        }
+        let previous = self.live.replace(Live::new(view.clone(), self.me, self.now.mono, self.settings.bugs));
+        self.origin.begin_view(self.now.mono);
+        self.catch_up.begin_view();
+        self.compare_at = self.now.mono;
+        let reason = self.membership.installed(self.now.mono, previous.as_ref().map(|live| &live.view), &view);
+        let running = self.election.running();
+        self.election.on_view(self.now, epoch);
+        if running.is_some() {
+            self.tell_election(epoch);
+        }
+        self.tell_view(reason, previous.as_ref().map(|live| &live.view));
+        self.read_uncounted();
+        self.open_when_read();
+    }
+
+    /// The leader is told which ids are in this member's history, once all that the view's parents closed has been read.
+    pub(super) fn open_when_read(&mut self) {
+        if self.is_reading() {
+            return;
+        }
+        let hlc = self.hlc;
+        let bugs = self.settings.bugs;
+        let me = self.me;
+        let Some(live) = self.live.as_mut().filter(|live| live.opening == Opening::Reading) else {
+            return;
+        };
+        if live.view.epoch.leader != me {
+            live.opening = Opening::Told(self.now.mono);
+            self.tick_opening();
+            return;
+        }
+        live.opening = Opening::Open;
+        let members = live.view.members.iter().map(|member| member.pid);
+        let mut sequencer = Sequencer::new(members, hlc, self.ids.clone(), bugs);
+        sequencer.open(me);
+        live.sequencer = Some(sequencer);
+        live.opened = self.now.mono;
+        let early = std::mem::take(&mut live.early);
+        let epoch = live.view.epoch;
+        for (from, hashes) in early {
+            self.on_opened(from, epoch, hashes);
+        }
+    }
+
+    fn tick_opening(&mut self) {
+        let now = self.now.mono;
+        if !self.is_active() {
+            return;
+        }
+        let Some(live) = self.live.as_mut() else {
+            return;
+        };
+        let Opening::Told(at) = live.opening else {
+            return;
+        };
+        if now >= at {
+            live.opening = Opening::Told(now + PREPARED_REPEAT);
+            let epoch = live.view.epoch;
+            let hashes = self.ids.hashes().to_vec();
+            self.send(epoch.leader, Message::Opened { epoch, hashes });
+        }
+    }
+
+    pub(super) fn on_opened(&mut self, from: Pid, epoch: EpochId, hashes: Vec<u64>) {
+        let Some(live) = self.live.as_mut().filter(|live| live.view.epoch == epoch && live.view.has(from)) else {
+            return;
+        };
+        let Some(sequencer) = &mut live.sequencer else {
+            live.early.insert(from, hashes);
+            return;
+        };
+        let buckets = if sequencer.has_opened(from) { 0 } else { sequencer.differing(&hashes) };
+        if buckets == 0 {
+            sequencer.open(from);
+        }
+        live.acks
+            .entry(from)
+            .and_modify(|acked| acked.since = self.now.mono)
+            .or_insert(Acked { have: 0, since: self.now.mono });
+        self.send(from, Message::WantTable { epoch, buckets });
+    }
+
+    pub(super) fn on_want_table(&mut self, from: Pid, epoch: EpochId, buckets: u32) {
+        let Some(live) = self.live.as_mut().filter(|live| live.view.epoch == epoch && epoch.leader == from) else {
+            return;
+        };
+        if buckets == 0 {
+            live.opening = Opening::Open;
+            return;
+        }
+        if let Opening::Told(at) = &mut live.opening {
+            *at = self.now.mono + 4 * PREPARED_REPEAT;
+        }
+        self.send_table(from, epoch, buckets);
+    }
+
+    fn send_table(&mut self, to: Pid, epoch: EpochId, buckets: u32) {
+        let Some(addr) = self.detector.addr(to) else {
+            return;
+        };
+        let wanted = |client| buckets >> crate::seq::IdSet::bucket_of(client) & 1 == 1;
+        let clients: Vec<_> = self
+            .ids
+            .iter()
+            .filter(|(client, _)| wanted(*client))
+            .map(|(client, numbers)| (client, numbers.clone()))
+            .collect();
+        let mut pieces: Vec<_> = clients.chunks(TABLE_PIECE_CLIENTS).map(<[_]>::to_vec).collect();
+        let last = pieces.pop().unwrap_or_default();
+        for clients in pieces {
+            self.out.send_by_link(to, addr, Message::Table { epoch, clients, complete: false });
+        }
+        self.out.send_by_link(to, addr, Message::Table { epoch, clients: last, complete: true });
+    }
+
+    pub(super) fn on_table(
+        &mut self,
+        from: Pid,
+        epoch: EpochId,
+        clients: &[(crate::ids::ClientId, crate::seq::RangeSet)],
+        complete: bool,
+    ) {
+        let Some(live) = self.live.as_mut().filter(|live| live.view.epoch == epoch && live.view.has(from)) else {
+            return;
+        };
+        let Some(sequencer) = &mut live.sequencer else {
+            return;
+        };
+        for (client, numbers) in clients {
+            sequencer.learn(*client, numbers);
+        }
+        if complete {
+            sequencer.open(from);
+            self.send(from, Message::WantTable { epoch, buckets: 0 });
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! How fast a server sends data: a token bucket that slows when receivers tell of loss.
+
+use crate::time::Time;
+use std::time::Duration;
+
+/// How long losses are counted before the rate follows them.
+pub const WINDOW: Duration = Duration::from_millis(100);
+/// Bytes that count as one datagram when losses are compared with what was sent.
+const DATAGRAM_BYTES: u64 = 1400;
+/// Fewer lost datagrams than this in a window do not slow a sender: one lost of ten sent says nothing.
+const LEAST_LOST: u64 = 4;
+/// Share of the rate that repairs may take, in per cent.
+const REPAIR_PERCENT: u64 = 30;
+/// Share of the rate that catch-up may take, in per cent.
+const CATCH_UP_PERCENT: u64 = 25;
+/// Tokens are counted in millionths of a byte, so that no microsecond of credit is lost to rounding.
+const MICRO: u64 = 1_000_000;
+/// Greatest rate and burst, in bytes (a second): keeps all arithmetic within 64 bits.
+const MOST_BYTES: u64 = 1 << 40;
+
+/// What a datagram is sent for: each has its share.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lane {
+    /// New data and order: whatever the rate leaves.
+    Data,
+    /// Repairs: at most 30 % of the rate, and taken before data.
+    Repair,
+    /// Catch-up of those who were away: at most 25 % of the rate.
+    CatchUp,
+}
+
+/// Paces a sender to a rate that follows what receivers report (`PROTOCOL.md` §6, flow).
+///
+/// More than 1 % of a window's datagrams asked for again: the rate falls to 7/10. A window without that: it rises by 5 %.
+/// Control does not ask the pacer: it never waits for data.
+#[derive(Clone, Debug)]
+pub struct Pacer {
+    rate: u64,
+    floor: u64,
+    ceiling: u64,
+    all: Bucket,
+    repairs: Bucket,
+    catch_up: Bucket,
+    window: Window,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    start: Time,
+    sent: u64,
+    lost: u64,
+}
+
+impl Pacer {
+    /// A pacer that begins at its ceiling of `rate` bytes a second, never falls below a sixty-fourth of it, and lets at most
+    /// `burst` bytes go at once after a pause. Both are held between one byte and 2^40.
+    pub fn new(rate: u64, burst: u64) -> Self {
+        Self::between(rate / 64, rate, burst)
+    }
+
+    /// A pacer with another `floor` (bytes a second).
+    pub fn between(floor: u64, ceiling: u64, burst: u64) -> Self {
+        let ceiling = ceiling.clamp(1, MOST_BYTES);
+        let burst = burst.clamp(1, MOST_BYTES);
+        let mut pacer = Self {
+            rate: ceiling,
+            floor: floor.clamp(1, ceiling),
+            ceiling,
+            all: Bucket::full(burst),
+            repairs: Bucket::full(burst),
+            catch_up: Bucket::full(burst),
+            window: Window::default(),
+        };
+        pacer.set_rate(ceiling);
+        pacer
+    }
+
+    /// Whether `bytes` may go out now; if so, they are paid for. More than a burst may go when the bucket is full, on credit.
+    ///
+    /// Repairs and catch-up are paid twice: from their own share, and from the whole, where they may leave a debt that data
+    /// waits for.
+    pub fn take(&mut self, now: Time, lane: Lane, bytes: u64) -> bool {
+        self.turn(now);
+        let bytes = bytes.min(MOST_BYTES);
+        let granted = match lane {
+            Lane::Data => self.all.take(now, bytes),
+            Lane::Repair => self.repairs.take(now, bytes),
+            Lane::CatchUp => self.catch_up.take(now, bytes),
+        };
+        if granted {
+            self.window.sent += bytes.div_ceil(DATAGRAM_BYTES);
+            if lane != Lane::Data {
+                self.all.owe(now, bytes);
+            }
+        }
+        granted
+    }
+
+    /// When [`take`](Self::take) will grant `bytes` if nothing else is sent before.
+    pub fn next_timeout(&self, lane: Lane, bytes: u64) -> Time {
+        let bytes = bytes.min(MOST_BYTES);
+        match lane {
+            Lane::Data => self.all.ready_at(bytes),
+            Lane::Repair => self.repairs.ready_at(bytes),
+            Lane::CatchUp => self.catch_up.ready_at(bytes),
+        }
+    }
+
+    /// How many bytes [`take`](Self::take) would grant now.
+    pub fn allowance(&mut self, now: Time, lane: Lane) -> u64 {
+        self.turn(now);
+        match lane {
+            Lane::Data => self.all.level_bytes(now),
+            Lane::Repair => self.repairs.level_bytes(now),
+            Lane::CatchUp => self.catch_up.level_bytes(now),
+        }
+    }
+
+    /// A receiver asked for this many datagrams again.
+    pub fn nacked(&mut self, now: Time, datagrams: u64) {
+        self.turn(now);
+        self.window.lost = self.window.lost.saturating_add(datagrams);
+    }
+
+    /// The rate of the moment, in bytes a second.
+    pub fn rate(&self) -> u64 {
+        self.rate
+    }
+
+    /// Lets the rate follow the windows that have ended.
+    fn turn(&mut self, now: Time) {
+        let windows = now.since(self.window.start).as_micros() / WINDOW.as_micros();
+        if windows == 0 {
+            return;
+        }
+        let Window { sent, lost, .. } = self.window;
+        let mut rate = self.rate;
+        if lost >= LEAST_LOST && lost.saturating_mul(100) > sent {
+            rate = rate * 7 / 10;
+        } else {
+            rate += rate.div_ceil(20);
+        }
+        for _ in 1..windows {
+            if rate >= self.ceiling {
+                break;
+            }
+            rate = rate.max(self.floor);
+            rate += rate.div_ceil(20);
+        }
+        self.bring_up(now);
+        self.set_rate(rate);
+        self.window = Window { start: now, sent: 0, lost: 0 };
+    }
+
+    /// Counts what has flowed in at the old rate.
+    fn bring_up(&mut self, now: Time) {
+        for bucket in [&mut self.all, &mut self.repairs, &mut self.catch_up] {
+            bucket.fill(now);
+        }
+    }
+
+    fn set_rate(&mut self, rate: u64) {
+        self.rate = rate.clamp(self.floor, self.ceiling);
+        self.all.rate = self.rate;
+        self.repairs.rate = (self.rate * REPAIR_PERCENT / 100).max(1);
+        self.catch_up.rate = (self.rate * CATCH_UP_PERCENT / 100).max(1);
+    }
+}
+
+/// A token bucket in millionths of a byte.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    /// Bytes a second.
+    rate: u64,
+    /// Bytes it holds.
+    burst: u64,
+    /// Below zero: sent on credit.
+    level: i128,
+    at: Time,
+}
+
+impl Bucket {
+    fn full(burst: u64) -> Self {
+        Self { rate: 1, burst, level: micro(burst), at: Time(0) }
+    }
+
+    fn take(&mut self, now: Time, bytes: u64) -> bool {
+        self.fill(now);
+        let granted = self.level >= micro(bytes.min(self.burst));
+        if granted {
+            self.level -= micro(bytes);
+        }
+        granted
+    }
+
+    /// Pays without asking; the debt is at most one burst.
+    fn owe(&mut self, now: Time, bytes: u64) {
+        self.fill(now);
+        self.level = (self.level - micro(bytes)).max(-micro(self.burst));
+    }
+
+    fn fill(&mut self, now: Time) {
+        self.level = self.level_at(now);
+        self.at = self.at.max(now);
+    }
+
+    fn level_at(&self, now: Time) -> i128 {
+        let flowed = i128::from(now.0.saturating_sub(self.at.0)) * i128::from(self.rate);
+        (self.level + flowed).min(micro(self.burst))
+    }
+
+    fn level_bytes(&self, now: Time) -> u64 {
+        u64::try_from(self.level_at(now) / i128::from(MICRO)).unwrap_or(0)
+    }
+
+    fn ready_at(&self, bytes: u64) -> Time {
+        let lacking = micro(bytes.min(self.burst)) - self.level;
+        let wait = (lacking + i128::from(self.rate) - 1) / i128::from(self.rate);
+        if lacking <= 0 { self.at } else { Time(self.at.0.saturating_add(u64::try_from(wait).unwrap_or(u64::MAX))) }
+    }
+}
+
+fn micro(bytes: u64) -> i128 {
+    i128::from(bytes) * i128::from(MICRO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Time {
+        Time(ms * 1000)
+    }
+
+    /// Sends as much as is granted until `until`; the bytes sent.
+    fn drain(pacer: &mut Pacer, lane: Lane, from: Time, until: Time, bytes: u64) -> u64 {
+        let (mut now, mut sent) = (from, 0);
+        while now <= until {
+            if pacer.take(now, lane, bytes) {
+                sent += bytes;
+            } else {
+                let next = pacer.next_timeout(lane, bytes);
+                assert!(next > now, "a refusal names a later time");
+                now = next;
+            }
+        }
+        sent
+    }
+
+    #[test]
+    fn sends_the_burst_at_once_and_then_the_rate() {
+        let mut pacer = Pacer::new(1_000_000, 14_000);
+        let sent = drain(&mut pacer, Lane::Data, ms(0), ms(1000), 1400);
+        assert!((1_012_000..=1_015_400).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn repairs_take_their_share_and_data_pays_for_them() {
+        let mut pacer = Pacer::new(1_000_000, 14_000);
+        let repairs = drain(&mut pacer, Lane::Repair, ms(0), ms(1000), 1400);
+        assert!((300_000..=315_400).contains(&repairs), "{repairs}");
+        let mut pacer = Pacer::new(1_000_000, 14_000);
+        let (mut data, mut other) = (0, 0);
+        for step in 0..10_000 {
+            let now = Time(step * 100);
+            for lane in [Lane::Repair, Lane::CatchUp] {
+                other += if pacer.take(now, lane, 1400) { 1400 } else { 0 };
+            }
+            data += if pacer.take(now, Lane::Data, 1400) { 1400 } else { 0 };
+        }
+        assert!((990_000..=1_040_000).contains(&(data + other)), "{data} and {other}");
+        assert!((540_000..=585_000).contains(&other), "{other}");
+    }
+
+    #[test]
+    fn loss_slows_to_seven_tenths_and_clean_windows_speed_up() {
+        let mut pacer = Pacer::new(10_000_000, 1_000_000);
+        assert!(pacer.take(ms(0), Lane::Data, 700_000));
+        pacer.nacked(ms(50), 6);
+        pacer.nacked(ms(100), 0);
+        assert_eq!(pacer.rate(), 7_000_000);
+        pacer.nacked(ms(200), 0);
+        assert_eq!(pacer.rate(), 7_350_000);
+        pacer.nacked(ms(100_000), 0);
+        assert_eq!(pacer.rate(), 10_000_000);
+    }
+
+    #[test]
+    fn a_little_loss_slows_nobody() {
+        let mut pacer = Pacer::new(10_000_000, 1_000_000);
+        pacer.take(ms(0), Lane::Data, 700_000);
+        pacer.nacked(ms(50), 5);
+        pacer.nacked(ms(100), 0);
+        assert_eq!(pacer.rate(), 10_000_000, "1 per cent is not more than 1 per cent");
+        pacer.take(ms(100), Lane::Data, 14_000);
+        pacer.nacked(ms(150), 3);
+        pacer.nacked(ms(200), 0);
+        assert_eq!(pacer.rate(), 10_000_000, "three lost datagrams are no congestion");
+    }
+
+    #[test]
+    fn rate_stays_between_floor_and_ceiling() {
+        let mut pacer = Pacer::between(1_000, 1_000_000, 10_000);
+        for window in 0..100 {
+            pacer.nacked(ms(window * 100), 1000);
+        }
+        assert_eq!(pacer.rate(), 1_000);
+        pacer.nacked(Time(u64::MAX - 1), 0);
+        assert_eq!(pacer.rate(), 1_000_000);
+        let mut least = Pacer::new(0, 0);
+        assert!(least.take(ms(0), Lane::Data, 1400) && !least.take(ms(1), Lane::Data, 1));
+        let mut most = Pacer::new(u64::MAX, u64::MAX);
+        assert!(most.take(ms(0), Lane::Data, u64::MAX) && most.take(Time(u64::MAX), Lane::Repair, u64::MAX));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_sends_more_than_burst_and_rate_allow(
+            rate in 1_000_u64..100_000_000, burst in 1_400_u64..1_000_000, waits in proptest::collection::vec(0_u64..5_000, 1..200)
+        ) {
+            let mut pacer = Pacer::new(rate, burst);
+            let (mut now, mut sent) = (0, 0_u128);
+            for wait in waits {
+                now += wait;
+                sent += if pacer.take(Time(now), Lane::Data, 1400) { 1400 } else { 0 };
+                let allowed = u128::from(burst) + u128::from(rate) * u128::from(now) / 1_000_000;
+                proptest::prop_assert!(sent <= allowed);
+                let next = pacer.next_timeout(Lane::Data, 1400);
+                if next > Time(now) {
+                    let mut early = pacer.clone();
+                    proptest::prop_assert!(!early.take(Time(next.0 - 1), Lane::Data, 1400));
+                    let mut punctual = pacer.clone();
+                    proptest::prop_assert!(punctual.take(next, Lane::Data, 1400));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,661 @@
+//! Who is in which room and what rooms are about: the state that follows from the ordered log.
+
+use crate::ids::{ClientId, Pid, RecordKey};
+use crate::name;
+use crate::proto::nicks::Nicks;
+use crate::record::{Kind, Record, View};
+use crate::time::Hlc;
+use crate::wire::session::Presence;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most rooms. At the bound rooms that nobody is in make way, the longest unused first; then no new one is made.
+pub const MAX_ROOMS: usize = 4096;
+/// Most clients known. At the bound those who are in no room make way, the longest silent first; then no new one is known.
+pub const MAX_CLIENTS: usize = 65_536;
+/// Most rooms that one client is in at a time.
+pub const MAX_ROOMS_EACH: usize = 128;
+
+/// Rooms, people and nicks (`PROTOCOL.md` §8): the same records in the same order give the same state.
+///
+/// Of everything the record with the greatest key counts, of nicks the one with the least, so that records which a merge
+/// brings late change what they would have changed in their place.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Rooms {
+    /// By folded name.
+    by_name: BTreeMap<String, Room>,
+    people: BTreeMap<ClientId, Person>,
+    nicks: Nicks,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Room {
+    name: String,
+    /// The record that gave the name: the least that is known.
+    named: RecordKey,
+    /// The last record that was for it.
+    used: RecordKey,
+    topic: String,
+    topic_set: RecordKey,
+    people: BTreeSet<ClientId>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Person {
+    nick: String,
+    /// The client's last record, and the server it came from.
+    last: RecordKey,
+    home: Pid,
+    server: String,
+    /// The last record by which it left every room.
+    left_all: RecordKey,
+    /// By folded room: in or out, and since which record. Those it left are kept so that an earlier join which comes late
+    /// does not bring it back; at most [`MAX_ROOMS_EACH`] of them.
+    seats: BTreeMap<String, Seat>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Seat {
+    key: RecordKey,
+    taken: bool,
+}
+
+/// What a record changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// A client entered a room.
+    Joined {
+        /// The room.
+        room: String,
+        /// Who.
+        client: ClientId,
+        /// The name it goes by.
+        nick: String,
+    },
+    /// A client left a room, or is gone.
+    Left {
+        /// The room.
+        room: String,
+        /// Who.
+        client: ClientId,
+        /// The name it goes by.
+        nick: String,
+    },
+    /// A client goes by another name.
+    Renamed {
+        /// Who.
+        client: ClientId,
+        /// The name it went by.
+        from: String,
+        /// The name it goes by now.
+        to: String,
+    },
+    /// A nick went over to another client: it was kept long enough, or a merge brought an earlier claim.
+    NickLost {
+        /// The nick.
+        nick: String,
+        /// Who had it.
+        client: ClientId,
+        /// Whose it is.
+        to: ClientId,
+    },
+    /// A room has a new topic.
+    Topic {
+        /// The room.
+        room: String,
+        /// Its topic.
+        topic: String,
+    },
+    /// A client is at another server.
+    Moved {
+        /// Who.
+        client: ClientId,
+        /// The server it is at.
+        to: Pid,
+    },
+}
+
+impl Rooms {
+    /// Takes in a record that became history; `origin` is the server it came from, `server` that one's name in the view.
+    /// What has no room under the bounds is passed over.
+    pub fn apply(&mut self, record: &Record, origin: Pid, server: &str) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let (key, message) = (record.key, &record.message);
+        if let Kind::Gone { client } = message.kind {
+            self.gone(client, origin, key, &mut changes);
+            return changes;
+        }
+        let client = message.id.client;
+        if !self.heard(record, origin, server, &mut changes) {
+            return changes;
+        }
+        if !message.room.is_empty() && !self.used(&message.room, key) {
+            return changes;
+        }
+        match &message.kind {
+            Kind::Join => self.take_seat(&message.room, client, key, &mut changes),
+            Kind::Leave if message.room.is_empty() => self.leave_all(client, key, &mut changes),
+            Kind::Leave => self.leave(&message.room, client, key, &mut changes),
+            Kind::Topic => self.set_topic(&message.room, &message.body, key, &mut changes),
+            Kind::Text | Kind::Action | Kind::Direct { .. } | Kind::Nick | Kind::Gone { .. } => {}
+        }
+        changes
+    }
+
+    /// Who is in this room, or in any; ascending by room, then nick.
+    pub fn who(&self, room: Option<&str>) -> Vec<Presence> {
+        let wanted = room.map(name::fold);
+        let rooms = self.by_name.iter().filter(|(folded, _)| wanted.as_ref().is_none_or(|wanted| wanted == *folded));
+        let mut who: Vec<Presence> = rooms
+            .flat_map(|(_, room)| room.people.iter().filter_map(|client| self.presence(&room.name, *client)))
+            .collect();
+        who.sort_unstable();
+        who
+    }
+
+    /// The clients in a room, ascending.
+    pub fn people(&self, room: &str) -> Vec<ClientId> {
+        self.room(room).map_or_else(Vec::new, |room| room.people.iter().copied().collect())
+    }
+
+    /// Whether a client is in a room.
+    pub fn is_in(&self, room: &str, client: ClientId) -> bool {
+        self.room(room).is_some_and(|room| room.people.contains(&client))
+    }
+
+    /// The rooms that a client is in, by their names, in the order of the folded ones.
+    pub fn rooms_of(&self, client: ClientId) -> Vec<String> {
+        let seats = self.people.get(&client).into_iter().flat_map(|person| &person.seats);
+        let taken = seats.filter(|(_, seat)| seat.taken);
+        taken.filter_map(|(folded, _)| self.by_name.get(folded)).map(|room| room.name.clone()).collect()
+    }
+
+    /// A room's topic; empty when it has none.
+    pub fn topic(&self, room: &str) -> &str {
+        self.room(room).map_or("", |room| &room.topic)
+    }
+
+    /// How many rooms are known.
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// The name a client went by in its last record.
+    pub fn nick_of(&self, client: ClientId) -> Option<&str> {
+        self.people.get(&client).map(|person| person.nick.as_str())
+    }
+
+    /// The server that a client's last record came from.
+    pub fn home_of(&self, client: ClientId) -> Option<Pid> {
+        self.people.get(&client).map(|person| person.home)
+    }
+
+    /// Whom a message to this nick reaches.
+    pub fn resolve(&self, nick: &str) -> Option<ClientId> {
+        self.nicks.resolve(nick)
+    }
+
+    /// Who holds the nick at this time: nobody else may have it.
+    pub fn owner(&self, nick: &str, at: Hlc) -> Option<ClientId> {
+        self.nicks.owner(nick, at)
+    }
+
+    /// The nick itself when `client` may have it at this time, else one like it that is free: `ana2`.
+    pub fn offer(&self, nick: &str, client: ClientId, at: Hlc) -> String {
+        self.nicks.offer(nick, client, at)
+    }
+
+    /// Clients in some room whose last record came from this server, ascending: when it left the view they are gone, unless
+    /// they write at another.
+    pub fn without_server(&self, server: Pid) -> Vec<ClientId> {
+        self.present_where(|home| home == server)
+    }
+
+    /// Clients in some room whose last record came from no member of this view, ascending.
+    pub fn homeless(&self, view: &View) -> Vec<ClientId> {
+        self.present_where(|home| !view.has(home))
+    }
+
+    /// Whether `client` can enter or use `room` under the bounds: what a server asks before it takes a submit.
+    pub fn has_room_for(&self, room: &str, client: ClientId) -> bool {
+        let folded = name::fold(room);
+        let is_known = room.is_empty() || self.by_name.contains_key(&folded);
+        let person = self.people.get(&client);
+        let seats =
+            person.map_or(0, |person| person.seats.iter().filter(|(at, seat)| seat.taken && **at != folded).count());
+        (is_known || self.by_name.len() < MAX_ROOMS || self.by_name.values().any(|room| room.people.is_empty()))
+            && (person.is_some() || self.people.len() < MAX_CLIENTS || self.people.values().any(Person::is_absent))
+            && seats < MAX_ROOMS_EACH
+    }
+
+    fn room(&self, room: &str) -> Option<&Room> {
+        self.by_name.get(&name::fold(room))
+    }
+
+    fn presence(&self, room: &str, client: ClientId) -> Option<Presence> {
+        let person = self.people.get(&client)?;
+        Some(Presence { room: room.to_owned(), nick: person.nick.clone(), client, server: person.server.clone() })
+    }
+
+    fn present_where(&self, at: impl Fn(Pid) -> bool) -> Vec<ClientId> {
+        let people = self.people.iter().filter(|(_, person)| at(person.home) && !person.is_absent());
+        people.map(|(&client, _)| client).collect()
+    }
+
+    /// Notes who wrote, from where and under which name; `false` when there is no room for one more client.
+    fn heard(&mut self, record: &Record, origin: Pid, server: &str, changes: &mut Vec<Change>) -> bool {
+        let (key, nick, client) = (record.key, &record.message.nick, record.message.id.client);
+        if !self.people.contains_key(&client) && !self.make_room_for_client() {
+            return false;
+        }
+        if !nick.is_empty()
+            && let Some(loser) = self.nicks.claim(nick, client, key)
+        {
+            changes.push(Change::NickLost { nick: nick.clone(), client: loser, to: client });
+        }
+        let person = self.people.entry(client).or_default();
+        if key < person.last {
+            return true;
+        }
+        let is_known = person.last != RecordKey::default();
+        if is_known && person.home != origin {
+            changes.push(Change::Moved { client, to: origin });
+        }
+        if !nick.is_empty() && person.nick != *nick {
+            let from = std::mem::replace(&mut person.nick, nick.clone());
+            if is_known && !from.is_empty() {
+                changes.push(Change::Renamed { client, from, to: nick.clone() });
+            }
+        }
+        person.last = key;
+        person.home = origin;
+        server.clone_into(&mut person.server);
+        true
+    }
+
+    /// Notes that a record was for this room; `false` when there is no room for one more.
+    fn used(&mut self, room: &str, key: RecordKey) -> bool {
+        let folded = name::fold(room);
+        if !self.by_name.contains_key(&folded) && !self.make_room_for_room() {
+            return false;
+        }
+        let known = self.by_name.entry(folded).or_insert_with(|| Room::new(room, key));
+        known.used = known.used.max(key);
+        if key < known.named {
+            room.clone_into(&mut known.name);
+            known.named = key;
+        }
+        true
+    }
+
+    fn take_seat(&mut self, room: &str, client: ClientId, key: RecordKey, changes: &mut Vec<Change>) {
+        let folded = name::fold(room);
+        let (Some(person), Some(known)) = (self.people.get_mut(&client), self.by_name.get_mut(&folded)) else { return };
+        let was = person.seats.get(&folded).copied();
+        if key < person.left_all || was.is_some_and(|seat| key < seat.key) {
+            return;
+        }
+        let is_in = was.is_some_and(|seat| seat.taken);
+        if !is_in && person.seats.values().filter(|seat| seat.taken).count() >= MAX_ROOMS_EACH {
+            return;
+        }
+        person.seats.insert(folded, Seat { key, taken: true });
+        if known.people.insert(client) {
+            changes.push(Change::Joined { room: known.name.clone(), client, nick: person.nick.clone() });
+        }
+    }
+
+    fn leave(&mut self, room: &str, client: ClientId, key: RecordKey, changes: &mut Vec<Change>) {
+        let folded = name::fold(room);
+        let (Some(person), Some(known)) = (self.people.get_mut(&client), self.by_name.get_mut(&folded)) else { return };
+        if key < person.left_all || person.seats.get(&folded).is_some_and(|seat| key < seat.key) {
+            return;
+        }
+        person.seats.insert(folded, Seat { key, taken: false });
+        person.forget_old_seats();
+        if known.people.remove(&client) {
+            changes.push(Change::Left { room: known.name.clone(), client, nick: person.nick.clone() });
+        }
+    }
+
+    /// Every seat taken before `key` is left.
+    fn leave_all(&mut self, client: ClientId, key: RecordKey, changes: &mut Vec<Change>) {
+        let Some(person) = self.people.get_mut(&client) else { return };
+        person.left_all = person.left_all.max(key);
+        let left: Vec<String> =
+            person.seats.iter().filter(|(_, seat)| seat.key <= key).map(|(at, _)| at.clone()).collect();
+        for folded in left {
+            person.seats.remove(&folded);
+            let Some(known) = self.by_name.get_mut(&folded) else { continue };
+            if known.people.remove(&client) {
+                changes.push(Change::Left { room: known.name.clone(), client, nick: person.nick.clone() });
+            }
+        }
+    }
+
+    /// A server says that a client is gone. It counts when the client was at that server, or has written nothing in this
+    /// view; otherwise it has moved in time.
+    fn gone(&mut self, client: ClientId, origin: Pid, key: RecordKey, changes: &mut Vec<Change>) {
+        let Some(person) = self.people.get(&client) else { return };
+        if person.home == origin || person.last.epoch != key.epoch {
+            self.leave_all(client, key, changes);
+        }
+    }
+
+    fn set_topic(&mut self, room: &str, topic: &str, key: RecordKey, changes: &mut Vec<Change>) {
+        let Some(known) = self.by_name.get_mut(&name::fold(room)) else { return };
+        if key < known.topic_set {
+            return;
+        }
+        known.topic_set = key;
+        if known.topic != topic {
+            topic.clone_into(&mut known.topic);
+            changes.push(Change::Topic { room: known.name.clone(), topic: topic.to_owned() });
+        }
+    }
+
+    fn make_room_for_room(&mut self) -> bool {
+        if self.by_name.len() >= MAX_ROOMS {
+            let empty = self.by_name.iter().filter(|(_, room)| room.people.is_empty());
+            for folded in oldest(empty.map(|(folded, room)| (room.used, folded.clone())), MAX_ROOMS / 16) {
+                self.by_name.remove(&folded);
+            }
+        }
+        self.by_name.len() < MAX_ROOMS
+    }
+
+    fn make_room_for_client(&mut self) -> bool {
+        if self.people.len() >= MAX_CLIENTS {
+            let absent = self.people.iter().filter(|(_, person)| person.is_absent());
+            for client in oldest(absent.map(|(&client, person)| (person.last, client)), MAX_CLIENTS / 16) {
+                self.people.remove(&client);
+            }
+        }
+        self.people.len() < MAX_CLIENTS
+    }
+}
+
+/// The `count` that were used longest ago.
+fn oldest<T: Ord>(all: impl Iterator<Item = (RecordKey, T)>, count: usize) -> Vec<T> {
+    let mut all: Vec<(RecordKey, T)> = all.collect();
+    all.sort_unstable();
+    all.into_iter().take(count).map(|(_, one)| one).collect()
+}
+
+impl Room {
+    fn new(name: &str, key: RecordKey) -> Self {
+        Self {
+            name: name.to_owned(),
+            named: key,
+            used: key,
+            topic: String::new(),
+            topic_set: RecordKey::default(),
+            people: BTreeSet::new(),
+        }
+    }
+}
+
+impl Person {
+    /// Whether it is in no room.
+    fn is_absent(&self) -> bool {
+        !self.seats.values().any(|seat| seat.taken)
+    }
+
+    /// Keeps the latest of the seats that were left.
+    fn forget_old_seats(&mut self) {
+        let left = || self.seats.iter().filter(|(_, seat)| !seat.taken);
+        if left().count() > MAX_ROOMS_EACH
+            && let Some((oldest, _)) = left().min_by_key(|(_, seat)| seat.key)
+        {
+            let oldest = oldest.clone();
+            self.seats.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{EpochId, Incarnation, MessageId, ServerId};
+    use crate::proto::rng::Rng;
+    use crate::record::{Member, Submission};
+
+    const ANA: u64 = 1;
+    const BOB: u64 = 2;
+    const OAK: Pid = pid(1);
+    const ELM: Pid = pid(2);
+
+    const fn pid(server: u64) -> Pid {
+        Pid { server: ServerId(server), incarnation: Incarnation { boot: 1, random: 0 } }
+    }
+
+    /// A record of `client` under the nick `n<client>`, at this time in epoch 1.
+    fn record(ms: u64, client: u64, room: &str, kind: Kind) -> Record {
+        let epoch = EpochId { num: 1, leader: OAK };
+        let message = Submission {
+            id: MessageId { client: ClientId(client), cseq: ms + 1 },
+            acked_upto: 0,
+            floor: Hlc(0),
+            room: room.into(),
+            nick: format!("n{client}"),
+            kind,
+            body: format!("text {ms}"),
+        };
+        Record { key: RecordKey { hlc: Hlc::from_wall_ms(ms), epoch, gsn: ms, idx: 0 }, message }
+    }
+
+    fn apply(rooms: &mut Rooms, at: Pid, ms: u64, client: u64, room: &str, kind: Kind) -> Vec<Change> {
+        rooms.apply(&record(ms, client, room, kind), at, if at == OAK { "oak" } else { "elm" })
+    }
+
+    fn gone(client: u64) -> Kind {
+        Kind::Gone { client: ClientId(client) }
+    }
+
+    fn people(rooms: &Rooms, room: &str) -> Vec<u64> {
+        rooms.people(room).into_iter().map(|client| client.0).collect()
+    }
+
+    #[test]
+    fn who_joined_is_in_the_room_until_it_leaves_it_or_all() {
+        let mut rooms = Rooms::default();
+        let joined = Change::Joined { room: "Lobby".into(), client: ClientId(ANA), nick: "n1".into() };
+        assert_eq!(apply(&mut rooms, OAK, 1, ANA, "Lobby", Kind::Join), [joined]);
+        assert_eq!(apply(&mut rooms, OAK, 2, ANA, "LOBBY", Kind::Join), [], "a room has one name without case");
+        apply(&mut rooms, OAK, 3, ANA, "dev", Kind::Join);
+        apply(&mut rooms, ELM, 4, BOB, "lobby", Kind::Join);
+        assert_eq!((people(&rooms, "lobby"), people(&rooms, "dev")), (vec![ANA, BOB], vec![ANA]));
+        assert_eq!(rooms.rooms_of(ClientId(ANA)), ["dev", "Lobby"]);
+        let left = |room: &str| Change::Left { room: room.into(), client: ClientId(ANA), nick: "n1".into() };
+        assert_eq!(apply(&mut rooms, OAK, 5, ANA, "dev", Kind::Leave), [left("dev")]);
+        assert_eq!(apply(&mut rooms, OAK, 6, ANA, "dev", Kind::Leave), []);
+        assert_eq!(apply(&mut rooms, OAK, 7, ANA, "", Kind::Leave), [left("Lobby")]);
+        assert_eq!(people(&rooms, "lobby"), [BOB]);
+    }
+
+    #[test]
+    fn words_into_a_room_are_no_entry_to_it() {
+        let mut rooms = Rooms::default();
+        assert_eq!(apply(&mut rooms, OAK, 1, ANA, "lobby", Kind::Text), []);
+        assert_eq!((people(&rooms, "lobby"), rooms.len()), (vec![], 1));
+    }
+
+    #[test]
+    fn who_tells_the_server_of_each_person_s_last_record() {
+        let mut rooms = Rooms::default();
+        apply(&mut rooms, OAK, 1, ANA, "lobby", Kind::Join);
+        apply(&mut rooms, OAK, 2, BOB, "lobby", Kind::Join);
+        let moved = apply(&mut rooms, ELM, 3, ANA, "", Kind::Direct { to: ClientId(BOB) });
+        assert_eq!(moved, [Change::Moved { client: ClientId(ANA), to: ELM }]);
+        let who: Vec<_> = rooms.who(Some("LOBBY")).into_iter().map(|one| (one.room, one.nick, one.server)).collect();
+        let one = |nick: &str, server: &str| ("lobby".to_owned(), nick.to_owned(), server.to_owned());
+        assert_eq!(who, [one("n1", "elm"), one("n2", "oak")]);
+        assert_eq!((rooms.who(None).len(), rooms.who(Some("dev")).len()), (2, 0));
+    }
+
+    #[test]
+    fn gone_counts_from_the_client_s_own_server_and_not_from_the_one_it_left_in_time() {
+        let mut rooms = Rooms::default();
+        apply(&mut rooms, OAK, 1, ANA, "lobby", Kind::Join);
+        apply(&mut rooms, ELM, 2, ANA, "lobby", Kind::Join);
+        assert_eq!(apply(&mut rooms, OAK, 3, 99, "", gone(ANA)), []);
+        assert_eq!(people(&rooms, "lobby"), [ANA]);
+        assert_eq!(apply(&mut rooms, ELM, 4, 98, "", gone(ANA)).len(), 1);
+        assert_eq!(people(&rooms, "lobby"), [] as [u64; 0]);
+        assert_eq!(apply(&mut rooms, ELM, 5, 98, "", gone(77)), [], "nobody knows that one");
+    }
+
+    #[test]
+    fn clients_of_a_server_that_left_are_found_and_any_member_may_say_that_they_are_gone() {
+        let mut rooms = Rooms::default();
+        apply(&mut rooms, OAK, 1, ANA, "lobby", Kind::Join);
+        apply(&mut rooms, ELM, 2, BOB, "lobby", Kind::Join);
+        apply(&mut rooms, ELM, 3, 3, "lobby", Kind::Text);
+        assert_eq!(rooms.without_server(ELM), [ClientId(BOB)]);
+        let member = Member { pid: OAK, name: "oak".into() };
+        let view = View { epoch: EpochId { num: 2, leader: OAK }, members: vec![member], parents: vec![] };
+        assert_eq!(rooms.homeless(&view), [ClientId(BOB)]);
+        let mut record = record(4, 99, "", gone(BOB));
+        record.key.epoch = view.epoch;
+        assert_eq!(rooms.apply(&record, OAK, "oak").len(), 1);
+        assert_eq!((rooms.homeless(&view), people(&rooms, "lobby")), (vec![], vec![ANA]));
+    }
+
+    #[test]
+    fn renamed_client_is_told_by_both_names_and_a_late_record_renames_nobody() {
+        let mut rooms = Rooms::default();
+        apply(&mut rooms, OAK, 5, ANA, "lobby", Kind::Join);
+        let mut renamed = record(6, ANA, "", Kind::Nick);
+        renamed.message.nick = "anastasia".into();
+        assert_eq!(
+            rooms.apply(&renamed, OAK, "oak"),
+            [Change::Renamed { client: ClientId(ANA), from: "n1".into(), to: "anastasia".into() }]
+        );
+        assert_eq!(apply(&mut rooms, ELM, 4, ANA, "lobby", Kind::Text), []);
+        assert_eq!(rooms.nick_of(ClientId(ANA)), Some("anastasia"));
+        assert_eq!(rooms.resolve("n1"), Some(ClientId(ANA)), "the old name is kept for its owner");
+    }
+
+    #[test]
+    fn nick_of_both_sides_of_a_cut_goes_to_the_least_key() {
+        let mut rooms = Rooms::default();
+        let mut theirs = record(9, BOB, "lobby", Kind::Join);
+        theirs.message.nick = "sam".into();
+        rooms.apply(&theirs, ELM, "elm");
+        let mut ours = record(8, ANA, "lobby", Kind::Join);
+        ours.message.nick = "Sam".into();
+        let lost = Change::NickLost { nick: "Sam".into(), client: ClientId(BOB), to: ClientId(ANA) };
+        assert_eq!(rooms.apply(&ours, OAK, "oak")[0], lost);
+        assert_eq!(rooms.owner("sam", Hlc(0)), Some(ClientId(ANA)));
+        assert_eq!(rooms.offer("sam", ClientId(BOB), Hlc(0)), "sam2");
+    }
+
+    #[test]
+    fn topic_is_the_last_one_in_the_order() {
+        let mut rooms = Rooms::default();
+        apply(&mut rooms, OAK, 5, ANA, "lobby", Kind::Topic);
+        assert_eq!(apply(&mut rooms, OAK, 4, BOB, "lobby", Kind::Topic), []);
+        assert_eq!((rooms.topic("Lobby"), rooms.topic("dev")), ("text 5", ""));
+    }
+
+    #[test]
+    fn client_enters_no_more_rooms_than_its_bound() {
+        let mut rooms = Rooms::default();
+        for room in 0..MAX_ROOMS_EACH as u64 + 5 {
+            apply(&mut rooms, OAK, room, ANA, &format!("r{room}"), Kind::Join);
+        }
+        assert_eq!(rooms.rooms_of(ClientId(ANA)).len(), MAX_ROOMS_EACH);
+        assert!(!rooms.has_room_for("other", ClientId(ANA)));
+        assert!(rooms.has_room_for("r0", ClientId(ANA)) && rooms.has_room_for("other", ClientId(BOB)));
+        for room in 0..3 * MAX_ROOMS_EACH as u64 {
+            apply(&mut rooms, OAK, 1000 + room, BOB, &format!("r{room}"), Kind::Leave);
+        }
+        assert!(rooms.people.values().all(|person| person.seats.len() <= 2 * MAX_ROOMS_EACH));
+    }
+
+    #[test]
+    fn at_the_bound_empty_rooms_make_way_and_full_ones_do_not() {
+        let mut rooms = Rooms::default();
+        let ms = MAX_ROOMS as u64;
+        for room in 0..ms {
+            apply(&mut rooms, OAK, room, room / 100, &format!("r{room}"), Kind::Join);
+        }
+        assert!(!rooms.has_room_for("one-more", ClientId(7777)));
+        apply(&mut rooms, OAK, ms, 7777, "one-more", Kind::Join);
+        assert_eq!((rooms.len(), rooms.is_in("one-more", ClientId(7777))), (MAX_ROOMS, false));
+        apply(&mut rooms, OAK, ms + 1, 0, "r5", Kind::Leave);
+        assert!(rooms.has_room_for("one-more", ClientId(7777)));
+        apply(&mut rooms, OAK, ms + 2, 7777, "one-more", Kind::Join);
+        assert!(rooms.is_in("one-more", ClientId(7777)) && rooms.room("r5").is_none());
+    }
+
+    #[test]
+    fn at_the_bound_clients_in_no_room_make_way() {
+        let mut rooms = Rooms::default();
+        apply(&mut rooms, OAK, 0, 0, "lobby", Kind::Join);
+        for client in 1..=MAX_CLIENTS as u64 {
+            apply(&mut rooms, OAK, client, client, "lobby", Kind::Text);
+        }
+        assert!(rooms.people.len() <= MAX_CLIENTS);
+        assert_eq!((rooms.nick_of(ClientId(1)), people(&rooms, "lobby")), (None, vec![0]));
+    }
+
+    /// A few hundred records of a few clients in a few rooms, ascending, each with its origin. Nobody is told to be gone:
+    /// whether that counts depends on what was known.
+    fn history(rng: &mut Rng) -> Vec<(Record, Pid)> {
+        let mut made = Vec::new();
+        for ms in 0..300 {
+            let room = ["a", "A", "b", "c"][rng.below(4) as usize];
+            let client = rng.below(5);
+            let (room, kind) = match rng.below(9) {
+                0..=2 => (room, Kind::Join),
+                3 => (room, Kind::Leave),
+                4 => ("", Kind::Leave),
+                5 => (room, Kind::Topic),
+                6 => ("", Kind::Nick),
+                _ => (room, Kind::Text),
+            };
+            let mut record = record(ms, client, room, kind);
+            record.message.nick = format!("n{}", rng.below(6));
+            made.push((record, if rng.below(2) == 0 { OAK } else { ELM }));
+        }
+        made
+    }
+
+    #[test]
+    fn records_that_a_merge_brings_late_lead_to_the_canonical_state() {
+        for seed in 0..200 {
+            let mut rng = Rng::new(seed);
+            let history = history(&mut rng);
+            let mut canonical = Rooms::default();
+            for (record, origin) in &history {
+                canonical.apply(record, *origin, "");
+            }
+            let (late, live): (Vec<_>, Vec<_>) = history.iter().partition(|_| rng.below(3) == 0);
+            let mut merged = Rooms::default();
+            for (record, origin) in live.into_iter().chain(late) {
+                merged.apply(record, *origin, "");
+            }
+            assert_eq!(merged.who(None), canonical.who(None), "seed {seed}");
+            let names = |rooms: &Rooms| (0..6).map(|nick| rooms.resolve(&format!("n{nick}"))).collect::<Vec<_>>();
+            assert_eq!(names(&merged), names(&canonical), "seed {seed}");
+            for room in ["a", "b", "c"] {
+                assert_eq!(merged.topic(room), canonical.topic(room), "seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn same_records_in_the_same_order_give_the_same_state() {
+        let history = history(&mut Rng::new(5));
+        let (mut one, mut other) = (Rooms::default(), Rooms::default());
+        for (record, origin) in &history {
+            assert_eq!(one.apply(record, *origin, "s"), other.apply(record, *origin, "s"));
+        }
+        assert_eq!(one, other);
+    }
+}

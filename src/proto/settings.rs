@@ -1,0 +1,111 @@
+//! What a server is told at its start, and the constants of the protocol.
+
+use crate::proto::bugs::Bugs;
+use crate::wire::datagram::NetTag;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What a server is told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The tag of the net's name; datagrams with another one are dropped.
+    pub net: NetTag,
+    /// The net's name, told to scouts of other nets.
+    pub net_name: String,
+    /// The server's name, for people.
+    pub name: String,
+    /// Preferred leaders have more; 0 unless asked for.
+    pub priority: u8,
+    /// TCP port of links and sessions.
+    pub tcp_port: u16,
+    /// Addresses to scout by unicast, beside the multicast.
+    pub peers: Vec<SocketAddr>,
+    /// Acknowledge at receipt by all, before the disk has it (`--durability memory`). The host acknowledges writes at once.
+    pub memory_only: bool,
+    /// Planted bugs; none outside the simulator's hunt.
+    pub bugs: Bugs,
+}
+
+/// Heartbeat and announcement; ±10 %.
+pub const BEACON: Duration = Duration::from_millis(250);
+/// A starting process scouts at these times.
+pub const SCOUTS: [Duration; 4] = [Duration::ZERO, ms(100), ms(300), ms(700)];
+/// … and then this often, for ever, while it knows nobody.
+pub const SCOUT_AGAIN: Duration = Duration::from_secs(5);
+/// Scouts are answered within this random time.
+pub const SCOUT_ANSWER: Duration = ms(50);
+/// A starting server that hears no leader for this long starts an election.
+pub const ALONE_AFTER: Duration = Duration::from_secs(1);
+/// Newcomers are collected this long before a view is proposed for them.
+pub const JOIN_BATCH: Duration = ms(200);
+/// A coordinator repeats itself this often to those who are silent.
+pub const COORDINATOR_REPEAT: Duration = ms(25);
+/// … and drops who is silent this long since the last progress.
+pub const COORDINATOR_WAIT: Duration = ms(300);
+/// A prepared member repeats itself this often until it hears of the installation.
+pub const PREPARED_REPEAT: Duration = ms(50);
+/// Two leaders hear each other this long before the greater proposes to merge.
+pub const MERGE_AFTER: Duration = ms(500);
+/// … and this long before the other one does.
+pub const MERGE_OTHER_AFTER: Duration = ms(2000);
+/// A proposal that failed is not repeated before this long, doubled each time …
+pub const HOLD_DOWN: Duration = ms(500);
+/// … to at most this.
+pub const HOLD_DOWN_MOST: Duration = Duration::from_secs(4);
+/// A member whose log stands still this long while others' grow is evicted; so is a leader, by itself.
+pub const STALLED: Duration = Duration::from_secs(5);
+/// An evicted server waits this long, doubled each time, to [`EVICTED_MOST`].
+pub const EVICTED: Duration = Duration::from_secs(2);
+/// The longest wait of an evicted server.
+pub const EVICTED_MOST: Duration = Duration::from_mins(1);
+/// Order, acknowledgements and partial batches are collected this long.
+pub const COALESCE: Duration = Duration::from_micros(100);
+/// After a pause in sending, heads are repeated at these times.
+pub const TAIL: [Duration; 5] = [ms(10), ms(20), ms(40), ms(80), ms(160)];
+/// The leader stops ordering at this many batches above stable …
+pub const ORDER_WINDOW: u64 = 4096;
+/// … or at this many bytes of them.
+pub const ORDER_WINDOW_BYTES: usize = 4 << 20;
+/// An origin has at most this many datagrams that are not ordered yet.
+pub const ORIGIN_WINDOW: u64 = 256;
+/// Messages of clients that wait to be sent, at most; beyond it they are told to come again.
+pub const ORIGIN_QUEUE: usize = 8192;
+/// Unacknowledged messages of one client (`W`).
+pub const CLIENT_WINDOW: u64 = 32;
+/// How long a busy client is told to wait.
+pub const BUSY_RETRY_MS: u32 = 250;
+/// How long a client waits whose floor is beyond [`FLOOR_AHEAD`].
+pub const FLOOR_RETRY_MS: u32 = 1000;
+/// A floor this far above every clock here is not taken yet.
+pub const FLOOR_AHEAD: Duration = Duration::from_hours(24);
+/// Bytes of entries in one answer to a want.
+pub const FILL_BYTES: usize = 256 << 10;
+/// A want that nobody answered is sent again after this.
+pub const WANT_AGAIN: Duration = ms(500);
+/// Histories are compared at most this often: it costs a walk over all epochs.
+pub const COMPARE_EVERY: Duration = ms(20);
+/// Members tell digests this often while they differ.
+pub const DIGEST_EVERY: Duration = ms(250);
+/// A client whose session ended is gone for the others after this.
+pub const GONE_AFTER: Duration = Duration::from_secs(10);
+/// Sessions at one server.
+pub const MAX_SESSIONS: usize = 4096;
+/// The rate that repairs take their share of, at most: bytes a second, a gigabit's.
+pub const RATE_BYTES: u64 = 125_000_000;
+/// Bytes that may go at once after a pause.
+pub const BURST_BYTES: u64 = 1 << 20;
+/// What a goodbye is said thrice in.
+pub const BYES: u8 = 3;
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// How long a participant waits for a view before it starts an election itself: 450 ms + 50 for each server, and a random
+/// part of up to [`VIEW_WAIT_RANDOM`] that the caller adds.
+pub fn view_wait(servers: usize) -> Duration {
+    ms(450 + 50 * servers as u64)
+}
+
+/// The random part of [`view_wait`].
+pub const VIEW_WAIT_RANDOM: Duration = ms(250);
