@@ -1,0 +1,168 @@
+//! What a store stands on: rows of bytes in a few tables and the rows of history, changed by atomic batches.
+
+use super::error::StoreError;
+use crate::ids::{MessageId, RecordKey};
+use crate::record::Record;
+use crate::wire::session::{HistoryQuery, RoomInfo};
+use serde::{Deserialize, Serialize};
+
+/// A table of rows of bytes, sorted by key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Table {
+    /// Single rows, keyed by a word.
+    Meta = 1,
+    /// Views, keyed by epoch.
+    Views = 2,
+    /// Lengths, keyed by epoch.
+    Heads = 3,
+    /// The logs, keyed by epoch and gsn.
+    Entries = 4,
+    /// What recovery took out of the way.
+    Aside = 5,
+    /// How much of each epoch is indexed.
+    Covered = 6,
+    /// Numbers of each client in the indexed part of history.
+    Ids = 7,
+}
+
+impl Table {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Meta, Self::Views, Self::Heads, Self::Entries, Self::Aside, Self::Covered, Self::Ids];
+}
+
+/// One message of history as people see it. `acked_upto` and `floor` of the message are zero: they are not history.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HistoryRow {
+    /// The message and its place.
+    pub record: Record,
+    /// The name of the leader that ordered it.
+    pub leader: String,
+}
+
+/// One change of a batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Op {
+    /// Sets a row.
+    Put {
+        /// Where.
+        table: Table,
+        /// Which.
+        key: Vec<u8>,
+        /// What.
+        value: Vec<u8>,
+    },
+    /// Removes a row, if it is there.
+    Delete {
+        /// Where.
+        table: Table,
+        /// Which.
+        key: Vec<u8>,
+    },
+    /// Removes all rows of a table.
+    Clear {
+        /// Which.
+        table: Table,
+    },
+    /// Adds a message to history. Its id and its key are not there.
+    Remember(Box<HistoryRow>),
+    /// Takes a message out of history: its place is elsewhere.
+    Forget(RecordKey),
+    /// Takes every message out of history: it is made anew from the log.
+    ForgetAll,
+}
+
+/// Changes that happen all or not at all, in this order.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Batch(pub Vec<Op>);
+
+impl Batch {
+    /// Sets a row.
+    pub fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: Vec<u8>) {
+        self.0.push(Op::Put { table, key: key.into(), value });
+    }
+
+    /// Removes a row.
+    pub fn delete(&mut self, table: Table, key: impl Into<Vec<u8>>) {
+        self.0.push(Op::Delete { table, key: key.into() });
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A key and its row.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// In which direction a scan goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// From the least key.
+    Up,
+    /// From the greatest key.
+    Down,
+}
+
+/// Tables on some medium. One owner writes; what it committed it sees at once.
+///
+/// After an error of [`Engine::commit`] or [`Engine::sync`] the engine is dropped and opened anew.
+pub trait Engine {
+    /// Does all of a batch or nothing of it. It survives the end of the process, not yet that of the machine.
+    fn commit(&mut self, batch: Batch) -> Result<(), StoreError>;
+
+    /// Returns when everything committed survives the machine.
+    fn sync(&mut self) -> Result<(), StoreError>;
+
+    /// Rows of a table with keys in `from..=to`, at most `limit`.
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        direction: Direction,
+    ) -> Result<Vec<Row>, StoreError>;
+
+    /// One row.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.scan(table, key, key, 1, Direction::Up)?.pop().map(|row| row.1))
+    }
+
+    /// A message of history by its id, as it was remembered.
+    fn message(&self, id: MessageId) -> Result<Option<HistoryRow>, StoreError>;
+}
+
+/// A part of history, ascending by key.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Page {
+    /// The messages, each with the name of the leader that ordered it.
+    pub records: Vec<(Record, String)>,
+    /// Whether more matches beyond it.
+    pub more: bool,
+}
+
+/// Answers questions about history. Each answer is one page: at most [`MAX_PAGE`] messages and about
+/// [`MAX_PAGE_BYTES`].
+pub trait Archive {
+    /// A page of history.
+    fn history(&self, query: &HistoryQuery) -> Result<Page, StoreError>;
+
+    /// A page of the messages that have all these words in their text, compared without case and accents. Text without
+    /// a letter or digit matches nothing; the first [`MAX_WORDS`] words count.
+    fn search(&self, words: &str, within: &HistoryQuery) -> Result<Page, StoreError>;
+
+    /// Every room, ascending by name. People are not known here: the count is 0.
+    fn rooms(&self) -> Result<Vec<RoomInfo>, StoreError>;
+}
+
+/// Most messages in one page.
+pub const MAX_PAGE: usize = 500;
+/// Bytes of text after which a page ends.
+pub const MAX_PAGE_BYTES: usize = 512 * 1024;
+/// Words of a search that count.
+pub const MAX_WORDS: usize = 16;
+/// Rooms of a query that count.
+pub const MAX_ROOMS: usize = 64;

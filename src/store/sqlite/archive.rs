@@ -1,0 +1,200 @@
+//! Questions about history, on any connection to the file.
+//!
+//! Every row is checked against its hash; one that is not what was written is made anew from the log, or left out.
+
+use super::REINDEX_NAME;
+use super::lock::make_private_file;
+use super::schema::{COLUMNS, class, read_row};
+use crate::ids::{MessageId, RecordKey};
+use crate::record::{Entry, View};
+use crate::store::engine::{HistoryRow, MAX_PAGE_BYTES, Page, Table};
+use crate::store::index::shown;
+use crate::store::query::{Wanted, search_words};
+use crate::store::rows::{entry_key, unseal};
+use crate::wire::session::{HistoryQuery, RoomInfo};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use std::path::Path;
+
+/// A message of history by its id.
+pub(super) fn message(conn: &Connection, id: MessageId) -> rusqlite::Result<Option<HistoryRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM messages WHERE client = ? AND cseq = ?");
+    let found = conn
+        .prepare_cached(&sql)?
+        .query_row(params![id.client.to_string(), id.cseq.cast_signed()], |row| Ok(read_row(row)))
+        .optional()?;
+    found.map_or(Ok(None), |row| mend(conn, row))
+}
+
+/// A page of history.
+pub(super) fn history(conn: &Connection, query: &HistoryQuery) -> rusqlite::Result<Page> {
+    let wanted = Wanted::new(query);
+    let mut rows = Vec::new();
+    for strand in strands(&wanted) {
+        let sql = format!("SELECT {COLUMNS} FROM messages WHERE ");
+        rows.extend(strand.read(conn, sql, &wanted)?);
+    }
+    Ok(merged(&wanted, rows))
+}
+
+/// A page of the messages with all these words.
+pub(super) fn search(conn: &Connection, words: &str, within: &HistoryQuery) -> rusqlite::Result<Page> {
+    let words = search_words(words);
+    if words.is_empty() {
+        return Ok(Page::default());
+    }
+    let wanted = Wanted::new(within);
+    // Letters and digits only, in quotes: nothing in it can be an operator.
+    let pattern: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    let mut rows = Vec::new();
+    for mut strand in strands(&wanted) {
+        let sql =
+            format!("SELECT {COLUMNS} FROM messages WHERE id IN (SELECT rowid FROM words WHERE words MATCH ?) AND ");
+        strand.values.insert(0, Value::Text(pattern.join(" ")));
+        rows.extend(strand.read(conn, sql, &wanted)?);
+    }
+    Ok(merged(&wanted, rows))
+}
+
+/// Every room, ascending by its folded name.
+pub(super) fn rooms(conn: &Connection) -> rusqlite::Result<Vec<RoomInfo>> {
+    let sql = "SELECT room_key, count(*), max(key) FROM messages WHERE class = 1 AND room_key > '' GROUP BY room_key";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut rooms = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (room, messages): (String, i64) = (row.get(0)?, row.get(1)?);
+        let last = RecordKey::from_bytes(row.get_ref(2)?.as_bytes().unwrap_or_default()).unwrap_or_default();
+        let first = one(conn, "class = 1 AND room_key = ? ORDER BY key LIMIT 1", &room)?;
+        let topic = one(conn, "kind = 'topic' AND room_key = ? ORDER BY key DESC LIMIT 1", &room)?;
+        rooms.push(RoomInfo {
+            messages: messages.cast_unsigned(),
+            people: 0,
+            last_ms: last.hlc.wall_ms(),
+            topic: topic.map(|row| row.record.message.body).unwrap_or_default(),
+            room: first.map_or(room, |row| row.record.message.room),
+        });
+    }
+    Ok(rooms)
+}
+
+fn one(conn: &Connection, which: &str, room: &str) -> rusqlite::Result<Option<HistoryRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM messages WHERE {which}");
+    let found = conn.prepare_cached(&sql)?.query_row([room], |row| Ok(read_row(row))).optional()?;
+    found.map_or(Ok(None), |row| mend(conn, row))
+}
+
+/// A part of a query that one index serves in the order of keys.
+struct Strand {
+    terms: Vec<&'static str>,
+    values: Vec<Value>,
+}
+
+/// Each room and class of the query by itself; one for all when every room is wanted.
+fn strands(wanted: &Wanted) -> Vec<Strand> {
+    let mut base = Strand { terms: vec!["key BETWEEN ? AND ?"], values: Vec::new() };
+    base.values.push(Value::Blob(wanted.low.to_bytes().to_vec()));
+    base.values.push(Value::Blob(wanted.high.to_bytes().to_vec()));
+    if let Some(nick) = &wanted.from {
+        base.add("nick_key = ?", [Value::Text(nick.clone())]);
+    }
+    let reader = wanted.reader.map(|client| Value::Text(client.to_string()));
+    let mut classes = vec![class::SAID];
+    classes.extend(wanted.events.then_some(class::EVENT));
+    classes.extend(reader.is_some().then_some(class::DIRECT));
+    let visible = |class: i64| {
+        let mut strand = Strand { terms: base.terms.clone(), values: base.values.clone() };
+        strand.add("class = ?", [Value::Integer(class)]);
+        if let Some(reader) = reader.clone().filter(|_| class == class::DIRECT) {
+            strand.add("(recipient = ? OR client = ?)", [reader.clone(), reader]);
+        }
+        strand
+    };
+    if wanted.rooms.is_empty() {
+        let mut strand = base;
+        let events = Value::Integer(i64::from(wanted.events));
+        let reader = reader.unwrap_or(Value::Null);
+        strand.add(
+            "(class = 1 OR (class = 0 AND ?) OR (class = 2 AND (recipient = ? OR client = ?)))",
+            [events, reader.clone(), reader],
+        );
+        return vec![strand];
+    }
+    let each = wanted.rooms.iter().flat_map(|room| classes.iter().map(move |&class| (room, class)));
+    each.map(|(room, class)| {
+        let mut strand = visible(class);
+        strand.add("room_key = ?", [Value::Text(room.clone())]);
+        strand
+    })
+    .collect()
+}
+
+impl Strand {
+    fn add<const N: usize>(&mut self, term: &'static str, values: [Value; N]) {
+        self.terms.push(term);
+        self.values.extend(values);
+    }
+
+    /// Its rows, as many as a page could need and one more to tell that there is more.
+    fn read(self, conn: &Connection, mut sql: String, wanted: &Wanted) -> rusqlite::Result<Vec<HistoryRow>> {
+        sql += &self.terms.join(" AND ");
+        sql += if wanted.newest { " ORDER BY key DESC" } else { " ORDER BY key" };
+        let mut statement = conn.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(self.values))?;
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        while found.len() <= wanted.limit && bytes <= 2 * MAX_PAGE_BYTES {
+            let Some(row) = rows.next()? else { break };
+            if let Some(row) = mend(conn, read_row(row))? {
+                bytes += row.record.message.body.len();
+                found.push(row);
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn merged(wanted: &Wanted, mut rows: Vec<HistoryRow>) -> Page {
+    rows.sort_unstable_by_key(|row| row.record.key);
+    if wanted.newest {
+        rows.reverse();
+    }
+    wanted.page(rows.into_iter())
+}
+
+/// The row, or what the log says it should be. `None` when the row does not even tell its place: then the next start
+/// makes the index anew.
+fn mend(conn: &Connection, row: Result<HistoryRow, Option<RecordKey>>) -> rusqlite::Result<Option<HistoryRow>> {
+    let key = match row {
+        Ok(row) => return Ok(Some(row)),
+        Err(key) => key,
+    };
+    let mended = match key {
+        Some(key) => from_log(conn, key)?,
+        None => None,
+    };
+    if mended.is_none() {
+        log::error!("a message of history is damaged and left out until the next start: {key:?}");
+        if let Some(file) = conn.path()
+            && let Err(error) = make_private_file(&Path::new(file).with_file_name(REINDEX_NAME))
+        {
+            log::error!("the damage could not be noted: {error}");
+        }
+    }
+    Ok(mended)
+}
+
+fn from_log(conn: &Connection, key: RecordKey) -> rusqlite::Result<Option<HistoryRow>> {
+    let get = |sql: &str, key: &[u8]| {
+        let mut statement = conn.prepare_cached(sql)?;
+        statement.query_row([key], |row| row.get::<_, Vec<u8>>(0)).optional()
+    };
+    let place = entry_key(key.epoch, key.gsn);
+    let entry = get("SELECT value FROM entries WHERE key = ?", &place)?;
+    let view = get("SELECT value FROM views WHERE key = ?", &key.epoch.to_bytes())?;
+    let entry = entry.and_then(|value| unseal::<Entry>(Table::Entries, &place, &value));
+    let view = view.and_then(|value| unseal::<View>(Table::Views, &key.epoch.to_bytes(), &value));
+    let (Some(entry), Some(view)) = (entry, view) else { return Ok(None) };
+    let record = entry.records(key.epoch, key.gsn).into_iter().find(|record| record.key == key);
+    Ok(record.map(|record| shown(record, view.leader_name())))
+}

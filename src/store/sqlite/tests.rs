@@ -1,0 +1,520 @@
+//! `SQLite`'s own file: permissions, locks, kills, damage, full disks, backups.
+
+use super::*;
+use crate::ids::ServerId;
+use crate::proto::io::Write as StoreWrite;
+use crate::record::Entry;
+use crate::store::conformance::{Medium, conformance_tests, entries, entry, epoch, open as open_engine, view};
+use crate::store::engine::Archive;
+use crate::wire::session::HistoryQuery;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+struct Directory(TempDir, u32);
+
+impl Directory {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap(), 0)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join(self.1.to_string())
+    }
+}
+
+impl Medium for Directory {
+    type Engine = SqliteEngine;
+
+    fn fresh(&mut self) -> SqliteEngine {
+        self.1 += 1;
+        let path = self.path();
+        SqliteEngine::open(&path, Lock::take(&path).unwrap()).unwrap()
+    }
+
+    fn again(&mut self, engine: SqliteEngine) -> SqliteEngine {
+        drop(engine);
+        let path = self.path();
+        SqliteEngine::open(&path, Lock::take(&path).unwrap()).unwrap()
+    }
+}
+
+conformance_tests!(Directory::new());
+
+/// Makes server 9.
+const RANDOM: u128 = 0x3_0000_0000_0000_0009;
+/// Makes server 55.
+const OTHER_RANDOM: u128 = 0x4_0000_0000_0000_0037;
+
+fn install() -> StoreWrite {
+    StoreWrite::Install { view: view(1, &[]) }
+}
+
+fn append(first: u64, last: u64) -> StoreWrite {
+    StoreWrite::Append { epoch: epoch(1, 1), first, entries: entries(first, last) }
+}
+
+fn commit(upto: u64) -> StoreWrite {
+    StoreWrite::Commit { epoch: epoch(1, 1), upto }
+}
+
+/// A closed store with `count` committed and indexed entries.
+fn filled(dir: &Path, count: u64) {
+    let (mut store, _) = open(dir, RANDOM).unwrap();
+    store.apply(&[install()]).unwrap();
+    for first in (1..=count).step_by(100) {
+        store.apply(&[append(first, (first + 99).min(count)), commit(count.min(first + 99))]).unwrap();
+    }
+    while store.index_some(512).unwrap() {}
+}
+
+/// A directory for tests of damage, in memory where there is such a place: they open hundreds of stores.
+fn quick_dir() -> TempDir {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
+}
+
+fn page(reader: &impl Archive) -> Vec<String> {
+    let query = HistoryQuery { limit: 500, ..HistoryQuery::default() };
+    reader.history(&query).unwrap().records.into_iter().map(|(record, _)| record.message.body).collect()
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for found in fs::read_dir(from).unwrap() {
+        let found = found.unwrap();
+        fs::copy(found.path(), to.join(found.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn files_are_private_to_the_user() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("a/b");
+    let (mut store, _) = open(&path, RANDOM).unwrap();
+    store.apply(&[install(), append(1, 3)]).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    for found in fs::read_dir(&path).unwrap() {
+        let found = found.unwrap();
+        assert_eq!(found.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", found.file_name());
+    }
+}
+
+#[test]
+fn second_server_in_a_directory_is_told_who_has_it() {
+    let dir = TempDir::new().unwrap();
+    let (store, _) = open(dir.path(), RANDOM).unwrap();
+    let refused = open(dir.path(), RANDOM).map(|_| ());
+    assert!(matches!(refused, Err(StoreError::InUse { pid: Some(pid), .. }) if pid == std::process::id()));
+    drop(store);
+    assert_eq!(open(dir.path(), RANDOM).unwrap().1.pid.incarnation.boot, 2);
+}
+
+#[test]
+fn foreign_and_newer_files_are_refused_untouched() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join(FILE_NAME);
+    for (pragma, newer) in [("application_id = 7", false), ("user_version = 99", true)] {
+        let _ = fs::remove_file(&file);
+        if newer {
+            drop(open(dir.path(), RANDOM).unwrap());
+        }
+        let conn = rusqlite::Connection::open(&file).unwrap();
+        conn.execute_batch(&format!("CREATE TABLE x (y); PRAGMA {pragma};")).unwrap();
+        drop(conn);
+        let before = fs::read(&file).unwrap();
+        match open(dir.path(), RANDOM).map(|_| ()) {
+            Err(StoreError::Newer { found: 99, known: 1 }) => assert!(newer),
+            Err(StoreError::Foreign { .. }) => assert!(!newer),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(fs::read(&file).unwrap(), before);
+    }
+}
+
+#[test]
+fn reader_sees_what_is_committed_while_the_server_writes_and_after_it_ended() {
+    let dir = TempDir::new().unwrap();
+    assert!(matches!(SqliteReader::open(dir.path()), Err(StoreError::Io { .. })));
+    let (mut store, _) = open(dir.path(), RANDOM).unwrap();
+    let reader = SqliteReader::open(dir.path()).unwrap();
+    let reading = std::thread::spawn(move || {
+        while page(&reader).len() < 300 {}
+        reader
+    });
+    store.apply(&[install()]).unwrap();
+    for n in 1..=300 {
+        store.apply(&[append(n, n), commit(n)]).unwrap();
+        while store.index_some(8).unwrap() {}
+    }
+    let reader = reading.join().unwrap();
+    drop(store);
+    assert_eq!(page(&reader).len(), 300);
+    drop(reader);
+    assert_eq!(page(&SqliteReader::open(dir.path()).unwrap()).len(), 300);
+}
+
+/// Not a test by itself: the child of the next one. Writes until it is killed and says what is durable.
+#[test]
+fn child_that_writes_until_it_is_killed() {
+    use std::io::Write;
+    let Ok(dir) = std::env::var("RINGTALK_TEST_KILLED_IN") else { return };
+    let (mut store, _) = open(Path::new(&dir), RANDOM).unwrap();
+    store.apply(&[install()]).unwrap();
+    let mut out = std::io::stdout();
+    for n in 1.. {
+        let first = store.len(epoch(1, 1)) + 1;
+        store.apply(&[append(first, first + n % 7), commit(first)]).unwrap();
+        writeln!(out, "durable {}", first + n % 7).unwrap();
+        store.index_some(4).unwrap();
+    }
+}
+
+#[test]
+fn killed_writer_loses_nothing_that_was_durable() {
+    let dir = TempDir::new().unwrap();
+    let mut known = 0;
+    for round in 1..=5_u32 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["store::sqlite::tests::child_that_writes_until_it_is_killed", "--exact", "--nocapture"])
+            .env("RINGTALK_TEST_KILLED_IN", dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut seen = 0;
+        while seen < 20 * round {
+            let line = told.next().unwrap().unwrap();
+            if let Some(len) = line.strip_prefix("durable ") {
+                known = len.parse().unwrap();
+                seen += 1;
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for line in told {
+            if let Some(len) = line.unwrap_or_default().strip_prefix("durable ") {
+                known = len.parse().unwrap_or(known);
+            }
+        }
+        let (mut store, found) = open(dir.path(), RANDOM).unwrap();
+        let len = found.epochs[0].len;
+        assert!(len >= known && !found.damaged, "{len} of {known}");
+        assert_eq!(store.read(epoch(1, 1), 1, u64::MAX, usize::MAX).unwrap(), entries(1, len));
+        assert_eq!(found.messages, store.committed(epoch(1, 1)));
+        assert_eq!(found.pid.incarnation.boot, 2 * round);
+        while store.index_some(512).unwrap() {}
+        assert_eq!(store.digest().messages, store.committed(epoch(1, 1)));
+    }
+}
+
+/// What holds of a damaged copy: only what was written is read, and what is missing is told.
+fn check_damaged(dir: &Path, len: u64, what: &str) -> (bool, bool) {
+    // Where even the header says that it is no store, or a newer one, nothing is touched and a person decides.
+    let (mut store, mut found) = match open(dir, OTHER_RANDOM) {
+        Ok(opened) => opened,
+        Err(StoreError::Foreign { .. } | StoreError::Newer { .. }) => return (true, false),
+        Err(other) => panic!("{what}: {other}"),
+    };
+    let mut damaged = found.damaged;
+    let mut rebuilt = found.pid.server == ServerId(55);
+    for _ in 0..4 {
+        let own = store.len(epoch(1, 1));
+        assert!(own >= len || damaged || rebuilt, "{what}: shortened to {own} in silence");
+        let read = store.read(epoch(1, 1), 1, u64::MAX, usize::MAX);
+        let indexed = (|| {
+            while store.index_some(512)? {}
+            Ok::<(), StoreError>(())
+        })();
+        if let Ok(read) = &read {
+            assert_eq!(*read, entries(1, read.len() as u64), "{what}");
+            assert!(read.len() as u64 == own || store.is_damaged(), "{what}");
+        }
+        let history = store.history(&HistoryQuery { limit: 500, ..HistoryQuery::default() });
+        if let Ok(page) = &history {
+            for (record, leader) in &page.records {
+                let n = record.message.id.cseq;
+                assert_eq!(record.message.body, format!("word{n} common"), "{what}");
+                assert_eq!((record.key.gsn, leader.as_str()), (n, "s1"), "{what}");
+            }
+        }
+        let reindex = dir.join(REINDEX_NAME).exists();
+        if let (Ok(read), Ok(()), Ok(page), false, false) = (&read, &indexed, &history, store.is_damaged(), reindex) {
+            let (told, shown) = (store.digest().messages, page.records.len() as u64);
+            assert!(shown >= read.len() as u64 || damaged || rebuilt, "{what}: history has {shown} of {}", read.len());
+            assert!(told >= shown, "{what}: {shown} messages counted as {told}");
+            return (damaged, rebuilt);
+        }
+        drop(store);
+        (store, found) = open(dir, OTHER_RANDOM).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert!(found.damaged || reindex, "{what}: damage met while reading is not told at the next start");
+        damaged |= found.damaged;
+        rebuilt |= found.pid.server == ServerId(55);
+    }
+    panic!("{what}: does not come to rest");
+}
+
+#[test]
+fn flipped_bytes_of_the_file_are_never_served_and_never_shorten_history_in_silence() {
+    const LEN: u64 = 150;
+    let dir = quick_dir();
+    let original = dir.path().join("original");
+    filled(&original, LEN);
+    let bytes = fs::read(original.join(FILE_NAME)).unwrap();
+    let (mut told, mut kept) = (0, 0);
+    // Each page's header closely, the rest in strides that differ from page to page.
+    let offsets = (0..bytes.len()).filter(|at| at % 4096 < 12 || at % 611 == 7);
+    let offsets: Vec<usize> = offsets.collect();
+    for (n, &at) in offsets.iter().enumerate().filter(|(n, _)| n % 5 == 0 || *n < 30) {
+        let copy = dir.path().join(format!("flip{n}"));
+        copy_dir(&original, &copy);
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (n % 8);
+        fs::write(copy.join(FILE_NAME), flipped).unwrap();
+        let (damaged, rebuilt) = check_damaged(&copy, LEN, &format!("bit {} of byte {at}", n % 8));
+        told += u32::from(damaged);
+        kept += u32::from(!rebuilt);
+        fs::remove_dir_all(&copy).unwrap();
+    }
+    assert!(told > 10 && kept > 10, "the damage never mattered: {told} told, {kept} kept");
+}
+
+#[test]
+fn cut_file_gives_what_is_left_and_says_so() {
+    const LEN: u64 = 150;
+    let dir = quick_dir();
+    let original = dir.path().join("original");
+    filled(&original, LEN);
+    let bytes = fs::read(original.join(FILE_NAME)).unwrap();
+    for n in 0..20 {
+        let copy = dir.path().join(format!("cut{n}"));
+        copy_dir(&original, &copy);
+        let at = if n < 5 { n * 40 } else { bytes.len() * n / 20 };
+        fs::write(copy.join(FILE_NAME), &bytes[..at]).unwrap();
+        let (damaged, _) = check_damaged(&copy, LEN, &format!("cut at {at}"));
+        assert!(damaged, "cut at {at}");
+        fs::remove_dir_all(&copy).unwrap();
+    }
+}
+
+#[test]
+fn damaged_write_ahead_log_is_noticed_before_it_is_replayed() {
+    const LEN: u64 = 40;
+    let dir = quick_dir();
+    let original = dir.path().join("original");
+    let copy = |n: usize| {
+        let copy = dir.path().join(format!("copy{n}"));
+        copy_dir(&original, &copy);
+        copy
+    };
+    let (mut store, _) = open(&original, RANDOM).unwrap();
+    store.apply(&[install()]).unwrap();
+    for n in 1..=LEN {
+        store.apply(&[append(n, n), commit(n)]).unwrap();
+    }
+    let wal = FILE_NAME.to_owned() + "-wal";
+    let bytes = fs::read(original.join(&wal)).unwrap();
+    assert!(bytes.len() > 100_000, "the log is replayed");
+    assert_eq!(check_damaged(&copy(0), LEN, "unharmed"), (false, false));
+    for n in 1..80 {
+        let copy = copy(n);
+        let at = bytes.len() / 80 * n + n;
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (n % 8);
+        fs::write(copy.join(&wal), flipped).unwrap();
+        check_damaged(&copy, LEN, &format!("bit {} of byte {at}", n % 8));
+        fs::remove_dir_all(&copy).unwrap();
+    }
+}
+
+#[test]
+fn backup_is_a_consistent_copy_without_the_identity_and_starts_a_new_server() {
+    let dir = TempDir::new().unwrap();
+    let (one, two, file) = (dir.path().join("one"), dir.path().join("two"), dir.path().join("copy"));
+    let (mut store, first) = open(&one, RANDOM).unwrap();
+    store.apply(&[install(), append(1, 60), commit(50)]).unwrap();
+    while store.index_some(512).unwrap() {}
+    fs::write(&file, "an older copy").unwrap();
+    SqliteReader::open(&one).unwrap().backup(&file).unwrap();
+    let id = first.pid.server.0.to_be_bytes();
+    assert!(!fs::read(&file).unwrap().windows(9).any(|w| w[0] == 8 && w[1..] == id));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    store.apply(&[append(61, 70)]).unwrap();
+
+    assert!(matches!(restore(&file, &one), Err(StoreError::InUse { .. })));
+    restore(&file, &two).unwrap();
+    assert!(matches!(restore(&file, &two), Err(StoreError::Exists { .. })));
+    let (restored, found) = open(&two, 77).unwrap();
+    assert_eq!((found.pid.server, found.pid.incarnation.boot), (ServerId(77), 1));
+    assert_eq!((found.last, found.epochs[0].len, found.messages, found.damaged), (None, 60, 50, false));
+    assert_eq!(restored.digest(), store.digest());
+    assert_eq!(page(&restored), page(&store));
+    assert!(matches!(
+        restore(&two.join("lock"), &dir.path().join("three")),
+        Err(StoreError::Corrupt { .. } | StoreError::Foreign { .. })
+    ));
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "says that it was skipped")]
+fn full_disk_is_told_and_nothing_durable_is_lost() {
+    let inside = std::env::var("RINGTALK_TEST_FULL").is_ok();
+    if !inside {
+        let status = Command::new("unshare")
+            .args([
+                "-Urm",
+                "sh",
+                "-c",
+                "mount -t tmpfs -o size=2m none /mnt && RINGTALK_TEST_FULL=1 exec \"$0\" \"$@\"",
+            ])
+            .arg(std::env::current_exe().unwrap())
+            .args(["store::sqlite::tests::full_disk_is_told_and_nothing_durable_is_lost", "--exact", "--nocapture"])
+            .stdout(Stdio::piped())
+            .output();
+        match status {
+            Ok(output) if output.status.success() => {
+                assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+            }
+            Ok(output)
+                if String::from_utf8_lossy(&output.stderr).contains("unshare:")
+                    || String::from_utf8_lossy(&output.stderr).contains("mount:") =>
+            {
+                println!("skipped: no private mount namespace here");
+            }
+            Ok(output) => panic!("{}", String::from_utf8_lossy(&output.stdout)),
+            Err(error) => println!("skipped: {error}"),
+        }
+        return;
+    }
+    let dir = Path::new("/mnt/store");
+    let big = |n: u64| -> Entry { entry(n, &[crate::record::tests::message(5, n, &"x".repeat(9_000))]) };
+    let mut durable = 0;
+    let (mut store, _) = open(dir, RANDOM).unwrap();
+    store.apply(&[install()]).unwrap();
+    let error = loop {
+        let write = StoreWrite::Append { epoch: epoch(1, 1), first: durable + 1, entries: vec![big(durable + 1)] };
+        match store.apply(&[write]) {
+            Ok(()) => durable += 1,
+            Err(error) => break error,
+        }
+        assert!(durable < 1000, "the disk is never full");
+    };
+    assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    assert!(durable > 5);
+    let reader = SqliteReader::open(dir).unwrap();
+    page(&reader);
+    drop((reader, store));
+    match open(dir, RANDOM).map(|_| ()) {
+        Ok(()) | Err(StoreError::Full { .. }) => {}
+        Err(other) => panic!("{other}"),
+    }
+    let room = Command::new("mount").args(["-o", "remount,size=16m", "/mnt"]).status().unwrap();
+    assert!(room.success());
+    let (mut store, found) = open(dir, RANDOM).unwrap();
+    assert_eq!((found.epochs[0].len, found.damaged), (durable, false));
+    for n in 1..=durable {
+        assert_eq!(store.read(epoch(1, 1), n, n, 0).unwrap(), [big(n)]);
+    }
+    store
+        .apply(&[StoreWrite::Append { epoch: epoch(1, 1), first: durable + 1, entries: vec![big(durable + 1)] }])
+        .unwrap();
+}
+
+#[test]
+fn held_reader_makes_the_log_grow_and_letting_go_makes_it_short_again() {
+    let dir = TempDir::new().unwrap();
+    let (mut store, _) = open(dir.path(), RANDOM).unwrap();
+    store.apply(&[install(), append(1, 1)]).unwrap();
+    let reader = rusqlite::Connection::open(dir.path().join(FILE_NAME)).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM entries;").unwrap();
+    let mut n = 1;
+    while store.engine().wal_bytes() < 6 << 20 {
+        store.apply(&[append(n + 1, n + 200)]).unwrap();
+        n += 200;
+    }
+    reader.execute_batch("COMMIT").unwrap();
+    // One commit moves the log into the file, the next begins it anew: it no longer grows.
+    store.apply(&[append(n + 1, n + 1)]).unwrap();
+    let held = store.engine().wal_bytes();
+    for more in 2..400 {
+        store.apply(&[append(n + more, n + more)]).unwrap();
+    }
+    assert!(store.engine().wal_bytes() <= held);
+}
+
+#[test]
+fn open_engine_twice_in_one_process_is_refused() {
+    let mut directory = Directory::new();
+    let (store, _) = open_engine(directory.fresh());
+    assert!(matches!(Lock::take(&directory.path()), Err(StoreError::InUse { .. })));
+    drop(store);
+    assert!(Lock::take(&directory.path()).is_ok());
+}
+
+#[test]
+fn store_of_a_hundred_thousand_entries_opens_without_reading_them() {
+    const LEN: u64 = 100_000;
+    let dir = quick_dir();
+    let (mut store, _) = open(dir.path(), RANDOM).unwrap();
+    store.apply(&[install()]).unwrap();
+    for first in (1..=LEN).step_by(1000) {
+        store.apply(&[append(first, first + 999), commit(first + 999)]).unwrap();
+        while store.index_some(1000).unwrap() {}
+    }
+    drop(store);
+    let read_bytes = || -> u64 {
+        let io = fs::read_to_string("/proc/self/io").unwrap_or_default();
+        io.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse().ok()).unwrap_or(0)
+    };
+    let before = read_bytes();
+    let (store, found) = open(dir.path(), RANDOM).unwrap();
+    let read = read_bytes() - before;
+    assert_eq!((found.epochs[0].len, found.messages, store.digest().messages), (LEN, LEN, LEN));
+    assert_eq!(found.ids.of(crate::ids::ClientId(5)).unwrap().ranges(), &[(1, LEN)]);
+    let file = fs::metadata(dir.path().join(FILE_NAME)).unwrap().len();
+    // Other tests of this process read too: hence the wide bound.
+    assert!(read < file / 2, "{read} of {file} bytes read");
+}
+
+/// `cargo test --release --lib store::sqlite::tests::rates -- --ignored --nocapture` prints the figures of a machine.
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::print_stdout, clippy::disallowed_methods, clippy::cast_precision_loss, reason = "a measurement")]
+fn rates() {
+    use crate::record::tests::message;
+    use std::time::{Duration, Instant};
+    for group in [1_u64, 64, 512] {
+        let dir = TempDir::new().unwrap();
+        let (mut store, _) = open(dir.path(), RANDOM).unwrap();
+        store.apply(&[install()]).unwrap();
+        let (mut len, mut slowest, began) = (0, Duration::ZERO, Instant::now());
+        while began.elapsed() < Duration::from_secs(4) {
+            let batch = |n: u64| {
+                let ten: Vec<_> = (0..10).map(|i| message(5, n * 10 + i + 1, &"word ".repeat(20))).collect();
+                entry(n, &ten)
+            };
+            let entries = (len..len + group).map(batch).collect();
+            let write = StoreWrite::Append { epoch: epoch(1, 1), first: len + 1, entries };
+            let one = Instant::now();
+            store.apply(&[write, commit(len)]).unwrap();
+            slowest = slowest.max(one.elapsed());
+            len += group;
+        }
+        let took = began.elapsed().as_secs_f64();
+        println!(
+            "groups of {group}: {:.0} commits/s, {:.0} entries/s, {:.0} messages/s, slowest commit {slowest:?}",
+            len as f64 / group as f64 / took,
+            len as f64 / took,
+            len as f64 * 10.0 / took
+        );
+        store.apply(&[commit(len)]).unwrap();
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(4) && store.index_some(512).unwrap() {}
+        println!("  index: {:.0} messages/s", store.digest().messages as f64 / began.elapsed().as_secs_f64());
+        drop(store);
+        let began = Instant::now();
+        let (_, found) = open(dir.path(), RANDOM).unwrap();
+        println!("  open with {} entries, not all indexed: {:?}", found.epochs[0].len, began.elapsed());
+    }
+}
