@@ -1,0 +1,297 @@
+//! Watches a run and tells the first thing that must never happen. The numbers are those of `PROTOCOL.md`'s list of what
+//! must always hold.
+//!
+//! The truth comes from what servers were seen to write, what their disks hold and what they told clients, not from
+//! what they believe. History is kept as positions; a message's text is a function of its id.
+
+mod finish;
+mod sessions;
+mod writes;
+
+use super::client::Client;
+use super::world::{Counts, Server};
+use crate::ids::{ClientId, EpochId, MessageId, Pid, RecordKey, ServerId, ViewTag};
+use crate::proto::bugs::Bugs;
+use crate::proto::event::Event;
+use crate::proto::inspect::{Gauge, Inspection};
+use crate::proto::io::{Recovered, SessionId};
+use crate::record::View;
+use crate::time::Hlc;
+use crate::wire::message::LogState;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// The number that violations of liveness bear.
+pub const LIVENESS: u8 = 25;
+/// The number that a panic or a broken calling contract bears.
+pub const CONTRACT: u8 = 26;
+
+/// Something that must never happen did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// Which property, by its number.
+    pub property: u8,
+    /// What happened.
+    pub text: String,
+}
+
+type Verdict = Result<(), Violation>;
+
+/// Ends the check with a violation unless something holds.
+macro_rules! hold {
+    ($property:expr, $holds:expr, $($text:tt)*) => {
+        if !$holds {
+            return Err(Violation { property: $property, text: format!($($text)*) });
+        }
+    };
+}
+
+use hold;
+
+/// One epoch as the whole world knows it.
+struct Epoch {
+    view: View,
+    /// Hash of each entry, by gsn from 1.
+    entries: Vec<u64>,
+    /// The greatest length that anyone took for stable.
+    stable: u64,
+    /// For each epoch that followed: who left this one for it first, and how far it had delivered.
+    left: BTreeMap<EpochId, (Pid, u64)>,
+}
+
+/// One message as the whole world knows it.
+#[derive(Clone, Default)]
+struct Fact {
+    /// The greatest HLC its writer had been shown when it was made.
+    after: Hlc,
+    /// Everywhere it was ordered.
+    places: Vec<RecordKey>,
+    /// The servers, as bits, whose disks held it when its writer was told that it is stable.
+    holders: Option<u64>,
+    /// Whether some client was shown it.
+    shown: bool,
+    /// Whether a server refused it for ever: its writer went on without it.
+    refused: bool,
+}
+
+struct Session {
+    client: usize,
+    /// Where each message was when it was sent, and whether behind the others.
+    seen: HashMap<MessageId, (RecordKey, bool)>,
+    last: RecordKey,
+}
+
+/// What it has seen so far.
+pub struct Checker {
+    epochs: HashMap<EpochId, Epoch>,
+    tags: HashMap<ViewTag, EpochId>,
+    clients: HashMap<ClientId, usize>,
+    facts: Vec<Vec<Fact>>,
+    servers: HashMap<ServerId, usize>,
+    seen: Vec<Inspection>,
+    sessions: HashMap<(usize, SessionId), Session>,
+    /// Servers, as bits, whose disk was destroyed, harmed or came back older.
+    unsound: u64,
+    /// Some disk came back older than it was. When every process of an epoch has restarted since, nobody can tell that
+    /// from a member that never had the rest, and what only the others hold may be closed out.
+    older: bool,
+    /// Views that were proposed for installation, and who said that it is prepared.
+    commits: HashMap<EpochId, Proposal>,
+    /// What each participant first told of each epoch, by the epoch that was proposed.
+    told: HashMap<EpochId, BTreeMap<Pid, Vec<LogState>>>,
+    /// Every process there was.
+    lives: BTreeSet<Pid>,
+    bugs: Bugs,
+    /// Records that clients were shown.
+    pub shown: u64,
+}
+
+/// A view whose commit was sent.
+#[derive(Default)]
+struct Proposal {
+    parents: Vec<(EpochId, u64)>,
+    prepared: BTreeSet<Pid>,
+}
+
+impl Checker {
+    /// A checker of a world with these.
+    pub fn new(servers: &[Server], clients: &[Client], bugs: Bugs) -> Self {
+        Self {
+            epochs: HashMap::new(),
+            tags: HashMap::new(),
+            clients: clients.iter().enumerate().map(|(at, client)| (client.id, at)).collect(),
+            facts: vec![Vec::new(); clients.len()],
+            servers: servers.iter().enumerate().map(|(at, server)| (server.id, at)).collect(),
+            seen: vec![Inspection::default(); servers.len()],
+            sessions: HashMap::new(),
+            unsound: 0,
+            older: false,
+            commits: HashMap::new(),
+            told: HashMap::new(),
+            lives: BTreeSet::new(),
+            bugs,
+            shown: 0,
+        }
+    }
+
+    /// A server as it was after its last step; default when it does not run.
+    pub fn seen(&self, at: usize) -> &Inspection {
+        &self.seen[at]
+    }
+
+    /// Whether some disk lost what it had acknowledged.
+    pub fn any_unsound(&self) -> bool {
+        self.unsound != 0
+    }
+
+    /// How often any message was ordered beyond its first time.
+    pub fn duplicates(&self) -> u64 {
+        self.facts.iter().flatten().map(|fact| fact.places.len().saturating_sub(1) as u64).sum()
+    }
+
+    // Lives and disks.
+
+    /// A server begins a life with what it found: 23, a restart equals what was synced.
+    pub fn started(&mut self, at: usize, server: &Server, recovered: &Recovered) -> Verdict {
+        self.seen[at] = Inspection { pid: server.pid, last: recovered.last, ..Inspection::default() };
+        hold!(4, self.lives.insert(server.pid), "s{} lives again as {}", at + 1, server.pid);
+        let durable = server.disk.durable();
+        for epoch in &recovered.epochs {
+            let there = durable.len(epoch.view.epoch);
+            hold!(23, epoch.len == there, "s{} found {} of {there} entries of {}", at + 1, epoch.len, epoch.view.epoch);
+        }
+        Ok(())
+    }
+
+    /// A server's process is gone.
+    pub fn crashed(&mut self, at: usize) {
+        self.seen[at] = Inspection::default();
+        self.sessions.retain(|key, _| key.0 != at);
+    }
+
+    /// A server's disk lost something that was synced.
+    pub fn lost(&mut self, at: usize, server: &mut Server) {
+        server.unsound = true;
+        self.unsound |= 1 << at;
+        for fact in self.facts.iter_mut().flatten() {
+            if let Some(holders) = fact.holders.as_mut() {
+                *holders &= !(1 << at);
+            }
+        }
+    }
+
+    /// A disk came back older than it was, without knowing.
+    pub fn grew_younger(&mut self) {
+        self.older = true;
+    }
+
+    /// A server comes back under another id.
+    pub fn renamed(&mut self, at: usize, id: ServerId) {
+        self.servers.insert(id, at);
+    }
+
+    // Steps.
+
+    /// After every step of a server: 5, 6, 7, 9, 18.
+    pub fn after_step(&mut self, at: usize, now: &Inspection, servers: &[Server], counts: &mut Counts) -> Verdict {
+        let before = std::mem::replace(&mut self.seen[at], *now);
+        if before == *now {
+            return Ok(());
+        }
+        hold!(6, now.promised >= before.promised, "s{} promised {} after {}", at + 1, now.promised, before.promised);
+        hold!(5, now.last >= before.last, "s{} went back from {:?} to {:?}", at + 1, before.last, now.last);
+        self.count_rare(&before, now, counts);
+        if now.view == before.view {
+            hold!(18, now.delivered >= before.delivered, "s{} went back in delivery to {}", at + 1, now.delivered);
+        } else {
+            self.changed_view(at, &before, now)?;
+        }
+        let Some(epoch) = now.view else { return Ok(()) };
+        hold!(3, now.delivered <= now.len, "s{} delivered {} of {}", at + 1, now.delivered, now.len);
+        hold!(9, now.delivered <= now.stable, "s{} delivered {} and {} are stable", at + 1, now.delivered, now.stable);
+        let durable = servers[at].disk.durable().len(epoch);
+        hold!(9, now.durable <= durable, "s{} takes {} of {epoch} for durable, not {durable}", at + 1, now.durable);
+        self.stable(at, epoch, now.stable, servers)
+    }
+
+    /// 9: stable means durable at every member.
+    fn stable(&mut self, at: usize, epoch: EpochId, stable: u64, servers: &[Server]) -> Verdict {
+        let Some(known) = self.epochs.get_mut(&epoch) else { return Ok(()) };
+        if stable <= known.stable {
+            return Ok(());
+        }
+        known.stable = stable;
+        for member in &known.view.members {
+            let Some(&holder) = self.servers.get(&member.pid.server) else { continue };
+            let there = servers[holder].disk.durable().len(epoch);
+            hold!(
+                9,
+                there >= stable || servers[holder].unsound,
+                "s{} takes {epoch}:{stable} for stable, and s{} has {there} on disk",
+                at + 1,
+                holder + 1
+            );
+        }
+        Ok(())
+    }
+
+    /// 7: who goes from v to w together delivered the same of v.
+    fn changed_view(&mut self, at: usize, before: &Inspection, now: &Inspection) -> Verdict {
+        let (Some(old), Some(new)) = (before.view, now.view) else { return Ok(()) };
+        hold!(5, new > old, "s{} goes from {old} to {new}", at + 1);
+        let Some((left, upto)) = now.left.filter(|left| left.0 == old) else { return Ok(()) };
+        if self.unsound >> at & 1 == 1 {
+            return Ok(());
+        }
+        let Some(known) = self.epochs.get_mut(&left) else { return Ok(()) };
+        let first = *known.left.entry(new).or_insert((now.pid, upto));
+        hold!(7, first.1 == upto, "of {left}, {} delivered {} and {} {upto}, before {new}", first.0, first.1, now.pid);
+        Ok(())
+    }
+
+    fn count_rare(&self, before: &Inspection, now: &Inspection, counts: &mut Counts) {
+        if now.electing && !before.electing && self.seen.iter().filter(|one| one.electing).count() > 1 {
+            counts.rare("two elections at once");
+        }
+        if now.coordinating.is_some() && now.coordinating != before.coordinating {
+            counts.rare("proposals");
+            if self.seen.iter().filter(|one| one.coordinating.is_some()).count() > 1 {
+                counts.rare("two coordinators at once");
+            }
+        }
+        if before.coordinating.is_some() && now.coordinating.is_none() && now.view == before.view {
+            counts.rare("proposals abandoned");
+        }
+        if before.prepared.is_some() && before.prepared != now.prepared && now.view != before.prepared {
+            counts.rare("commit without install");
+        }
+        if now.promised > before.promised && before.view.is_some() && before.delivered < before.len {
+            counts.rare("freeze with messages under way");
+        }
+    }
+
+    /// 20: every buffer is within its bound.
+    pub fn gauges(&self, at: usize, gauges: &[Gauge]) -> Verdict {
+        for gauge in gauges {
+            let Gauge { name, level, bound } = *gauge;
+            hold!(20, level <= bound, "s{} holds {level} {name}, and {bound} is the bound", at + 1);
+        }
+        Ok(())
+    }
+
+    /// Counts what events tell of rare states; 4, 5.
+    pub fn event(&mut self, at: usize, event: &Event, _: &[Server], counts: &mut Counts) -> Verdict {
+        match event {
+            Event::View { view, .. } => {
+                hold!(4, view.has(self.seen[at].pid), "s{} is told of a view without it: {view:?}", at + 1);
+            }
+            Event::Merged { .. } => counts.rare("merges with messages"),
+            Event::CaughtUp { .. } => counts.rare("catch-ups"),
+            Event::Failed { proven: true, .. } => counts.rare("deaths proven"),
+            Event::Failed { .. } => counts.rare("deaths by silence"),
+            Event::ReadOnly { .. } => counts.rare("read-only"),
+            Event::Cloned { .. } => counts.rare("clones heard"),
+            _ => {}
+        }
+        Ok(())
+    }
+}

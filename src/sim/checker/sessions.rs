@@ -1,0 +1,132 @@
+//! What clients are told and shown: the truth about copies, in order, once.
+
+use super::{Checker, Fact, Session, Verdict, Violation, hold};
+use crate::ids::{EpochId, MessageId, RecordKey};
+use crate::proto::io::SessionId;
+use crate::record::Record;
+use crate::sim::disk::Disk;
+use crate::sim::world::{Counts, Server};
+use crate::time::Hlc;
+use crate::wire::session::Reply;
+use std::collections::HashMap;
+
+impl Checker {
+    /// A client's connection is accepted.
+    pub fn session_opened(&mut self, at: usize, session: SessionId, client: usize) {
+        let fresh = Session { client, seen: HashMap::new(), last: RecordKey::default() };
+        self.sessions.insert((at, session), fresh);
+    }
+
+    /// A client's connection is over.
+    pub fn session_ended(&mut self, at: usize, session: SessionId) {
+        self.sessions.remove(&(at, session));
+    }
+
+    /// A server says something to a client: 1, 10, 13.
+    pub fn replied(
+        &mut self,
+        at: usize,
+        session: SessionId,
+        client: usize,
+        reply: &Reply,
+        servers: &[Server],
+        counts: &mut Counts,
+    ) -> Verdict {
+        match reply {
+            Reply::Stable { cseq, copies, .. } => self.told_stable(at, client, *cseq, *copies, servers),
+            Reply::Feed { records, late, .. } => {
+                if *late {
+                    counts.rare("late records");
+                }
+                self.fed(at, session, records, *late)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn told_stable(
+        &mut self,
+        at: usize,
+        client: usize,
+        cseq: u64,
+        copies: u16,
+        servers: &[Server],
+    ) -> Verdict {
+        let Some(fact) = self.facts[client].get_mut(cseq.saturating_sub(1) as usize) else {
+            return Err(Violation { property: 10, text: format!("c{}'s {cseq} was never made", client + 1) });
+        };
+        let holds = |disk: &Disk| fact.places.iter().any(|place| disk.durable().len(place.epoch) >= place.gsn);
+        let mut holders = 0_u64;
+        for (bit, server) in servers.iter().enumerate() {
+            holders |= u64::from(holds(&server.disk)) << bit;
+        }
+        let held = holders.count_ones();
+        hold!(
+            10,
+            held >= u32::from(copies) || self.unsound != 0,
+            "s{} tells c{} of {copies} copies of {cseq}, and there are {held}",
+            at + 1,
+            client + 1
+        );
+        hold!(10, held > 0, "s{} tells c{} that {cseq} is stable, and nobody has it", at + 1, client + 1);
+        fact.holders = Some(fact.holders.unwrap_or(0) | holders);
+        Ok(())
+    }
+
+    pub(super) fn fed(&mut self, at: usize, session: SessionId, records: &[Record], late: bool) -> Verdict {
+        for record in records {
+            let (id, key) = (record.message.id, record.key);
+            if let Some(fact) = self.sound(record)? {
+                hold!(1, fact.places.contains(&key), "s{} feeds {id} at {key:?}, where it is not", at + 1);
+            }
+            let Some(session) = self.sessions.get_mut(&(at, session)) else { return Ok(()) };
+            let client = session.client + 1;
+            // A message that was ordered twice is in two logs, and a client that reads behind passes over the second.
+            let before = session.seen.insert(id, (key, late));
+            let again = before.is_some_and(|before| before.0 == key || !before.1 && !late);
+            hold!(1, !again, "s{} feeds {id} to c{client} twice, at {before:?} and {key:?} late {late}", at + 1);
+            if !late {
+                hold!(13, key > session.last, "s{} feeds {id} to c{client} out of order", at + 1);
+                session.last = key;
+            }
+        }
+        Ok(())
+    }
+
+    /// A client made a message.
+    pub fn made(&mut self, client: usize, cseq: u64, after: Hlc) {
+        debug_assert_eq!(self.facts[client].len() as u64 + 1, cseq, "clients number without gaps");
+        self.facts[client].push(Fact { after, ..Fact::default() });
+    }
+
+    /// A client's message was refused for ever.
+    pub fn refused(&mut self, client: usize, cseq: u64) {
+        if let Some(fact) = self.facts[client].get_mut(cseq.saturating_sub(1) as usize) {
+            fact.refused = true;
+        }
+    }
+
+    /// A client was shown records.
+    pub fn shown(&mut self, _client: usize, records: &[Record], _late: bool) {
+        self.shown += records.len() as u64;
+        for record in records {
+            let id = record.message.id;
+            if let Some(&writer) = self.clients.get(&id.client)
+                && let Some(fact) = self.facts[writer].get_mut(id.cseq.saturating_sub(1) as usize)
+            {
+                fact.shown = true;
+            }
+        }
+    }
+
+    /// What a message's writer and the world did to it, for people.
+    pub fn story(&self, id: MessageId) -> String {
+        let fact = self.clients.get(&id.client).and_then(|&client| self.facts[client].get(id.cseq as usize - 1));
+        fact.map_or_else(String::new, |fact| format!("ordered at {:?}, holders {:?}", fact.places, fact.holders))
+    }
+
+    /// How many members a view has; `None` when nobody installed it.
+    pub fn members(&self, view: EpochId) -> Option<usize> {
+        self.epochs.get(&view).map(|known| known.view.members.len())
+    }
+}

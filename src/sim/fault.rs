@@ -1,0 +1,209 @@
+//! What goes wrong, as data: a run's faults are a list that can be printed, replayed and made shorter.
+
+use super::disk::Manner;
+use super::lan::{Cut, Quality, Station};
+use super::world::World;
+use std::time::Duration;
+
+/// One thing that goes wrong, or right again. Servers and stations count from 0; those that do not exist are passed over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// A server's process is killed.
+    Kill(usize),
+    /// A server's machine loses power.
+    PowerOff(usize),
+    /// A server is started, or its machine with it.
+    Start(usize),
+    /// A server is told to leave.
+    Leave(usize),
+    /// Whoever leads the greatest view is killed.
+    KillLeader,
+    /// The sender of the message that this waited for is killed.
+    KillSender,
+    /// The sender of the message that this waited for is paused.
+    PauseSender(Duration),
+    /// The datagram that this waited for is lost.
+    Lose,
+    /// A process does not run for a while.
+    Pause(usize, Duration),
+    /// Stations of different groups do not hear each other; who is in no group hears everyone.
+    Groups(Vec<Vec<usize>>),
+    /// What passes from one station to another.
+    Cut(usize, usize, Cut),
+    /// How one station hears another.
+    Quality(usize, usize, Box<Quality>),
+    /// How every station hears every other.
+    QualityOfAll(Box<Quality>),
+    /// How one station hears and is heard by all others.
+    QualityAround(usize, Box<Quality>),
+    /// Every path is good and nothing is cut.
+    HealNet,
+    /// A wall clock jumps by so many milliseconds.
+    ClockJump(usize, i64),
+    /// How a disk behaves from now on.
+    Disk(usize, Box<Manner>),
+    /// Every disk is good again.
+    HealDisks,
+    /// A copy of the disk is kept.
+    BackUp(usize),
+    /// The machine loses power and comes back with the copy of its disk.
+    Restore(usize),
+    /// The machine loses power, its disk and everything on it: it comes back as another server.
+    Destroy(usize),
+    /// The process is killed, and a record on its disk loses a bit.
+    Damage(usize),
+    /// A client leaves its server for another.
+    MoveClient(usize),
+    /// Something waits for the `n`th time that the trigger fires from now on.
+    On(Trigger, u32, Box<Fault>),
+    /// Everything that can be healed is: network, disks, power, processes; waiting faults are forgotten.
+    HealAll,
+}
+
+/// That a message is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trigger {
+    /// The message's name.
+    pub message: &'static str,
+    /// By which server; any when `None`.
+    pub from: Option<usize>,
+}
+
+impl Trigger {
+    /// Whether this is what it waits for.
+    pub fn is(&self, from: usize, message: &'static str) -> bool {
+        self.message == message && self.from.is_none_or(|wanted| wanted == from)
+    }
+}
+
+impl Fault {
+    /// The same with the sender of a message filled in.
+    #[must_use]
+    pub fn about(self, sender: usize) -> Self {
+        match self {
+            Self::KillSender => Self::Kill(sender),
+            Self::PauseSender(wait) => Self::Pause(sender, wait),
+            other => other,
+        }
+    }
+}
+
+impl World {
+    /// A fault happens.
+    pub fn strike(&mut self, fault: &Fault) {
+        self.timeline.note(self.time, || format!("-- {fault:?}"));
+        let servers = self.servers.len();
+        match fault {
+            Fault::Kill(at) if *at < servers => self.crash(*at, false),
+            Fault::PowerOff(at) if *at < servers => self.crash(*at, true),
+            Fault::Start(at) if *at < servers => self.start(*at),
+            Fault::Leave(at) if *at < servers => self.input(*at, crate::proto::io::Input::Leave),
+            Fault::KillLeader => self.kill_leader(),
+            Fault::Pause(at, wait) if *at < servers => self.pause(*at, *wait),
+            Fault::Groups(groups) => self.cut_groups(groups),
+            Fault::Cut(from, to, cut) => self.with_paths(&[(*from, *to)], |world, from, to| {
+                world.lan.set_cut(from, to, *cut);
+            }),
+            Fault::Quality(from, to, quality) => self.with_paths(&[(*from, *to)], |world, from, to| {
+                world.lan.set_quality(from, to, (**quality).clone());
+            }),
+            Fault::QualityOfAll(quality) => self.set_quality_where(quality, |_, _| true),
+            Fault::QualityAround(at, quality) => self.set_quality_where(quality, |from, to| from == *at || to == *at),
+            Fault::HealNet => self.lan.heal(),
+            Fault::ClockJump(at, ms) if *at < servers => self.servers[*at].clock.jump(*ms),
+            Fault::Disk(at, manner) if *at < servers => self.servers[*at].disk.set_manner((**manner).clone()),
+            Fault::HealDisks => self.heal_disks(),
+            Fault::BackUp(at) if *at < servers => self.servers[*at].disk.back_up(),
+            Fault::Restore(at) if *at < servers => self.restore(*at),
+            Fault::Destroy(at) if *at < servers => self.destroy(*at),
+            Fault::Damage(at) if *at < servers => self.damage(*at),
+            Fault::MoveClient(client) if *client < self.clients.len() => self.move_client(*client),
+            Fault::On(trigger, count, fault) => self.arm(*trigger, *count, (**fault).clone()),
+            Fault::HealAll => self.heal_all(),
+            _ => {}
+        }
+    }
+
+    fn kill_leader(&mut self) {
+        let leading = |at: &usize| {
+            let seen = self.checker.seen(*at);
+            seen.view.filter(|view| view.leader == seen.pid)
+        };
+        let leader = (0..self.servers.len()).filter(|at| leading(at).is_some()).max_by_key(leading);
+        if let Some(at) = leader {
+            self.crash(at, false);
+        }
+    }
+
+    fn cut_groups(&mut self, groups: &[Vec<usize>]) {
+        let group_of = |station: usize| groups.iter().position(|group| group.contains(&station));
+        let stations = self.lan.stations();
+        for from in 0..stations {
+            for to in 0..stations {
+                let apart = matches!((group_of(from), group_of(to)), (Some(a), Some(b)) if a != b);
+                self.lan.set_cut(Station(from), Station(to), if apart { Cut::All } else { Cut::None });
+            }
+        }
+    }
+
+    fn with_paths(&mut self, paths: &[(usize, usize)], change: impl Fn(&mut Self, Station, Station)) {
+        let stations = self.lan.stations();
+        for &(from, to) in paths {
+            if from < stations && to < stations {
+                change(self, Station(from), Station(to));
+            }
+        }
+    }
+
+    fn set_quality_where(&mut self, quality: &Quality, affected: impl Fn(usize, usize) -> bool) {
+        let stations = self.lan.stations();
+        for from in 0..stations {
+            for to in 0..stations {
+                if from != to && affected(from, to) {
+                    self.lan.set_quality(Station(from), Station(to), quality.clone());
+                }
+            }
+        }
+    }
+
+    fn heal_disks(&mut self) {
+        for server in &mut self.servers {
+            server.disk.set_manner(Manner::GOOD);
+        }
+    }
+
+    fn restore(&mut self, at: usize) {
+        self.crash(at, true);
+        if self.servers[at].disk.restore() {
+            self.checker.grew_younger();
+            self.checker.lost(at, &mut self.servers[at]);
+        }
+    }
+
+    fn destroy(&mut self, at: usize) {
+        self.crash(at, true);
+        let id = crate::ids::ServerId(self.rng().draw());
+        let server = &mut self.servers[at];
+        server.disk.destroy();
+        server.id = id;
+        self.checker.lost(at, server);
+        self.checker.renamed(at, id);
+    }
+
+    fn damage(&mut self, at: usize) {
+        self.crash(at, false);
+        let server = &mut self.servers[at];
+        if server.disk.damage().is_some() {
+            self.checker.lost(at, server);
+        }
+    }
+
+    fn heal_all(&mut self) {
+        self.disarm();
+        self.lan.heal();
+        self.heal_disks();
+        for at in 0..self.servers.len() {
+            self.start(at);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What a store holds, as a plain value: what a simulated disk is made of, and what the real store is compared with.
+
+use crate::ids::{EpochId, MessageId, Pid, RecordKey};
+use crate::proto::io::{Recovered, RecoveredEpoch, Write};
+use crate::record::{Entry, View};
+use crate::seq::IdSet;
+use crate::time::Hlc;
+use std::collections::BTreeMap;
+
+/// The log of one epoch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// Its view.
+    pub view: View,
+    /// Entries from gsn 1.
+    pub entries: Vec<Entry>,
+    /// Greatest length told to be history.
+    pub stable: u64,
+}
+
+/// The contents of a store.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Image {
+    /// How often it was started.
+    pub boot: u32,
+    /// Greatest epoch number seen.
+    pub max_num: u64,
+    /// The last epoch installed.
+    pub last: Option<EpochId>,
+    /// Every epoch it has a view of.
+    pub logs: BTreeMap<EpochId, Log>,
+    /// Greatest closure known of each epoch, also of such as it has no log of.
+    pub closures: BTreeMap<EpochId, u64>,
+    /// Whether something was set aside.
+    pub damaged: bool,
+}
+
+/// A write that breaks the store's contract, told as the reason.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Misuse(pub String);
+
+impl Image {
+    /// Does one write.
+    ///
+    /// # Errors
+    /// [`Misuse`] when the write does not follow on what is there; nothing is changed then.
+    pub fn apply(&mut self, write: &Write) -> Result<(), Misuse> {
+        match write {
+            Write::Seen { num } => self.max_num = self.max_num.max(*num),
+            Write::Append { epoch, first, entries } => self.append(*epoch, *first, entries)?,
+            Write::Close { epoch, cut } => self.close(*epoch, *cut),
+            Write::Install { view } => self.install(view)?,
+            Write::Commit { epoch, upto } => self.commit(*epoch, *upto)?,
+            Write::Fill { view, first, entries, closure, committed } => {
+                self.fill(view, *first, entries, *closure, *committed)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, epoch: EpochId, first: u64, entries: &[Entry]) -> Result<(), Misuse> {
+        let Some(log) = self.logs.get_mut(&epoch) else {
+            return Err(Misuse(format!("append to {epoch}, which is not installed")));
+        };
+        let next = log.entries.len() as u64 + 1;
+        if first != next {
+            return Err(Misuse(format!("append to {epoch} at {first}, where {next} comes next")));
+        }
+        log.entries.extend_from_slice(entries);
+        Ok(())
+    }
+
+    fn close(&mut self, epoch: EpochId, cut: u64) {
+        let closure = self.closures.entry(epoch).or_default();
+        *closure = (*closure).max(cut);
+    }
+
+    fn install(&mut self, view: &View) -> Result<(), Misuse> {
+        if self.last.is_some_and(|last| last >= view.epoch) {
+            return Err(Misuse(format!("install of {} after {:?}", view.epoch, self.last)));
+        }
+        self.know(view)?;
+        self.last = Some(view.epoch);
+        self.max_num = self.max_num.max(view.epoch.num);
+        for &(parent, cut) in &view.parents {
+            self.close(parent, cut);
+        }
+        Ok(())
+    }
+
+    fn know(&mut self, view: &View) -> Result<&mut Log, Misuse> {
+        let fresh = || Log { view: view.clone(), entries: Vec::new(), stable: 0 };
+        let log = self.logs.entry(view.epoch).or_insert_with(fresh);
+        if log.view != *view {
+            return Err(Misuse(format!("two views of {}", view.epoch)));
+        }
+        Ok(log)
+    }
+
+    fn commit(&mut self, epoch: EpochId, upto: u64) -> Result<(), Misuse> {
+        let Some(log) = self.logs.get_mut(&epoch) else {
+            return Err(Misuse(format!("commit of {epoch}, which is unknown")));
+        };
+        if upto > log.entries.len() as u64 {
+            return Err(Misuse(format!("commit of {epoch} to {upto}, beyond {}", log.entries.len())));
+        }
+        log.stable = log.stable.max(upto);
+        Ok(())
+    }
+
+    fn fill(
+        &mut self,
+        view: &View,
+        first: u64,
+        entries: &[Entry],
+        closure: Option<u64>,
+        committed: u64,
+    ) -> Result<(), Misuse> {
+        for &(parent, cut) in &view.parents {
+            self.close(parent, cut);
+        }
+        if let Some(cut) = closure {
+            self.close(view.epoch, cut);
+        }
+        self.max_num = self.max_num.max(view.epoch.num);
+        let log = self.know(view)?;
+        let len = log.entries.len() as u64;
+        if first > len + 1 {
+            return Err(Misuse(format!("fill of {} at {first} leaves a hole after {len}", view.epoch)));
+        }
+        for (at, entry) in (first..).zip(entries) {
+            match log.entries.get((at - 1) as usize) {
+                Some(there) if there != entry => {
+                    return Err(Misuse(format!("fill of {} differs at {at}", view.epoch)));
+                }
+                Some(_) => {}
+                None => log.entries.push(entry.clone()),
+            }
+        }
+        log.stable = log.stable.max(committed.min(log.entries.len() as u64));
+        Ok(())
+    }
+
+    /// Length of an epoch's log; 0 when there is none.
+    pub fn len(&self, epoch: EpochId) -> u64 {
+        self.logs.get(&epoch).map_or(0, |log| log.entries.len() as u64)
+    }
+
+    /// Whether it knows no epoch.
+    pub fn is_empty(&self) -> bool {
+        self.logs.is_empty()
+    }
+
+    /// Length of an epoch that is history.
+    pub fn committed(&self, epoch: EpochId) -> u64 {
+        let Some(log) = self.logs.get(&epoch) else { return 0 };
+        let closure = self.closures.get(&epoch).copied().unwrap_or(0);
+        log.stable.max(closure).min(log.entries.len() as u64)
+    }
+
+    /// Entries `first..=last` as far as they are there, at least one and then no more than the budget.
+    pub fn read(&self, epoch: EpochId, first: u64, last: u64, budget_bytes: usize) -> Vec<Entry> {
+        let Some(log) = self.logs.get(&epoch) else { return Vec::new() };
+        let upto = (last as usize).min(log.entries.len());
+        let from = (first.max(1) - 1) as usize;
+        let mut spent = 0;
+        let fits = |entry: &&Entry| {
+            let begins = spent == 0;
+            spent += entry.batch.len() + 64;
+            begins || spent <= budget_bytes
+        };
+        log.entries.get(from..upto).unwrap_or_default().iter().take_while(fits).cloned().collect()
+    }
+
+    /// History in canonical order: of each message the least of its keys.
+    pub fn history(&self) -> BTreeMap<RecordKey, MessageId> {
+        self.history_by(RecordKey::min)
+    }
+
+    /// History where `choose` says which of a message's places counts.
+    pub fn history_by(&self, choose: fn(RecordKey, RecordKey) -> RecordKey) -> BTreeMap<RecordKey, MessageId> {
+        let mut chosen: BTreeMap<MessageId, RecordKey> = BTreeMap::new();
+        for (&epoch, log) in &self.logs {
+            let committed = self.committed(epoch) as usize;
+            for (at, entry) in log.entries.iter().take(committed).enumerate() {
+                for (idx, message) in entry.messages() {
+                    let key = RecordKey { hlc: entry.hlc, epoch, gsn: at as u64 + 1, idx };
+                    chosen.entry(message.id).and_modify(|known| *known = choose(key, *known)).or_insert(key);
+                }
+            }
+        }
+        chosen.into_iter().map(|(id, key)| (key, id)).collect()
+    }
+
+    /// What a start finds, for a life of this name.
+    pub fn recover(&self, pid: Pid) -> Recovered {
+        let history = self.history();
+        let mut ids = IdSet::default();
+        for &id in history.values() {
+            ids.insert(id);
+        }
+        let hlcs = self.logs.values().filter_map(|log| log.entries.last()).map(|entry| entry.hlc);
+        let epochs = self.logs.iter().map(|(epoch, log)| RecoveredEpoch {
+            view: log.view.clone(),
+            len: log.entries.len() as u64,
+            stable: log.stable,
+            closure: self.closures.get(epoch).copied(),
+        });
+        Recovered {
+            pid,
+            max_num: self.max_num,
+            last: self.last,
+            epochs: epochs.collect(),
+            ids,
+            hlc: hlcs.max().unwrap_or(Hlc(0)),
+            messages: history.len() as u64,
+            damaged: self.damaged,
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! A seed's expansion: what the world is made of, and which faults strike it when.
+
+use super::client::Habit;
+use super::disk::Manner;
+use super::fault::{Fault, Trigger};
+use super::lan::{Cut, Quality};
+use super::rng::Rng;
+use super::world::Shape;
+use crate::proto::bugs::Bugs;
+use crate::time::Time;
+use std::time::Duration;
+
+/// What of a run is not drawn from its seed.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Planted bugs.
+    pub bugs: Bugs,
+    /// Whether a timeline is kept.
+    pub timeline: bool,
+    /// Only these faults of the plan, by their place in it; all when `None`.
+    pub only: Option<Vec<usize>>,
+    /// This many servers and clients rather than drawn ones.
+    pub size: Option<(usize, usize)>,
+    /// No faults at all, and this long.
+    pub calm: Option<Duration>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { bugs: Bugs::NONE, timeline: false, only: None, size: None, calm: None }
+    }
+}
+
+/// A seed's whole expansion.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What the world is made of.
+    pub shape: Shape,
+    /// What strikes it, and when.
+    pub faults: Vec<(Time, Fault)>,
+    /// When the safety phase ends.
+    pub safety_ends: Time,
+    /// The servers that are healed first.
+    pub core: Vec<usize>,
+}
+
+pub(super) const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+pub(super) const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+impl Plan {
+    /// The expansion of a seed.
+    pub fn draw(seed: u64, options: &Options) -> Self {
+        let mut rng = Rng::new(seed ^ 0x5eed);
+        let (servers, clients) = match options.size {
+            Some(size) => size,
+            None => (rng.between(2, 7) as usize, rng.between(2, 8) as usize),
+        };
+        let busy = rng.chance(300);
+        let habit = Habit {
+            pause: if busy { ms(2) } else { ms(50) },
+            pause_jitter: if busy { ms(20) } else { ms(700) },
+            window: rng.between(1, 32),
+            long: *rng.pick(&[0, 0, 20, 100]).unwrap_or(&0),
+            silent: false,
+        };
+        let absent = (0..servers).filter(|_| rng.chance(100)).collect();
+        let shape = Shape {
+            seed,
+            servers,
+            clients,
+            absent,
+            habit,
+            bugs: options.bugs,
+            drift: rng.chance(500),
+            timeline: options.timeline,
+        };
+        if let Some(length) = options.calm {
+            let shape = Shape { absent: Vec::new(), ..shape };
+            return Self { shape, faults: Vec::new(), safety_ends: Time(0) + length, core: Vec::new() };
+        }
+        let length = rng.wait(secs(5), secs(40));
+        let mut faults = Vec::new();
+        Drawing { rng: &mut rng, servers, stations: servers + clients, clients }.draw(length, &mut faults);
+        let core = (0..servers).filter(|_| rng.chance(600)).collect();
+        faults.retain(|fault| fault.0 < Time(0) + length);
+        faults.sort_by_key(|fault| fault.0);
+        Self { shape, faults, safety_ends: Time(0) + length, core }
+    }
+
+    /// The plan with only some of its faults.
+    #[must_use]
+    pub fn only(mut self, which: Option<&[usize]>) -> Self {
+        if let Some(which) = which {
+            let faults = self.faults.into_iter().enumerate();
+            self.faults = faults.filter(|(at, _)| which.contains(at)).map(|(_, fault)| fault).collect();
+        }
+        self
+    }
+}
+
+/// What faults are drawn for.
+struct Drawing<'a> {
+    rng: &'a mut Rng,
+    servers: usize,
+    stations: usize,
+    clients: usize,
+}
+
+impl Drawing<'_> {
+    fn draw(mut self, length: Duration, faults: &mut Vec<(Time, Fault)>) {
+        // Each run has its own mixture: some kinds of fault are left out altogether.
+        let mut kinds: Vec<u32> = (0..12).filter(|_| self.rng.chance(450)).collect();
+        if self.rng.chance(200) {
+            kinds.push(12);
+        }
+        if self.rng.chance(600) {
+            let quality = self.quality();
+            faults.push((Time(0) + self.rng.wait(Duration::ZERO, secs(3)), Fault::QualityOfAll(Box::new(quality))));
+        }
+        let pause = *self.rng.pick(&[ms(150), ms(600), ms(2500)]).unwrap_or(&secs(1));
+        let mut at = Time(0) + self.rng.wait(ms(100), secs(3));
+        let end = Time(0) + length;
+        while at < end && !kinds.is_empty() {
+            let kind = self.rng.pick(&kinds).copied().unwrap_or(0);
+            self.fault(kind, at, faults);
+            at = at + self.rng.wait(Duration::ZERO, 2 * pause);
+        }
+    }
+
+    fn server(&mut self) -> usize {
+        self.rng.index(self.servers)
+    }
+
+    fn fault(&mut self, kind: u32, at: Time, faults: &mut Vec<(Time, Fault)>) {
+        let server = self.server();
+        let later = |rng: &mut Rng, most| at + rng.wait(ms(1), most);
+        match kind {
+            0 | 1 => {
+                let power = self.rng.chance(300);
+                faults.push((at, if power { Fault::PowerOff(server) } else { Fault::Kill(server) }));
+                let most = *self.rng.pick(&[ms(2), ms(300), secs(8)]).unwrap_or(&secs(1));
+                faults.push((later(self.rng, most), Fault::Start(server)));
+            }
+            2 => {
+                faults.push((at, Fault::KillLeader));
+                for server in 0..self.servers {
+                    faults.push((later(self.rng, secs(5)), Fault::Start(server)));
+                }
+            }
+            3 => {
+                faults.push((at, Fault::Groups(self.groups())));
+                faults.push((later(self.rng, secs(8)), Fault::HealNet));
+            }
+            4 => {
+                let other = self.server();
+                let cut = if self.rng.chance(300) { Cut::Multicast } else { Cut::All };
+                faults.push((at, Fault::Cut(server, other, cut)));
+                if self.rng.chance(400) {
+                    faults.push((at, Fault::Cut(other, server, cut)));
+                }
+                let healed = later(self.rng, secs(6));
+                faults.push((healed, Fault::Cut(server, other, Cut::None)));
+                faults.push((healed, Fault::Cut(other, server, Cut::None)));
+            }
+            5 => {
+                let most = *self.rng.pick(&[ms(50), secs(1), secs(10), secs(60)]).unwrap_or(&secs(1));
+                let wait = self.rng.wait(ms(1), most);
+                faults.push((at, Fault::Pause(server, wait)));
+            }
+            6 => {
+                let manner = self.manner();
+                faults.push((at, Fault::Disk(server, Box::new(manner))));
+                faults.push((later(self.rng, secs(6)), Fault::Disk(server, Box::new(Manner::GOOD))));
+            }
+            7 => {
+                let jump = *self.rng.pick(&[-86_400_000, -3000, 50, 4000, 86_400_000]).unwrap_or(&0);
+                faults.push((at, Fault::ClockJump(server, jump)));
+            }
+            8 => {
+                let quality = self.quality();
+                faults.push((at, Fault::QualityAround(server, Box::new(quality))));
+            }
+            9 => self.at_a_moment(at, faults),
+            10 => faults.push((at, Fault::MoveClient(self.rng.index(self.clients.max(1))))),
+            11 => {
+                faults.push((at, Fault::Leave(server)));
+                faults.push((later(self.rng, secs(5)), Fault::Start(server)));
+            }
+            _ => self.lost_disk(server, at, faults),
+        }
+    }
+
+    /// A disk that forgets: destroyed, harmed, or put back from a copy.
+    fn lost_disk(&mut self, server: usize, at: Time, faults: &mut Vec<(Time, Fault)>) {
+        let lost = at + self.rng.wait(ms(1), secs(5));
+        match self.rng.below(3) {
+            0 => faults.push((lost, Fault::Destroy(server))),
+            1 => faults.push((lost, Fault::Damage(server))),
+            _ => {
+                faults.push((at, Fault::BackUp(server)));
+                faults.push((lost, Fault::Restore(server)));
+            }
+        }
+        faults.push((lost + self.rng.wait(ms(1), secs(4)), Fault::Start(server)));
+    }
+
+    /// A fault at the moment that a certain message is sent.
+    fn at_a_moment(&mut self, at: Time, faults: &mut Vec<(Time, Fault)>) {
+        const MOMENTS: [&str; 16] = [
+            "propose",
+            "state",
+            "commit",
+            "prepared",
+            "install",
+            "opened",
+            "want-table",
+            "table",
+            "elect",
+            "order",
+            "ack",
+            "data",
+            "fill",
+            "digest",
+            "refuse",
+            "want",
+        ];
+        let message = *self.rng.pick(&MOMENTS).unwrap_or(&"commit");
+        let fault = match self.rng.below(4) {
+            0 => Fault::KillSender,
+            1 => Fault::PauseSender(self.rng.wait(ms(1), secs(3))),
+            _ => Fault::Lose,
+        };
+        let kills = fault == Fault::KillSender;
+        let count = self.rng.between(1, 6) as u32;
+        faults.push((at, Fault::On(Trigger { message, from: None }, count, Box::new(fault))));
+        for server in 0..self.servers {
+            if kills {
+                let back = at + self.rng.wait(ms(500), secs(6));
+                faults.push((back, Fault::Start(server)));
+            }
+        }
+    }
+
+    fn groups(&mut self) -> Vec<Vec<usize>> {
+        let count = self.rng.between(2, 3) as usize;
+        let mut groups = vec![Vec::new(); count];
+        for station in 0..self.stations {
+            let group = self.rng.index(count);
+            groups[group].push(station);
+        }
+        groups
+    }
+
+    fn quality(&mut self) -> Quality {
+        let mut quality = Quality::GOOD;
+        let rng = &mut *self.rng;
+        if rng.chance(500) {
+            quality.loss = *rng.pick(&[10, 50, 200, 500]).unwrap_or(&0);
+        }
+        if rng.chance(250) {
+            quality.burst = 10;
+            quality.burst_len = 40;
+        }
+        if rng.chance(350) {
+            quality.duplicate = 50;
+            quality.duplicate_late = *rng.pick(&[ms(2), secs(1), secs(60)]).unwrap_or(&ms(1));
+        }
+        if rng.chance(350) {
+            quality.reorder = 100;
+            quality.reorder_late = *rng.pick(&[ms(1), ms(20), ms(300)]).unwrap_or(&ms(1));
+        }
+        if rng.chance(250) {
+            quality.corrupt = 20;
+        }
+        if rng.chance(250) {
+            quality.latency = ms(3);
+            quality.jitter = *rng.pick(&[ms(1), ms(30), ms(150)]).unwrap_or(&ms(1));
+        }
+        if rng.chance(80) {
+            quality.lost_above = Some(rng.between(200, 1300) as usize);
+        }
+        quality
+    }
+
+    fn manner(&mut self) -> Manner {
+        let rng = &mut *self.rng;
+        match rng.below(5) {
+            0 => Manner { broken: true, ..Manner::GOOD },
+            1 => Manner { full: true, ..Manner::GOOD },
+            2 => Manner { sync: secs(1), sync_jitter: secs(5), ..Manner::GOOD },
+            _ => Manner { sync: ms(2), sync_jitter: ms(80), ..Manner::GOOD },
+        }
+    }
+}

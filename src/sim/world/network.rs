@@ -1,0 +1,167 @@
+//! What servers send, and what becomes of it.
+
+use super::{Bytes, Happening, World};
+use crate::ids::Pid;
+use crate::proto::host::Host;
+use crate::proto::io::{Action, Route};
+use crate::sim::fault::Fault;
+use crate::sim::lan::{Cast, Station};
+use crate::wire::datagram::HEADER_BYTES;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// What one step of a node wants done, until the world does it.
+#[derive(Default)]
+pub(super) struct Outcome {
+    sent: Vec<(Route, Bytes)>,
+    actions: Vec<Action>,
+}
+
+impl Host for Outcome {
+    fn transmit(&mut self, route: Route, bytes: &[u8]) {
+        self.sent.push((route, bytes.into()));
+    }
+
+    fn act(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+}
+
+impl World {
+    pub(super) fn carry_out(&mut self, at: usize) {
+        let mut sent = std::mem::take(&mut self.outcome.sent);
+        let mut actions = std::mem::take(&mut self.outcome.actions);
+        let life = self.servers[at].life;
+        for (route, bytes) in sent.drain(..) {
+            if self.lives(at, life) {
+                self.transmit(at, route, &bytes);
+            }
+        }
+        for action in actions.drain(..) {
+            if self.lives(at, life) {
+                self.act(at, action);
+            }
+        }
+        self.outcome.sent = sent;
+        self.outcome.actions = actions;
+    }
+
+    fn transmit(&mut self, at: usize, route: Route, bytes: &Bytes) {
+        self.counts.sent += 1;
+        let name = message_name(bytes);
+        *self.counts.messages.entry(name).or_default() += 1;
+        self.timeline.sent(self.time, at, route, bytes);
+        let verdict = self.checker.sent(at, bytes, &self.servers);
+        self.judge(verdict);
+        if self.is_struck(at, name) {
+            return;
+        }
+        let from = self.servers[at].station;
+        match route {
+            Route::Multicast => {
+                for to in 0..self.servers.len() {
+                    self.send_to(from, to, Cast::Multi, bytes);
+                }
+            }
+            Route::AnyNet => {}
+            Route::Unicast(addr) => {
+                if let Some(to) = Station::of(addr, self.servers.len()) {
+                    self.send_to(from, to.0, Cast::Uni, bytes);
+                }
+            }
+            Route::Link(pid, addr) => self.send_frame(at, pid, addr, bytes),
+        }
+    }
+
+    /// Whether a fault that waited for this message takes it, or its sender.
+    fn is_struck(&mut self, at: usize, name: &'static str) -> bool {
+        let mut fired = Vec::new();
+        self.armed.retain_mut(|(trigger, count, fault)| {
+            if !trigger.is(at, name) {
+                return true;
+            }
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                fired.push(fault.clone());
+            }
+            *count > 0
+        });
+        let mut taken = false;
+        for fault in fired {
+            match fault {
+                Fault::Lose => taken = true,
+                fault => self.strike(&fault.about(at)),
+            }
+        }
+        taken || self.servers[at].node.is_none()
+    }
+
+    fn send_to(&mut self, from: Station, to: usize, cast: Cast, bytes: &Bytes) {
+        for arrival in self.lan.send(self.time, from, Station(to), cast, bytes.len()).into_iter().flatten() {
+            let bytes = match arrival.flipped {
+                None => Rc::clone(bytes),
+                Some(bit) => {
+                    let mut harmed = bytes.to_vec();
+                    if let Some(byte) = harmed.get_mut(bit / 8) {
+                        *byte ^= 1 << (bit % 8);
+                    }
+                    harmed.into()
+                }
+            };
+            self.last_arrival = self.last_arrival.max(arrival.at);
+            self.queue.plan(arrival.at, Happening::Datagram { to, from, multicast: cast == Cast::Multi, bytes });
+        }
+    }
+
+    fn send_frame(&mut self, at: usize, pid: Pid, addr: SocketAddr, bytes: &Bytes) {
+        let Some(to) = Station::of(addr, self.servers.len()) else { return };
+        let (from, sender) = (self.servers[at].station, self.servers[at].pid);
+        let target = &self.servers[to.0];
+        if target.node.is_none() || target.pid != pid {
+            return;
+        }
+        let life = target.life;
+        if let Some(arrives) = self.lan.stream(self.time, from, to, bytes.len()) {
+            self.queue.plan(arrives, Happening::Frame { to: to.0, life, from: sender, bytes: Rc::clone(bytes) });
+        }
+    }
+}
+
+/// The names of messages, by their number on the wire.
+pub const MESSAGES: [&str; 29] = [
+    "beacon",
+    "scout",
+    "elsewhere",
+    "ping",
+    "pong",
+    "suspect",
+    "heard",
+    "failed",
+    "bye",
+    "elect",
+    "elect-ack",
+    "propose",
+    "state",
+    "refuse",
+    "commit",
+    "prepared",
+    "install",
+    "opened",
+    "want-table",
+    "table",
+    "data",
+    "order",
+    "ack",
+    "nack",
+    "heads",
+    "digest",
+    "want",
+    "fill",
+    "working",
+];
+
+/// The name of the message in a datagram that a server made, without decoding it.
+pub fn message_name(bytes: &[u8]) -> &'static str {
+    let number = bytes.get(HEADER_BYTES).copied().unwrap_or(u8::MAX);
+    MESSAGES.get(usize::from(number)).copied().unwrap_or("?")
+}

@@ -1,0 +1,222 @@
+//! Sessions: the connections of clients.
+
+use super::{Happening, World};
+use crate::proto::io::{Input, SessionId};
+use crate::sim::client::Wish;
+use crate::sim::lan::Station;
+use crate::time::Time;
+use crate::wire::session::{Answer, Query, Reply, Request};
+use std::time::Duration;
+
+/// A connection of a client, numbered from 0 in a run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct ConnId(pub(super) usize);
+
+pub(super) struct Conn {
+    pub(super) client: usize,
+    pub(super) server: usize,
+    life: u32,
+    session: SessionId,
+    /// Neither end has closed it.
+    open: bool,
+    /// Something on it was lost: nothing passes any more, but the ends do not know yet.
+    broken: bool,
+}
+
+impl World {
+    fn connect(&mut self, client: usize, to: Station) {
+        let from = self.clients[client].at;
+        let conn = self.conns.len();
+        self.conns.push(Conn { client, server: to.0, life: 0, session: SessionId(0), open: true, broken: false });
+        self.conn_of[client] = Some(conn);
+        if let Some(at) = self.lan.stream(self.time, from, to, 0) {
+            self.queue.plan(at, Happening::Opens(conn));
+        }
+    }
+
+    pub(super) fn opens(&mut self, conn: usize) {
+        let at = self.conns[conn].server;
+        let (from, to) = (self.servers[at].station, self.clients[self.conns[conn].client].at);
+        let server = &mut self.servers[at];
+        if !server.powered {
+            return;
+        }
+        let stands = server.node.is_some();
+        if stands {
+            server.next_session += 1;
+            let session = SessionId(server.next_session);
+            server.sessions.insert(session, ConnId(conn));
+            self.conns[conn].session = session;
+            self.conns[conn].life = server.life;
+            self.checker.session_opened(at, session, self.conns[conn].client);
+        }
+        if let Some(when) = self.lan.stream(self.time, from, to, 0) {
+            self.queue.plan(when, Happening::Opened(conn, stands));
+        }
+    }
+
+    pub(super) fn opened(&mut self, conn: usize, stands: bool) {
+        let client = self.conns[conn].client;
+        if self.conn_of[client] != Some(conn) || !self.conns[conn].open {
+            return;
+        }
+        let mut wishes = Vec::new();
+        if stands {
+            self.clients[client].connected(self.time, &mut wishes);
+        } else {
+            self.conn_of[client] = None;
+            self.clients[client].lost(self.time);
+        }
+        self.grant(client, wishes);
+    }
+
+    pub(super) fn server_hears(&mut self, what: Happening) {
+        let (Happening::ToServer(conn, _) | Happening::ClosedAtServer(conn)) = what else { return };
+        let (at, life, session) = (self.conns[conn].server, self.conns[conn].life, self.conns[conn].session);
+        if !self.lives(at, life) || !self.servers[at].sessions.contains_key(&session) {
+            return;
+        }
+        match what {
+            Happening::ToServer(_, Request::Query { tag, query }) if is_of_the_store(&query) => {
+                let answer = Answer::Failed("the simulated store answers no queries".to_owned());
+                self.reply(at, session, Reply::Answer { tag, answer });
+            }
+            Happening::ToServer(_, request) => self.input(at, Input::Session { session, request }),
+            Happening::ClosedAtServer(_) => {
+                self.servers[at].sessions.remove(&session);
+                self.checker.session_ended(at, session);
+                self.input(at, Input::SessionEnded { session });
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn reply(&mut self, at: usize, session: SessionId, reply: Reply) {
+        let Some(&conn) = self.servers[at].sessions.get(&session) else { return };
+        let client = self.conns[conn.0].client;
+        let verdict = self.checker.replied(at, session, client, &reply, &self.servers, &mut self.counts);
+        self.judge(verdict);
+        self.timeline.replied(self.time, at, client, &reply);
+        let (from, to) = (self.servers[at].station, self.clients[client].at);
+        let conn = conn.0;
+        if self.conns[conn].broken {
+            return;
+        }
+        match self.lan.stream(self.time, from, to, 200) {
+            Some(when) => self.queue.plan(when, Happening::ToClient(conn, Box::new(reply))),
+            None => self.break_conn(conn, false),
+        }
+    }
+
+    /// Nothing passes on this connection any more. The client hears of it at once, or by its own silence; the server after
+    /// a while.
+    pub(super) fn break_conn(&mut self, conn: usize, told: bool) {
+        if self.conns[conn].broken || !self.conns[conn].open {
+            return;
+        }
+        self.conns[conn].broken = true;
+        let noticed = self.time + Duration::from_millis(2000 + self.rng.below(3000));
+        self.queue.plan(noticed, Happening::ClosedAtServer(conn));
+        if told {
+            self.close_to_client(conn);
+        }
+    }
+
+    pub(super) fn close_to_client(&mut self, conn: usize) {
+        let (from, to) = (self.servers[self.conns[conn].server].station, self.clients[self.conns[conn].client].at);
+        if let Some(when) = self.lan.stream(self.time, from, to, 0) {
+            self.queue.plan(when, Happening::ClosedAtClient(conn));
+        }
+    }
+
+    pub(super) fn closed_at_client(&mut self, conn: usize) {
+        let client = self.conns[conn].client;
+        if self.conn_of[client] != Some(conn) {
+            return;
+        }
+        self.conns[conn].open = false;
+        self.conn_of[client] = None;
+        self.clients[client].lost(self.time);
+        self.arm_client(client);
+    }
+
+    pub(super) fn client_hears(&mut self, conn: usize, reply: Reply) {
+        let client = self.conns[conn].client;
+        if self.conn_of[client] != Some(conn) {
+            return;
+        }
+        let mut wishes = Vec::new();
+        self.clients[client].hear(self.time, reply, &mut wishes);
+        self.grant(client, wishes);
+    }
+
+    pub(super) fn client_wakes(&mut self, client: usize) {
+        if self.client_wake[client] <= self.time {
+            self.client_wake[client] = Time::NEVER;
+        }
+        let mut wishes = Vec::new();
+        self.clients[client].tick(self.time, &mut wishes);
+        self.grant(client, wishes);
+    }
+
+    fn arm_client(&mut self, client: usize) {
+        let due = self.clients[client].next_tick().max(self.time);
+        if due < self.client_wake[client] {
+            self.client_wake[client] = due;
+            self.queue.plan(due, Happening::ClientWake(client));
+        }
+    }
+
+    /// The client leaves its server.
+    pub(in crate::sim) fn move_client(&mut self, client: usize) {
+        let mut wishes = Vec::new();
+        self.clients[client].move_on(self.time, &mut wishes);
+        self.grant(client, wishes);
+    }
+
+    fn grant(&mut self, client: usize, wishes: Vec<Wish>) {
+        for wish in wishes {
+            match wish {
+                Wish::Connect(to) => self.connect(client, to),
+                Wish::Say(request) => self.say(client, request),
+                Wish::Close => self.close_from_client(client),
+                Wish::Made { cseq, after } => {
+                    self.counts.made += 1;
+                    self.checker.made(client, cseq, after);
+                }
+                Wish::Acked { cseq } => {
+                    self.counts.acked += 1;
+                    self.timeline.note(self.time, || format!("c{} has {cseq} acknowledged", client + 1));
+                }
+                Wish::Refused { cseq } => self.checker.refused(client, cseq),
+                Wish::Shown { records, late } => self.checker.shown(client, &records, late),
+            }
+        }
+        self.arm_client(client);
+    }
+
+    fn say(&mut self, client: usize, request: Request) {
+        let Some(conn) = self.conn_of[client] else { return };
+        if self.conns[conn].broken {
+            return;
+        }
+        let (from, to) = (self.clients[client].at, self.servers[self.conns[conn].server].station);
+        match self.lan.stream(self.time, from, to, 200) {
+            Some(when) => self.queue.plan(when, Happening::ToServer(conn, request)),
+            None => self.break_conn(conn, false),
+        }
+    }
+
+    fn close_from_client(&mut self, client: usize) {
+        let Some(conn) = self.conn_of[client].take() else { return };
+        self.conns[conn].open = false;
+        let (from, to) = (self.clients[client].at, self.servers[self.conns[conn].server].station);
+        let at = self.lan.stream(self.time, from, to, 0);
+        let noticed = self.time + Duration::from_millis(2000 + self.rng.below(3000));
+        self.queue.plan(at.unwrap_or(noticed), Happening::ClosedAtServer(conn));
+    }
+}
+
+fn is_of_the_store(query: &Query) -> bool {
+    matches!(query, Query::History(_) | Query::Search { .. } | Query::Rooms)
+}

@@ -1,0 +1,298 @@
+//! Ways in which such systems have failed, each as a scenario that must hold. The numbers are those of `PROTOCOL.md`'s list
+//! of fifty.
+
+#![expect(clippy::panic, reason = "a test fails by it")]
+
+use ringtalk::proto::bugs::Bugs;
+use ringtalk::sim::Scenario;
+
+/// The scenario holds whatever the seed adds of chance.
+fn holds(text: &str) {
+    let scenario = match Scenario::read(text) {
+        Ok(scenario) => scenario,
+        Err(bad) => panic!("no step: {}", bad.0),
+    };
+    for seed in 1..=4 {
+        if let Err(violation) = scenario.play(seed, Bugs::NONE) {
+            panic!("seed {seed}: property {}: {}", violation.property, violation.text);
+        }
+    }
+}
+
+#[test]
+fn servers_that_start_find_each_other_and_agree() {
+    holds("servers 5; clients 4; wait 3s; settle");
+}
+
+#[test]
+fn s01_leader_restarts_before_it_is_missed() {
+    holds("servers 3; wait 3s; kill leader; wait 2ms; start all; wait 2s; settle");
+}
+
+#[test]
+fn s02_leave_reaches_some_and_the_leaver_is_gone() {
+    holds("servers 4; wait 3s; cut 4>2; leave 4; wait 1s; heal; settle; start 4; wait 1s; settle");
+}
+
+#[test]
+fn s03_coordinator_dies_between_commit_and_install() {
+    holds(
+        "servers 4; talk fast; wait 3s; on 2 commit: kill; kill 2; wait 3s; heal all; settle; seen commit without install",
+    );
+}
+
+#[test]
+fn s03_coordinator_dies_between_the_first_and_the_last_install() {
+    holds("servers 4; talk fast; wait 3s; on 2 install: kill; kill 2; wait 3s; heal all; settle");
+}
+
+#[test]
+fn s04_sequencer_dies_after_its_order_reached_one_member() {
+    holds("servers 4; talk fast; wait 3s; loss 50%; on 5 order: kill; wait 300ms; heal; wait 2s; heal all; settle");
+}
+
+#[test]
+fn s05_leader_whose_view_is_late_keeps_each_client_in_order() {
+    holds(
+        "servers 3; clients 4; talk fast; wait 3s; on 1 install: pause 200ms; kill leader; wait 2s; heal all; settle",
+    );
+}
+
+#[test]
+fn s06_joiner_misses_nothing_and_gets_nothing_twice() {
+    holds("servers 4; absent 4; talk fast; wait 3s; start 4; wait 3s; settle");
+}
+
+#[test]
+fn s07_merge_while_joins_and_leaves_queue() {
+    holds("servers 6; absent 6; wait 3s; cut 1,2|3,4,5,6; wait 4s; heal; start 6; leave 5; wait 2s; start 5; settle");
+}
+
+#[test]
+fn s08_views_that_each_see_otherwise_become_one() {
+    holds("servers 3; wait 3s; cut 1>3; wait 5s; cut 3>1; wait 4s; heal; settle");
+}
+
+#[test]
+fn s09_cut_heals_during_the_change() {
+    holds(
+        "servers 4; talk fast; wait 3s; cut 1,2|3,4; wait 1500ms; heal; wait 100ms; cut 1,3|2,4; wait 1500ms; heal; settle",
+    );
+}
+
+#[test]
+fn s10_process_paused_ten_seconds_resumes_with_full_sockets() {
+    holds("servers 4; talk fast; wait 3s; pause 2 10s; wait 12s; settle");
+}
+
+#[test]
+fn s10_leader_paused_ten_seconds_resumes_with_full_sockets() {
+    holds("servers 4; talk fast; wait 3s; on 3 order: pause 10s; wait 14s; settle");
+}
+
+#[test]
+fn s11_messages_sent_while_paused_do_not_pass_the_barrier() {
+    holds("servers 4; talk fast; wait 3s; on 20 data: pause 3s; wait 5s; settle");
+}
+
+#[test]
+fn s12_half_a_fragmented_message_does_not_cross_a_view_change() {
+    holds(
+        "servers 4; talk long; wait 3s; on 3 data: lose; on 4 data: lose; on 5 data: kill; wait 2s; heal all; settle",
+    );
+}
+
+#[test]
+fn s13_member_that_joins_and_leaves_inside_one_change_is_no_ghost() {
+    holds("servers 4; absent 4; wait 3s; start 4; wait 210ms; kill 4; wait 3s; settle");
+}
+
+#[test]
+fn s14_duplicated_commit_changes_nothing() {
+    holds("servers 4; talk fast; duplicates 50% 3s; wait 4s; kill leader; wait 4s; heal all; wait 3s; settle");
+}
+
+#[test]
+fn s15_where_only_long_datagrams_are_lost_messages_still_pass_once_healed() {
+    holds("servers 4; talk long; wait 3s; narrow 600; wait 12s; heal; wait 1s; settle");
+}
+
+#[test]
+fn s16_ring_falls_quiet_after_loss() {
+    holds("servers 4; talk fast; wait 3s; loss 40%; wait 3s; talk not; heal; settle");
+}
+
+#[test]
+fn s17_view_change_does_not_wait_behind_a_full_window() {
+    holds("servers 4; clients 8; talk fast; wait 3s; power-off 2; wait 4s; settle 1,3,4");
+}
+
+#[test]
+fn s20_last_message_of_a_burst_is_not_lost() {
+    holds("servers 3; talk fast; wait 3s; on 40 data: lose; wait 200ms; talk not; settle");
+}
+
+#[test]
+fn s20_last_order_of_a_burst_is_not_lost() {
+    holds("servers 3; talk fast; wait 3s; on 40 order: lose; wait 200ms; talk not; settle");
+}
+
+#[test]
+fn s21_two_crash_within_five_milliseconds() {
+    holds("servers 5; talk fast; wait 3s; kill 1; wait 5ms; kill 2; wait 4s; settle 3,4,5; start all; settle");
+}
+
+#[test]
+fn s22_kill_and_instant_restart_on_the_same_port() {
+    holds("servers 3; talk fast; wait 3s; kill 2; start 2; wait 2s; kill 2; wait 1ms; start 2; wait 1s; settle");
+}
+
+#[test]
+fn s24_one_way_link_does_not_stop_the_ring() {
+    holds("servers 4; wait 3s; cut 1>2; wait 10s; heal; settle");
+}
+
+#[test]
+fn s25_a_hears_b_hears_c_but_a_does_not_hear_c() {
+    holds("servers 3; wait 3s; cut 1>3; cut 3>1; wait 10s; heal; settle");
+}
+
+#[test]
+fn s26_flapping_server_lets_the_others_talk() {
+    let flap = "kill 3; wait 1s; start 3; wait 1s; ".repeat(30);
+    holds(&format!("servers 4; wait 3s; {flap} wait 3s; settle"));
+}
+
+#[test]
+fn s27_leaders_clock_jumps_a_day() {
+    holds("servers 3; wait 3s; clock 1 86400000; clock 2 -86400000; wait 3s; kill leader; wait 3s; start all; settle");
+}
+
+#[test]
+fn s28_restored_backup_takes_nothing_from_the_others() {
+    holds("servers 3; talk fast; wait 3s; backup 2; wait 2s; restore 2; start 2; wait 3s; settle");
+}
+
+#[test]
+fn s29_full_disk_then_room_again() {
+    holds("servers 4; wait 3s; disk 2 full; wait 6s; disk 2 good; wait 2s; settle");
+}
+
+#[test]
+fn s29_broken_disk_of_any_then_repaired() {
+    holds("servers 3; wait 3s; disk 1 broken; wait 6s; disk 1 good; disk 3 broken; wait 5s; disk 3 good; settle");
+}
+
+#[test]
+fn s29_flipped_bit_in_an_old_record() {
+    holds("servers 3; talk fast; wait 3s; damage 2; start 2; wait 3s; settle");
+}
+
+#[test]
+fn s30_power_cut_of_all_and_return_in_another_order() {
+    holds(
+        "servers 4; talk fast; wait 3s; power-off 1; power-off 2; power-off 3; power-off 4; wait 1s;
+         start 3; wait 2s; start 1; wait 500ms; start 4; wait 3s; start 2; wait 2s; settle",
+    );
+}
+
+#[test]
+fn s31_client_moves_while_its_first_copy_is_under_way_on_both_sides() {
+    holds(
+        "servers 4; clients 3; talk fast; wait 3s; cut 1,2|3,4; wait 100ms; move 1; move 2; wait 100ms; move 3; wait 4s;
+         heal; wait 2s; settle",
+    );
+}
+
+#[test]
+fn s32_client_saw_x_and_says_y_to_a_server_without_x() {
+    holds(
+        "servers 4; clients 4; talk fast; wait 3s; cut 1|2,3,4; wait 2s; move 1; move 2; move 3; wait 2s; heal; settle",
+    );
+}
+
+#[test]
+fn s33_three_partitions_heal_pairwise() {
+    for first in ["1,2,3,4|5,6", "1,2|3,4,5,6", "1,2,5,6|3,4"] {
+        holds(&format!(
+            "servers 6; clients 6; wait 3s; cut 1,2,7|3,4,8|5,6,9; wait 5s; cut {first}; wait 5s; heal; wait 1s; settle"
+        ));
+    }
+}
+
+#[test]
+fn s34_partition_in_a_partition() {
+    holds(
+        "servers 6; clients 4; talk fast; wait 3s; cut 1,2,3,7|4,5,6,8; wait 4s; cut 1|2,3,7|4,5,6,8; wait 4s;
+         cut 1,2,3,7|4,5,6,8; wait 600ms; heal; settle",
+    );
+}
+
+#[test]
+fn s35_coordinators_disk_is_destroyed_after_it_acknowledged() {
+    holds("servers 4; talk fast; wait 3s; kill 2; on 1 install: destroy 1; wait 3s; heal all; wait 2s; settle");
+}
+
+#[test]
+fn s36_one_members_sync_takes_five_seconds() {
+    holds("servers 4; wait 3s; disk 2 slow 5s; wait 15s; disk 2 good; wait 6s; settle");
+}
+
+#[test]
+fn s39_multicast_dies_one_way_while_unicast_lives() {
+    holds("servers 4; wait 3s; mute 1>2; wait 8s; heal; settle");
+}
+
+#[test]
+fn s40_datagrams_come_late_or_twice() {
+    holds("servers 4; talk fast; wait 2s; duplicates 30% 10s; reorder 20% 50ms; wait 5s; heal; wait 10s; settle");
+}
+
+#[test]
+fn s45_servers_that_start_in_one_millisecond_elect_one() {
+    holds("servers 7; clients 1; wait 4s; settle");
+}
+
+#[test]
+fn s46_nominee_dies_while_its_token_is_half_way() {
+    holds("servers 5; wait 3s; on 4 elect: kill; kill leader; wait 4s; heal all; settle");
+}
+
+#[test]
+fn s47_election_token_comes_twice_and_late() {
+    holds("servers 4; wait 3s; duplicates 50% 10s; kill leader; wait 12s; heal all; settle");
+}
+
+#[test]
+fn s48_each_single_control_datagram_may_be_lost() {
+    for message in [
+        "elect",
+        "elect-ack",
+        "propose",
+        "state",
+        "commit",
+        "prepared",
+        "install",
+        "opened",
+        "want-table",
+        "table",
+        "bye",
+        "digest",
+        "want",
+        "fill",
+        "heads",
+        "order",
+        "ack",
+    ] {
+        for position in [1, 2, 3] {
+            holds(&format!(
+                "servers 3; wait 3s; on {position} {message}: lose; kill leader; wait 2s; start all; wait 2s; settle"
+            ));
+        }
+    }
+}
+
+#[test]
+fn s49_goodbye_races_with_a_crash() {
+    holds("servers 4; talk fast; wait 3s; leave 2; kill 3; wait 3s; start all; settle");
+}
