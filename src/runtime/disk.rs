@@ -1,0 +1,348 @@
+//! The disk's thread: writes in groups, reads in between, and the index of history when there is nothing else to do.
+
+use crate::ids::EpochId;
+use crate::proto::io::{Input, ReadFor, Recovered, Ticket, Write};
+use crate::store::engine::Engine;
+use crate::store::{Store, StoreError};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Jobs that wait for the disk. The protocol bounds what it has not seen acknowledged far below this; at the bound its
+/// thread waits, and takes in what the disk has done meanwhile.
+const JOBS: usize = 16 << 10;
+/// Completions that wait for the protocol.
+const DONE: usize = 1024;
+/// Most writes in one group.
+const GROUP: usize = 1024;
+/// Entries indexed in one step: a few milliseconds, for which a write may have to wait.
+const INDEX_STEP: usize = 128;
+/// Groups in a row after which the index takes one step even while writes wait.
+const INDEX_EVERY: u32 = 16;
+/// How long a question about history waits for the index: then it is answered with what is there.
+const INDEX_PATIENCE: Duration = Duration::from_secs(2);
+/// Questions that wait for the index.
+const INDEX_WAITERS: usize = 64;
+/// Pause before a store that failed is opened again.
+const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the disk is to do, and in which of the store's lives it was asked for.
+struct Job {
+    /// Jobs asked for before the protocol heard that the store was opened anew are void.
+    life: u64,
+    what: What,
+}
+
+enum What {
+    Write(Ticket, Write),
+    Read {
+        epoch: EpochId,
+        first: u64,
+        last: u64,
+        budget_bytes: usize,
+        purpose: ReadFor,
+    },
+    /// Say when the index has come to the end of history.
+    Index(Sender<()>),
+    /// Everything before it is done; end.
+    Stop,
+}
+
+/// Opens the store, also anew after it failed.
+pub(crate) type Open<E> = Box<dyn FnMut() -> Result<(Store<E>, Recovered), StoreError> + Send>;
+
+/// The protocol's way to the disk.
+pub(crate) struct DiskLine {
+    jobs: Sender<Job>,
+    done: Receiver<Input<'static>>,
+    /// Completions taken in while a job waited for room.
+    early: VecDeque<Input<'static>>,
+    life: u64,
+}
+
+impl DiskLine {
+    /// Asks for a write.
+    pub(crate) fn write(&mut self, ticket: Ticket, write: Write) {
+        self.put(What::Write(ticket, write));
+    }
+
+    /// Asks for a read.
+    pub(crate) fn read(&mut self, epoch: EpochId, first: u64, last: u64, budget_bytes: usize, purpose: ReadFor) {
+        self.put(What::Read { epoch, first, last, budget_bytes, purpose });
+    }
+
+    /// Asks the disk to end once everything before is done.
+    pub(crate) fn stop(&mut self) {
+        self.put(What::Stop);
+    }
+
+    /// The next completion that is here.
+    pub(crate) fn done(&mut self) -> Option<Input<'static>> {
+        self.early.pop_front().or_else(|| self.done.try_recv().ok())
+    }
+
+    /// Where completions come, to be waited for.
+    pub(crate) fn completions(&self) -> &Receiver<Input<'static>> {
+        &self.done
+    }
+
+    /// Whether a completion is here that waiting would not show.
+    pub(crate) fn has_early(&self) -> bool {
+        !self.early.is_empty()
+    }
+
+    /// The protocol has heard that the store was opened anew: what it asks for from now on counts.
+    pub(crate) fn begin_life(&mut self) {
+        self.life += 1;
+    }
+
+    /// A way to wait for the index.
+    pub(crate) fn index(&self) -> IndexLine {
+        IndexLine(self.jobs.clone())
+    }
+
+    fn put(&mut self, what: What) {
+        let mut job = Job { life: self.life, what };
+        while let Err(error) = self.jobs.try_send(job) {
+            if error.is_disconnected() {
+                return;
+            }
+            job = error.into_inner();
+            // Both sides may be full: whoever waits takes in what the other has to say, so that neither waits for ever.
+            select! {
+                recv(self.done) -> done => self.early.extend(done.ok()),
+                default(Duration::from_millis(1)) => {}
+            }
+        }
+    }
+}
+
+/// A way to wait until the index, which runs behind, has come to the end of history.
+#[derive(Clone)]
+pub(crate) struct IndexLine(Sender<Job>);
+
+impl IndexLine {
+    /// Waits until what is history by now can be found in the index, or for [`INDEX_PATIENCE`].
+    pub(crate) fn wait(&self) {
+        let (done, indexed) = bounded(1);
+        // Asked in every life: what is history is in the index of whichever store is open.
+        if self.0.try_send(Job { life: u64::MAX, what: What::Index(done) }).is_ok() {
+            let _ = indexed.recv_timeout(INDEX_PATIENCE);
+        }
+    }
+}
+
+/// The disk's side: run it on a thread of its own.
+pub(crate) struct Disk<E> {
+    open: Open<E>,
+    store: Option<Store<E>>,
+    jobs: Receiver<Job>,
+    done: Sender<Input<'static>>,
+    /// Whether writes are acknowledged at receipt (`--durability memory`).
+    acks_at_once: bool,
+    life: u64,
+    /// Groups since the index was last worked on.
+    groups: u32,
+    held: Option<Job>,
+    /// Who waits for the index.
+    waiters: Vec<Sender<()>>,
+}
+
+/// Nothing is to be done any more.
+struct Stopped;
+
+impl<E: Engine> Disk<E> {
+    /// A disk with an open store, and the protocol's way to it.
+    pub(crate) fn new(open: Open<E>, store: Store<E>, acks_at_once: bool) -> (Self, DiskLine) {
+        let (jobs, next_job) = bounded(JOBS);
+        let (done, completions) = bounded(DONE);
+        let store = Some(store);
+        let disk = Self {
+            open,
+            store,
+            jobs: next_job,
+            done,
+            acks_at_once,
+            life: 0,
+            groups: 0,
+            held: None,
+            waiters: Vec::new(),
+        };
+        (disk, DiskLine { jobs, done: completions, early: VecDeque::new(), life: 0 })
+    }
+
+    /// Works until told to stop, or until nobody can ask any more.
+    pub(crate) fn run(mut self) {
+        while let Ok(job) = self.next_job() {
+            // Asked for in an earlier life of the store: who asked is no more.
+            if job.life < self.life && !matches!(job.what, What::Stop) {
+                continue;
+            }
+            let outcome = match job.what {
+                What::Write(ticket, write) => self.write_group(ticket, write),
+                What::Read { epoch, first, last, budget_bytes, purpose } => {
+                    self.read(epoch, first, last, budget_bytes, purpose)
+                }
+                What::Index(done) => {
+                    if self.waiters.len() < INDEX_WAITERS {
+                        self.waiters.push(done);
+                    }
+                    Ok(())
+                }
+                What::Stop => return,
+            };
+            if outcome.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The next job; until it comes, and now and then before it, the index goes on.
+    fn next_job(&mut self) -> Result<Job, Stopped> {
+        if let Some(job) = self.held.take() {
+            return Ok(job);
+        }
+        loop {
+            let is_due = self.groups >= INDEX_EVERY || !self.waiters.is_empty();
+            let behind = if is_due { self.index()? } else { true };
+            match self.jobs.try_recv() {
+                Ok(job) => return Ok(job),
+                Err(TryRecvError::Disconnected) => return Err(Stopped),
+                Err(TryRecvError::Empty) => {}
+            }
+            if !behind || !self.index()? {
+                return self.jobs.recv().map_err(|_| Stopped);
+            }
+        }
+    }
+
+    /// One step of the index; whether there is more.
+    fn index(&mut self) -> Result<bool, Stopped> {
+        self.groups = 0;
+        match self.store.as_mut().map_or(Ok(false), |store| store.index_some(INDEX_STEP)) {
+            Ok(more) => {
+                if !more {
+                    for waiter in self.waiters.drain(..) {
+                        // Who gave up waiting is not missed.
+                        let _ = waiter.try_send(());
+                    }
+                }
+                Ok(more)
+            }
+            Err(error) => self.fail(&error).map(|()| true),
+        }
+    }
+
+    /// Writes everything that waits as one group, then acknowledges its last.
+    fn write_group(&mut self, ticket: Ticket, write: Write) -> Result<(), Stopped> {
+        let (mut upto, mut group) = (ticket, vec![write]);
+        while group.len() < GROUP {
+            match self.jobs.try_recv() {
+                Ok(Job { life, what: What::Write(ticket, write) }) if life == self.life => {
+                    upto = ticket;
+                    group.push(write);
+                }
+                Ok(other) => {
+                    self.held = Some(other);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.groups += 1;
+        if self.acks_at_once {
+            self.tell(Input::Written { upto })?;
+        }
+        let outcome = self.store.as_mut().map_or(Ok(()), |store| apply(store, &group));
+        match outcome {
+            Err(error) => self.fail(&error),
+            Ok(()) if self.acks_at_once => Ok(()),
+            Ok(()) => self.tell(Input::Written { upto }),
+        }
+    }
+
+    fn read(
+        &mut self,
+        epoch: EpochId,
+        first: u64,
+        last: u64,
+        budget_bytes: usize,
+        purpose: ReadFor,
+    ) -> Result<(), Stopped> {
+        let outcome = self.store.as_mut().map_or(Ok(Vec::new()), |store| store.read(epoch, first, last, budget_bytes));
+        let (entries, error) = match outcome {
+            Ok(entries) => (entries, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        self.tell(Input::Read { epoch, first, entries, purpose })?;
+        let damaged = self.store.as_ref().is_some_and(Store::is_damaged);
+        match error {
+            Some(error) => self.fail(&error),
+            None if damaged => self.fail(&StoreError::Corrupt { what: format!("an entry of epoch {epoch}") }),
+            None => Ok(()),
+        }
+    }
+
+    /// Says that the disk failed, closes the store and opens it anew, however long that takes. Never tries again on the
+    /// same handle: what a failed sync left behind is known only by reading it.
+    fn fail(&mut self, error: &StoreError) -> Result<(), Stopped> {
+        log::error!("{error}");
+        self.tell(Input::WriteFailed { full: matches!(error, StoreError::Full { .. }) })?;
+        self.store = None;
+        loop {
+            match (self.open)() {
+                Ok((store, recovered)) => {
+                    self.store = Some(store);
+                    self.life += 1;
+                    return self.tell(Input::Reopened { recovered: Box::new(recovered) });
+                }
+                Err(error) => log::warn!("still no store: {error}"),
+            }
+            self.wait_for_reopening()?;
+        }
+    }
+
+    /// Lets a pause pass in which every job is void.
+    fn wait_for_reopening(&mut self) -> Result<(), Stopped> {
+        let pause = crossbeam_channel::after(REOPEN_PAUSE);
+        loop {
+            select! {
+                recv(self.jobs) -> job => match job {
+                    Ok(Job { what: What::Stop, .. }) | Err(_) => return Err(Stopped),
+                    Ok(_) => {}
+                },
+                recv(pause) -> _ => return Ok(()),
+            }
+        }
+    }
+
+    fn tell(&self, input: Input<'static>) -> Result<(), Stopped> {
+        self.done.send(input).map_err(|_| Stopped)
+    }
+}
+
+/// Applies a group; where the store's own rules refuse it, each write by itself, leaving out what another server filled in
+/// wrongly: one bad part of someone's history is no fault of this disk.
+fn apply<E: Engine>(store: &mut Store<E>, group: &[Write]) -> Result<(), StoreError> {
+    match store.apply(group) {
+        Err(error) if error.is_harmless() => {}
+        outcome => return outcome,
+    }
+    for write in group {
+        match store.apply(std::slice::from_ref(write)) {
+            Err(error) if error.is_harmless() && matches!(write, Write::Fill { .. }) => {
+                log::error!("a part of history from another server is left out: {error}");
+            }
+            outcome => outcome?,
+        }
+    }
+    Ok(())
+}
+
+/// Waits for a completion, in tests and when there is nothing else to wait for.
+#[cfg(test)]
+impl DiskLine {
+    pub(super) fn wait(&mut self) -> Result<Input<'static>, crossbeam_channel::RecvTimeoutError> {
+        self.early.pop_front().map_or_else(|| self.done.recv_timeout(Duration::from_secs(10)), Ok)
+    }
+}

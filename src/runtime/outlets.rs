@@ -1,0 +1,73 @@
+//! What the state machine lives on here: sockets, links, sessions and the disk.
+
+use super::disk::DiskLine;
+use super::link::Links;
+use super::session::Line;
+use crate::net::Sender;
+use crate::proto::event::Event;
+use crate::proto::host::Host;
+use crate::proto::io::{Action, Route, SessionId};
+use crate::time::Now;
+use crossbeam_channel::Sender as ChannelSender;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// Where everything goes that the machine wants done.
+pub(crate) struct Outlets {
+    /// Sends datagrams.
+    pub(crate) sender: Sender,
+    /// The net's group.
+    pub(crate) group: SocketAddr,
+    /// The group of all nets.
+    pub(crate) any_net: SocketAddr,
+    /// Links to other servers.
+    pub(crate) links: Links,
+    /// Sessions of clients.
+    pub(crate) lines: BTreeMap<SessionId, Line>,
+    /// The disk.
+    pub(crate) disk: DiskLine,
+    /// Takes events; when it is full they are dropped, since nobody may hold up the protocol.
+    pub(crate) events: ChannelSender<(Now, Event)>,
+    /// The time of the input whose outcome is being carried out.
+    pub(crate) now: Now,
+    /// Whether the machine has said goodbye.
+    pub(crate) left: bool,
+}
+
+impl Host for Outlets {
+    /// Collects datagrams until the next flush.
+    fn transmit(&mut self, route: Route, bytes: &[u8]) {
+        match route {
+            Route::Multicast => self.sender.send(self.group, bytes),
+            Route::AnyNet => self.sender.send(self.any_net, bytes),
+            Route::Unicast(to) => self.sender.send(to, bytes),
+            Route::Link(pid, addr) => self.links.send(pid, addr, bytes),
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Write { ticket, write } => self.disk.write(ticket, write),
+            Action::Read { epoch, first, last, budget_bytes, purpose } => {
+                self.disk.read(epoch, first, last, budget_bytes, purpose);
+            }
+            Action::Reply { session, reply } => {
+                if let Some(line) = self.lines.get(&session) {
+                    line.say(reply);
+                }
+            }
+            Action::EndSession { session } => {
+                if let Some(line) = self.lines.remove(&session) {
+                    line.end();
+                }
+            }
+            Action::Watch { successor } => self.links.watch(successor),
+            Action::Event(event) => {
+                if self.events.try_send((self.now, event)).is_err() {
+                    log::debug!("an event was dropped: nobody takes them");
+                }
+            }
+            Action::Left => self.left = true,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A client's session: its requests in, its replies out, both bounded.
+
+use super::accept::Door;
+use super::archive::Question;
+use super::frame::{read_body, read_frame};
+use super::inbox::Closed;
+use crate::ids::ClientId;
+use crate::proto::io::SessionId;
+use crate::wire::session::{Answer, MAX_FRAME_BYTES, Query, Refusal, Reply, Request, decode, encode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::time::timeout;
+
+/// Replies that wait for a client; one more and it is cut off.
+const QUEUE: usize = 4096;
+/// Bytes of replies that wait for a client, about; more and it is cut off.
+const QUEUE_BYTES: usize = 16 << 20;
+/// How long a client may take to accept one reply.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The way to one client. Clones are the same way.
+#[derive(Clone)]
+pub(crate) struct Line {
+    queue: mpsc::Sender<Say>,
+    waiting_bytes: Arc<AtomicUsize>,
+    cut: Arc<Notify>,
+}
+
+enum Say {
+    Reply(Box<Reply>),
+    End,
+}
+
+impl Line {
+    /// A way, with what its writer needs.
+    fn new() -> (Self, mpsc::Receiver<Say>) {
+        let (queue, replies) = mpsc::channel(QUEUE);
+        (Self { queue, waiting_bytes: Arc::default(), cut: Arc::default() }, replies)
+    }
+
+    /// Queues a reply. A client whose queue is full is cut off: it reads history when it comes back.
+    pub(crate) fn say(&self, reply: Reply) {
+        let bytes = weight(&reply);
+        let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if waiting + bytes > QUEUE_BYTES || self.queue.try_send(Say::Reply(Box::new(reply))).is_err() {
+            self.cut.notify_one();
+        }
+    }
+
+    /// Ends the session after what was said before.
+    pub(crate) fn end(&self) {
+        if self.queue.try_send(Say::End).is_err() {
+            self.cut.notify_one();
+        }
+    }
+}
+
+/// About how many bytes a reply has, without encoding it.
+fn weight(reply: &Reply) -> usize {
+    const FIXED: usize = 128;
+    let variable = match reply {
+        Reply::Feed { records, .. } => records.iter().map(|record| FIXED + record.message.body.len()).sum(),
+        Reply::Entries { entries, .. } => entries.iter().map(|entry| FIXED + entry.batch.len()).sum(),
+        Reply::Answer { answer: Answer::Page { records, .. }, .. } => {
+            records.iter().map(|(record, _)| FIXED + record.message.body.len()).sum()
+        }
+        Reply::View(_) | Reply::Welcome(_) | Reply::Answer { .. } => 16 * FIXED,
+        _ => 0,
+    };
+    FIXED + variable
+}
+
+/// Serves a connection that began like a session, with these four bytes, until either side ends it.
+pub(crate) async fn serve(stream: TcpStream, first: [u8; 4], door: Arc<Door>, stranger: OwnedSemaphorePermit) {
+    let (mut read, write) = stream.into_split();
+    let Ok(Ok(body)) = timeout(door.patience, read_body(&mut read, first, MAX_FRAME_BYTES)).await else { return };
+    drop(stranger);
+    let Some(Request::Hello(hello)) = decode::<Request>(&body) else {
+        return refuse(write, Refusal::Malformed).await;
+    };
+    let Ok(slot) = door.sessions.clone().try_acquire_owned() else {
+        return refuse(write, Refusal::Full).await;
+    };
+    let session = door.next_session();
+    let (line, replies) = Line::new();
+    let client = hello.client;
+    let opened = door.inbox.opened(session, line.clone());
+    if opened.is_ok() && door.inbox.request(session, Request::Hello(hello)).await.is_ok() {
+        let cut = line.cut.clone();
+        let waiting_bytes = line.waiting_bytes.clone();
+        tokio::select! {
+            () = write_replies(write, replies, waiting_bytes) => {}
+            () = cut.notified() => log::debug!("session {} cut: its client is too slow", session.0),
+            () = read_requests(read, session, client, line, &door) => {}
+        }
+    }
+    // Nobody listens any more only when the whole server ends.
+    let _ = door.inbox.ended(session, slot);
+}
+
+async fn refuse(mut write: OwnedWriteHalf, why: Refusal) {
+    let _ = timeout(WRITE_PATIENCE, write.write_all(&encode(&Reply::Refused(why)))).await;
+}
+
+/// Until the client is gone, says nonsense, or says goodbye.
+async fn read_requests(mut read: OwnedReadHalf, session: SessionId, client: ClientId, line: Line, door: &Door) {
+    while let Ok(body) = read_frame(&mut read, MAX_FRAME_BYTES).await {
+        let Some(request) = decode::<Request>(&body) else {
+            line.say(Reply::Refused(Refusal::Malformed));
+            line.end();
+            return std::future::pending().await;
+        };
+        let bye = request == Request::Bye;
+        if hand_over(request, session, client, &line, door).await.is_err() || bye {
+            return;
+        }
+    }
+}
+
+/// Questions about history go to the archive, everything else to the protocol.
+async fn hand_over(
+    request: Request,
+    session: SessionId,
+    client: ClientId,
+    line: &Line,
+    door: &Door,
+) -> Result<(), Closed> {
+    let (tag, mut query) = match request {
+        Request::Query { tag, query: query @ (Query::History(_) | Query::Search { .. } | Query::Rooms) } => {
+            (tag, query)
+        }
+        other => return door.inbox.request(session, other).await,
+    };
+    if let Query::History(within) | Query::Search { within, .. } = &mut query {
+        // A client reads its own one-to-one messages, nobody else's.
+        within.reader = within.reader.and(Some(client));
+    }
+    let answer_to = line.clone();
+    let question = Question { query, answer: Box::new(move |answer| answer_to.say(Reply::Answer { tag, answer })) };
+    if door.archive.try_send(question).is_err() {
+        line.say(Reply::Answer { tag, answer: Answer::Failed("too many questions at once; ask again".to_owned()) });
+    }
+    Ok(())
+}
+
+/// Until the session is to end, or the client does not take what is said to it.
+async fn write_replies(mut write: OwnedWriteHalf, mut replies: mpsc::Receiver<Say>, waiting_bytes: Arc<AtomicUsize>) {
+    while let Some(Say::Reply(reply)) = replies.recv().await {
+        waiting_bytes.fetch_sub(weight(&reply), Ordering::Relaxed);
+        let written = timeout(WRITE_PATIENCE, write.write_all(&encode(&*reply))).await;
+        if !matches!(written, Ok(Ok(()))) {
+            return;
+        }
+    }
+    let _ = timeout(WRITE_PATIENCE, write.shutdown()).await;
+}
