@@ -1,0 +1,150 @@
+//! How a client is to be, before it begins.
+
+use super::driver;
+use super::error::{ConnectError, OpenError};
+use super::handle::Client;
+use super::outbox::OutboxFile;
+use crate::name;
+use crate::net::{FaultSwitch, Options, PORT, Role, Transport, group_of};
+use crate::proto::client::{Loaded, Settings};
+use crate::wire::datagram::NetTag;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How a client is to be; [`Builder::start`] or [`Builder::connect`] begins it.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    net: String,
+    nick: String,
+    server: Option<String>,
+    peers: Vec<SocketAddr>,
+    follow: bool,
+    outbox: Option<PathBuf>,
+    local: bool,
+    interfaces: Vec<String>,
+    group: Option<Ipv4Addr>,
+    port: u16,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            net: "default".into(),
+            nick: "guest".into(),
+            server: None,
+            peers: Vec::new(),
+            follow: false,
+            outbox: None,
+            local: false,
+            interfaces: Vec::new(),
+            group: None,
+            port: PORT,
+        }
+    }
+}
+
+impl Builder {
+    /// The net; `default` unless told.
+    #[must_use]
+    pub fn net(mut self, net: &str) -> Self {
+        net.clone_into(&mut self.net);
+        self
+    }
+
+    /// The name it goes by; `guest` unless told.
+    #[must_use]
+    pub fn nick(mut self, nick: &str) -> Self {
+        nick.clone_into(&mut self.nick);
+        self
+    }
+
+    /// Only the server of this name will do.
+    #[must_use]
+    pub fn server(mut self, name: &str) -> Self {
+        self.server = Some(name.to_owned());
+        self
+    }
+
+    /// A server's own UDP address, for when multicast does not reach it; can be given 32 times.
+    #[must_use]
+    pub fn peer(mut self, addr: SocketAddr) -> Self {
+        self.peers.push(addr);
+        self
+    }
+
+    /// Whether it wants the feed: everything that becomes stable from its first session on, of all rooms.
+    #[must_use]
+    pub fn follow(mut self, follow: bool) -> Self {
+        self.follow = follow;
+        self
+    }
+
+    /// A file that keeps the client's id and what is not acknowledged yet through a crash; memory unless told.
+    #[must_use]
+    pub fn outbox(mut self, file: &Path) -> Self {
+        self.outbox = Some(file.to_owned());
+        self
+    }
+
+    /// Loopback only: works with no network at all.
+    #[must_use]
+    pub fn local(mut self, local: bool) -> Self {
+        self.local = local;
+        self
+    }
+
+    /// Only this interface, and others given so.
+    #[must_use]
+    pub fn interface(mut self, name: &str) -> Self {
+        self.interfaces.push(name.to_owned());
+        self
+    }
+
+    /// Another multicast group than the net's.
+    #[must_use]
+    pub fn group(mut self, group: Ipv4Addr) -> Self {
+        self.group = Some(group);
+        self
+    }
+
+    /// Another port than 8284.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Begins: opens sockets and outbox, and searches for a server from now on. Does not wait for one.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn start(self) -> Result<Client, OpenError> {
+        let (net, nick) = (named(&self.net)?, named(&self.nick)?);
+        let (loaded, file) = match &self.outbox {
+            Some(path) => OutboxFile::open(path).map(|(loaded, file)| (loaded, Some(file)))?,
+            None => (Loaded { client: driver::random_client(), ..Loaded::default() }, None),
+        };
+        let group = self.group.unwrap_or_else(|| group_of(&net));
+        let (port, local, faults) = (self.port, self.local, FaultSwitch::default());
+        let options = Options { role: Role::Client, group, port, interfaces: self.interfaces, local, faults };
+        let (transport, _) = Transport::open(options)?;
+        let (server, peers, follow) = (self.server, self.peers, self.follow);
+        let settings = Settings { net: NetTag::of(&net), nick, server, peers, follow };
+        driver::start(settings, loaded, file, transport)
+    }
+
+    /// Begins, and waits until a session stands.
+    ///
+    /// # Errors
+    /// [`ConnectError`] after `timeout`; the client has ended then.
+    pub fn connect(self, timeout: Duration) -> Result<Client, ConnectError> {
+        let client = self.start()?;
+        client.wait_for_home(timeout)?;
+        Ok(client)
+    }
+}
+
+fn named(text: &str) -> Result<String, OpenError> {
+    name::parse(text).map_err(|why| OpenError::Name { name: text.to_owned(), why })
+}
