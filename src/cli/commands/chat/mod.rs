@@ -1,0 +1,394 @@
+//! `chat`: plain lines, with an input line that incoming messages do not disturb.
+
+mod answers;
+mod ladder;
+mod said;
+mod screen;
+
+use super::tail::{leads_line, merged_line, view_document};
+use crate::cli::Run;
+use crate::cli::args;
+use crate::cli::client::Kind as ClientKind;
+use crate::cli::contact::{Contact, refused};
+use crate::cli::failure::{Code, Failure};
+use crate::cli::lines::unreadable;
+use crate::cli::message::{Live, Told};
+use crate::cli::output::{Output, Style, to_json};
+use crate::cli::shown::shown;
+use crate::cli::signals::Interrupt;
+use crate::cli::times::{clock, now_ms, rfc3339, time_of_day};
+use crate::cli::values::Name;
+use crate::client::{Draft, Event, Message, Notice, Progress};
+use crate::ids::{ClientId, MessageId, Pid};
+use crate::record::{Kind, View};
+use crate::wire::session::{Answer, HistoryQuery, Query};
+use answers::Asked;
+use crossbeam_channel::{after, never, select};
+use ladder::{Ladder, stable_mark};
+use said::{HELP, Said};
+use screen::Screen;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// The room of who names none.
+const LOBBY: &str = "lobby";
+/// How often slow messages are looked for.
+const LOOK: Duration = Duration::from_millis(500);
+/// Messages that are shown of a room when one enters it.
+const BACKLOG: u32 = 10;
+
+/// Runs the command.
+pub(super) fn run(args: &args::Chat, run: &Run) -> Result<(), Failure> {
+    let interrupt = Interrupt::install()?;
+    let (contact, nick) = Contact::speak(run, &interrupt, &ClientKind::person(&run.settings).following())?;
+    let screen = Screen::open(&run.output, args.plain)?;
+    let mut chat = Chat::new(contact, screen, interrupt, nick, run.output.clone());
+    let outcome = chat.begin(&args.rooms).and_then(|()| chat.go());
+    drop(chat.screen);
+    outcome
+}
+
+/// A person at a chat.
+struct Chat {
+    contact: Contact,
+    screen: Screen,
+    interrupt: Interrupt,
+    output: Output,
+    nick: Name,
+    /// Rooms that were entered; what is typed goes to the last.
+    rooms: Vec<Name>,
+    ladder: Ladder,
+    asked: BTreeMap<u64, Asked>,
+    /// Names of people to whom one-to-one messages went.
+    people: BTreeMap<ClientId, String>,
+    leader: Option<Pid>,
+    /// When the input ended, or the person asked to go.
+    leaving: Option<Instant>,
+}
+
+/// Whether the chat goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    On,
+    Over,
+}
+
+impl Chat {
+    fn new(contact: Contact, screen: Screen, interrupt: Interrupt, nick: Name, output: Output) -> Self {
+        Self {
+            contact,
+            screen,
+            interrupt,
+            output,
+            nick,
+            rooms: Vec::new(),
+            ladder: Ladder::default(),
+            asked: BTreeMap::new(),
+            people: BTreeMap::new(),
+            leader: None,
+            leaving: None,
+        }
+    }
+
+    /// Claims the nick and enters the rooms; all of it waits in the outbox until a server is there.
+    fn begin(&mut self, rooms: &[Name]) -> Result<(), Failure> {
+        self.submit("", Kind::Nick, self.nick.as_str().to_owned())?;
+        let lobby = [LOBBY.parse::<Name>()?];
+        for room in if rooms.is_empty() { &lobby } else { rooms } {
+            self.enter(room)?;
+        }
+        if self.screen.is_terminal() {
+            let room = self.rooms.last().map_or(LOBBY, Name::as_str).to_owned();
+            self.notice(&format!("you are {} in #{}; /help tells what you can do", self.nick, shown(&room)))?;
+        }
+        Ok(())
+    }
+
+    fn go(&mut self) -> Result<(), Failure> {
+        for event in self.contact.take_kept() {
+            self.happened(&event)?;
+        }
+        let mut no_server = Some(clock() + self.contact.timeout());
+        while self.turn()? == Turn::On {
+            if self.contact.home().is_some() {
+                no_server = None;
+            }
+            let gives_up = !self.screen.is_terminal() && no_server.is_some_and(|at| clock() >= at);
+            if gives_up {
+                return Err(self.contact.silence());
+            }
+        }
+        Ok(())
+    }
+
+    /// One thing that happens.
+    fn turn(&mut self) -> Result<Turn, Failure> {
+        let nothing = never();
+        let typed = if self.leaving.is_some() { &nothing } else { self.screen.typed() };
+        select! {
+            recv(self.interrupt.channel()) -> _ => {
+                self.say_goodbye();
+                return Err(Failure::interrupted());
+            }
+            recv(self.contact.events()) -> event => {
+                let event = event.map_err(|_| self.contact.stopped())?;
+                self.happened(&event)?;
+            }
+            recv(typed) -> line => match line {
+                Ok(Ok(line)) => self.said(Said::parse(&line))?,
+                Ok(Err(error)) => return Err(unreadable(&error)),
+                Err(_) => self.leave_all()?,
+            },
+            recv(after(LOOK)) -> _ => self.look()?,
+        }
+        self.is_over()
+    }
+
+    /// Whether one may go: everything said is stable, or the time limit has passed.
+    fn is_over(&mut self) -> Result<Turn, Failure> {
+        let Some(since) = self.leaving else { return Ok(Turn::On) };
+        if self.ladder.len() == 0 && self.asked.is_empty() {
+            self.say_goodbye();
+            return Ok(Turn::Over);
+        }
+        if since.elapsed() < self.contact.timeout() {
+            return Ok(Turn::On);
+        }
+        let count = self.ladder.len();
+        self.say_goodbye();
+        if self.contact.home().is_none() {
+            return Err(self.contact.silence());
+        }
+        if count == 0 {
+            return Ok(Turn::Over);
+        }
+        Err(Failure::new(Code::TimedOut, format!("{count} messages are not acknowledged."))
+            .hint("They are kept: the next chat sends them again."))
+    }
+
+    /// The input has ended.
+    fn leave_all(&mut self) -> Result<(), Failure> {
+        self.leaving = Some(clock());
+        self.submit("", Kind::Leave, String::new())
+    }
+
+    fn say_goodbye(&mut self) {
+        self.contact.close();
+    }
+
+    fn look(&mut self) -> Result<(), Failure> {
+        let slow: Vec<String> =
+            self.ladder.slow(clock()).into_iter().map(|(mark, text)| format!("{mark} {}", shown(text))).collect();
+        slow.iter().try_for_each(|line| self.notice(line))
+    }
+
+    fn said(&mut self, said: Said) -> Result<(), Failure> {
+        match said {
+            Said::Nothing => {}
+            Said::Text(text) => self.speak(Kind::Text, text)?,
+            Said::Me(text) => self.speak(Kind::Action, text)?,
+            Said::Topic(Some(text)) => self.speak(Kind::Topic, text)?,
+            Said::Topic(None) => self.ask(Query::Rooms, Asked::Topic),
+            Said::Msg(nick, text) => {
+                let nick = nick.as_str().to_owned();
+                self.ask(Query::Nick(nick.clone()), Asked::Nick { nick, text });
+            }
+            Said::Join(room) => self.enter(&room)?,
+            Said::Leave(room) => self.leave(room)?,
+            Said::Nick(nick) => self.submit("", Kind::Nick, nick.as_str().to_owned())?,
+            Said::Rooms => self.ask(Query::Rooms, Asked::Rooms),
+            Said::Who(room) => self.ask(Query::Who(room.map(|room| room.as_str().to_owned())), Asked::Who),
+            Said::View | Said::Status => self.ask(Query::Status, Asked::Status),
+            Said::History(count) => self.ask(Query::History(self.here(count)), Asked::Page),
+            Said::Search(words) => {
+                let within = HistoryQuery { rooms: Vec::new(), ..self.here(BACKLOG) };
+                self.ask(Query::Search { words, within }, Asked::Page);
+            }
+            Said::Help => HELP.iter().try_for_each(|line| self.notice(line))?,
+            Said::Quit => self.leave_all()?,
+            Said::Wrong(why) => self.notice(&shown(&why))?,
+        }
+        Ok(())
+    }
+
+    /// The last messages of the room one is in.
+    fn here(&self, limit: u32) -> HistoryQuery {
+        let rooms = self.rooms.last().map(|room| room.as_str().to_owned()).into_iter().collect();
+        HistoryQuery { rooms, limit, newest: true, reader: Some(self.contact.id()), ..HistoryQuery::default() }
+    }
+
+    fn speak(&mut self, kind: Kind, text: String) -> Result<(), Failure> {
+        match self.rooms.last().cloned() {
+            Some(room) => self.submit(room.as_str(), kind, text),
+            None => self.notice("you are in no room: /join one"),
+        }
+    }
+
+    fn enter(&mut self, room: &Name) -> Result<(), Failure> {
+        let is_new = !self.rooms.iter().any(|other| crate::name::same(other.as_str(), room.as_str()));
+        self.rooms.retain(|other| !crate::name::same(other.as_str(), room.as_str()));
+        self.rooms.push(room.clone());
+        if !is_new {
+            return self.notice(&format!("you talk in #{room} now"));
+        }
+        self.submit(room.as_str(), Kind::Join, String::new())?;
+        self.ask(Query::History(self.here(BACKLOG)), Asked::Backlog);
+        Ok(())
+    }
+
+    fn leave(&mut self, room: Option<Name>) -> Result<(), Failure> {
+        let Some(room) = room.or_else(|| self.rooms.last().cloned()) else {
+            return self.notice("you are in no room");
+        };
+        self.rooms.retain(|other| !crate::name::same(other.as_str(), room.as_str()));
+        self.submit(room.as_str(), Kind::Leave, String::new())
+    }
+
+    fn submit(&mut self, room: &str, kind: Kind, body: String) -> Result<(), Failure> {
+        let is_words = matches!(kind, Kind::Text | Kind::Action | Kind::Topic | Kind::Direct { .. });
+        let text = if is_words { body.clone() } else { String::new() };
+        match self.contact.submit(Draft { room: room.to_owned(), kind, body }) {
+            Ok(id) => {
+                // Joins and the like are waited for at the end, but not told about.
+                self.ladder.begin(id, &text, clock());
+                Ok(())
+            }
+            Err(why) => self.notice(&shown(&why.to_string())),
+        }
+    }
+
+    fn ask(&mut self, query: Query, asked: Asked) {
+        let tag = self.contact.query(query);
+        self.asked.insert(tag, asked);
+    }
+
+    fn happened(&mut self, event: &Event) -> Result<(), Failure> {
+        match event {
+            Event::Message(message) => self.message(message),
+            Event::Progress { id, progress } => self.progress(*id, progress),
+            Event::View { view, reason } => self.view(view, reason),
+            Event::Merged { messages, from_ms, until_ms } => self.merged(*messages, *from_ms, *until_ms),
+            Event::Answer { tag, answer } => self.answer(*tag, answer),
+            Event::Notice(notice) => self.told(event, notice),
+        }
+    }
+
+    fn message(&mut self, message: &Message) -> Result<(), Failure> {
+        let record = &message.record;
+        let live = Some(Live { copies: message.copies, of: message.of, late: message.late });
+        let told = Told { record, leader: &message.leader, live };
+        if !self.is_for_me(&told) {
+            return Ok(());
+        }
+        if self.output.json {
+            return self.screen.line(&told.json());
+        }
+        let mut text = told.live_line(Some(self.contact.id()), &self.output);
+        if record.message.id.client == self.contact.id() && told.is_from_a_person() {
+            let mark = stable_mark(message.copies, message.of);
+            text = format!("{text} {}", self.output.paint(Style::Green, &mark));
+        } else if message.late {
+            text = format!("{text} {}", self.output.paint(Style::Dim, "(late)"));
+        }
+        self.screen.line(&text)
+    }
+
+    /// Words of my rooms, to me or from me; and who comes to and leaves my rooms.
+    fn is_for_me(&self, told: &Told) -> bool {
+        let message = &told.record.message;
+        let me = self.contact.id();
+        match message.kind {
+            Kind::Direct { to } => to == me || message.id.client == me,
+            Kind::Nick => message.id.client == me,
+            Kind::Gone { .. } => false,
+            Kind::Leave if message.room.is_empty() => message.id.client != me,
+            _ => self.rooms.iter().any(|room| crate::name::same(room.as_str(), &message.room)),
+        }
+    }
+
+    fn progress(&mut self, id: MessageId, progress: &Progress) -> Result<(), Failure> {
+        let rejected = self.ladder.climb(id, progress);
+        if self.output.json {
+            return self.progress_json(id, progress);
+        }
+        match (progress, rejected) {
+            (Progress::Rejected(why), Some(text)) => {
+                let failure = refused(self.contact.home().unwrap_or("the server"), why, "");
+                let hint = failure.hint.replace("--nick", "/nick");
+                self.notice(&shown(&format!("✗ {text} {} {hint}", failure.message)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn progress_json(&mut self, id: MessageId, progress: &Progress) -> Result<(), Failure> {
+        let id = id.to_string();
+        let document = match progress {
+            Progress::Queued => json!({ "event": "queued", "id": id }),
+            Progress::Accepted => json!({ "event": "accepted", "id": id }),
+            Progress::Stable { key, copies, of } => {
+                json!({ "event": "stable", "id": id, "key": key.to_string(), "copies": copies, "of": of })
+            }
+            Progress::Rejected(why) => {
+                json!({ "event": "rejected", "id": id, "code": refused("", why, "").code.word() })
+            }
+        };
+        self.screen.line(&to_json(&document))
+    }
+
+    fn view(&mut self, view: &View, reason: &str) -> Result<(), Failure> {
+        let is_new_leader = self.leader.replace(view.epoch.leader) != Some(view.epoch.leader);
+        if self.output.json {
+            return self.screen.line(&to_json(&view_document(view, reason)));
+        }
+        if is_new_leader { self.screen.line(&leads_line(view, &self.output)) } else { Ok(()) }
+    }
+
+    fn merged(&mut self, messages: u64, from_ms: u64, until_ms: u64) -> Result<(), Failure> {
+        if self.output.json {
+            let (from, until) = (rfc3339(from_ms), rfc3339(until_ms));
+            let document = json!({ "event": "merged", "messages": messages, "from": from, "until": until });
+            return self.screen.line(&to_json(&document));
+        }
+        self.screen.line(&merged_line(messages, from_ms, until_ms, &self.output))
+    }
+
+    fn answer(&mut self, tag: u64, answer: &Answer) -> Result<(), Failure> {
+        let Some(asked) = self.asked.remove(&tag) else { return Ok(()) };
+        if let (Asked::Nick { nick, text }, Answer::Nick(found)) = (&asked, answer) {
+            return match found {
+                Some(to) => {
+                    self.people.insert(*to, nick.clone());
+                    self.submit("", Kind::Direct { to: *to }, text.clone())
+                }
+                None => self.notice(&format!("nobody goes by the nick {}", shown(nick))),
+            };
+        }
+        let room = self.rooms.last().map_or("", Name::as_str).to_owned();
+        let lines = answers::lines(&asked, answer, &room, self.contact.id(), &self.output);
+        lines.iter().try_for_each(|line| self.screen.line(line))
+    }
+
+    fn told(&mut self, event: &Event, news: &Notice) -> Result<(), Failure> {
+        self.contact.take_note(event);
+        if self.output.json {
+            return Ok(());
+        }
+        match news {
+            Notice::Home { .. } if !self.screen.is_terminal() => Ok(()),
+            Notice::Refused { .. } | Notice::Elsewhere { .. } if self.contact.home().is_some() => Ok(()),
+            news => self.notice(&shown(&news.to_string())),
+        }
+    }
+
+    /// A line about the chat itself: `14:04:12 -- …`. In a pipe it goes to stderr.
+    fn notice(&mut self, text: &str) -> Result<(), Failure> {
+        if !self.screen.is_terminal() {
+            self.output.note(text);
+            return Ok(());
+        }
+        let at = self.output.paint(Style::Dim, &time_of_day(now_ms()));
+        self.screen.line(&format!("{at} -- {text}"))
+    }
+}

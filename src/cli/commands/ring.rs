@@ -1,0 +1,114 @@
+//! `ring`: the ring's shape, its last elections, the token's way.
+
+use super::status::id;
+use crate::cli::Run;
+use crate::cli::contact::Contact;
+use crate::cli::failure::Failure;
+use crate::cli::output::{Output, Style};
+use crate::cli::shown::shown;
+use crate::cli::signals::Interrupt;
+use crate::cli::times::{rfc3339, time_of_day};
+use crate::wire::session::{Answer, ElectionInfo, Query, RingInfo};
+use serde_json::{Value, json};
+
+/// Runs the command.
+pub(super) fn run(run: &Run) -> Result<(), Failure> {
+    let interrupt = Interrupt::install()?;
+    let mut contact = Contact::open(run, &interrupt)?;
+    let ring = match contact.ask(Query::Ring)? {
+        Answer::Ring(ring) => ring,
+        other => return Err(contact.nonsense(&other)),
+    };
+    if run.output.json {
+        return run.output.document(&document(&ring));
+    }
+    lines(&ring, &run.output).iter().try_for_each(|line| run.output.line(line))
+}
+
+fn document(ring: &RingInfo) -> Value {
+    let member = |(pid, name): &(crate::ids::Pid, String)| json!({ "name": name, "id": id(*pid), "incarnation": pid.incarnation.boot });
+    let leader = ring.leader.map(|pid| json!({ "name": name_of(ring, pid), "id": id(pid) }));
+    let election = |election: &ElectionInfo| {
+        json!({
+            "num": election.num,
+            "at": rfc3339(election.at_ms),
+            "started_by": election.started_by,
+            "winner": election.winner,
+            "ms": election.took_ms,
+            "path": election.path,
+        })
+    };
+    json!({
+        "epoch": ring.epoch.map(|epoch| epoch.num),
+        "leader": leader,
+        "ring": ring.ring.iter().map(member).collect::<Vec<_>>(),
+        "elections": ring.elections.iter().map(election).collect::<Vec<_>>(),
+    })
+}
+
+fn name_of(ring: &RingInfo, pid: crate::ids::Pid) -> &str {
+    ring.ring.iter().find(|(member, _)| *member == pid).map_or("", |(_, name)| name)
+}
+
+fn lines(ring: &RingInfo, output: &Output) -> Vec<String> {
+    let (Some(epoch), Some(leader)) = (ring.epoch, ring.leader) else {
+        return vec!["no ring: this server is in no view".to_owned()];
+    };
+    let mut names: Vec<String> = ring.ring.iter().map(|(_, name)| shown(name).into_owned()).collect();
+    names.extend(names.first().cloned());
+    let leads = output.paint(Style::Bold, &shown(name_of(ring, leader)));
+    let mut lines = vec![format!("{} · {leads} leads (epoch {})", names.join(" → "), epoch.num)];
+    lines.extend(ring.elections.iter().map(election_line));
+    lines
+}
+
+fn election_line(election: &ElectionInfo) -> String {
+    let path: Vec<_> = election.path.iter().map(|name| shown(name)).collect();
+    let outcome = match (&election.winner, election.took_ms) {
+        (Some(winner), Some(ms)) => format!("{} won, {ms} ms", shown(winner)),
+        (Some(winner), None) => format!("{} won", shown(winner)),
+        (None, _) => "no winner known here".to_owned(),
+    };
+    let started_by = shown(&election.started_by);
+    let way = if path.is_empty() { String::new() } else { format!(" · token {}", path.join(" → ")) };
+    format!("{} election {} by {started_by}: {outcome}{way}", time_of_day(election.at_ms), election.num)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{EpochId, Pid, ServerId};
+
+    fn ring() -> RingInfo {
+        let pid = |id| Pid { server: ServerId(id), ..Pid::default() };
+        let election = ElectionInfo {
+            num: 12,
+            at_ms: 1_795_183_501_220,
+            started_by: "ash".into(),
+            winner: Some("oak".into()),
+            took_ms: Some(380),
+            path: vec!["oak".into(), "ash".into()],
+        };
+        RingInfo {
+            ring: vec![(pid(1), "ash".into()), (pid(2), "oak".into())],
+            leader: Some(pid(2)),
+            epoch: Some(EpochId { num: 12, leader: pid(2) }),
+            elections: vec![election],
+        }
+    }
+
+    #[test]
+    fn ring_closes_and_elections_tell_the_tokens_way() {
+        let lines = lines(&ring(), &Output::default());
+        assert_eq!(lines[0], "ash → oak → ash · oak leads (epoch 12)");
+        assert!(lines[1].ends_with(" election 12 by ash: oak won, 380 ms · token oak → ash"), "{}", lines[1]);
+    }
+
+    #[test]
+    fn document_has_leader_ring_and_elections() {
+        let document = document(&ring());
+        assert_eq!(document["leader"]["name"], "oak");
+        assert_eq!(document["ring"][0]["id"], "0000000000000001");
+        assert_eq!(document["elections"][0]["at"], "2026-11-20T14:05:01.220Z");
+    }
+}

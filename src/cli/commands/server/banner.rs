@@ -1,0 +1,73 @@
+//! What a server tells of itself at its start.
+
+use crate::cli::commands::status::id;
+use crate::cli::shown::shown;
+use crate::cli::times::{now_ms, rfc3339};
+use crate::server::About;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// The `started` event.
+pub(super) fn document(about: &About) -> Value {
+    json!({
+        "event": "started",
+        "at": rfc3339(now_ms()),
+        "server": about.name,
+        "id": id(about.pid),
+        "incarnation": about.pid.incarnation.boot,
+        "addr": about.addr.to_string(),
+        "group": about.group.to_string(),
+        "data": about.data.as_ref().map(|data| data.display().to_string()),
+        "net": about.net,
+        "version": env!("CARGO_PKG_VERSION"),
+        "messages": about.messages,
+        "rooms": about.rooms,
+        "damaged": about.damaged,
+    })
+}
+
+/// The first lines for people.
+pub(super) fn lines(about: &About) -> Vec<String> {
+    let data =
+        about.data.as_deref().map_or_else(|| "in memory only".to_owned(), |data| format!("data {}", tilde(data)));
+    let mut lines = vec![format!(
+        "ringtalk {} · net {} · server {} ({}) · {}",
+        env!("CARGO_PKG_VERSION"),
+        shown(&about.net),
+        shown(&about.name),
+        about.pid.server,
+        shown(&data)
+    )];
+    let interface = &about.interfaces.data;
+    let ignored = match about.interfaces.ignored.as_slice() {
+        [] => String::new(),
+        names => format!(" · ignoring {}", names.join(", ")),
+    };
+    lines.push(
+        shown(&format!(
+            "net    {} {}/{} · group {} · unicast {}{ignored}",
+            interface.name,
+            interface.addr,
+            interface.prefix,
+            about.group,
+            about.addr.port()
+        ))
+        .into_owned(),
+    );
+    lines.push(format!(
+        "store  {} messages in {} rooms, checked in {} ms",
+        about.messages,
+        about.rooms,
+        about.check.as_millis()
+    ));
+    if about.damaged {
+        lines.push("store  something was damaged and is set aside; it is fetched from other servers".to_owned());
+    }
+    lines
+}
+
+/// A path below the home directory as people write it.
+fn tilde(path: &Path) -> String {
+    let below = etcetera::home_dir().ok().and_then(|home| path.strip_prefix(home).ok().map(Path::to_owned));
+    below.map_or_else(|| path.display().to_string(), |below| format!("~/{}", below.display()))
+}

@@ -1,0 +1,171 @@
+//! A server's events as lines: JSON for scripts, a few words for people.
+
+use crate::cli::commands::status::id;
+use crate::cli::output::to_json;
+use crate::cli::shown::shown;
+use crate::cli::times::rfc3339;
+use crate::proto::event::Event;
+use crate::record::View;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Turns events into lines; knows the epoch that each of them carries.
+#[derive(Debug, Default)]
+pub(crate) struct Teller {
+    epoch: Option<u64>,
+    leader: Option<crate::ids::Pid>,
+}
+
+impl Teller {
+    /// The line of JSON, for events that scripts are promised.
+    pub(crate) fn json(&mut self, event: &Event, at_ms: u64) -> Option<String> {
+        self.note(event);
+        let (word, fields) = fields(event)?;
+        Some(self.document(word, fields, at_ms))
+    }
+
+    /// The line of an event with these fields.
+    pub(crate) fn document(&self, word: &str, fields: Value, at_ms: u64) -> String {
+        let mut document = json!({ "event": word, "at": rfc3339(at_ms), "epoch": self.epoch });
+        if let (Value::Object(document), Value::Object(fields)) = (&mut document, fields) {
+            document.extend(fields);
+        }
+        to_json(&document)
+    }
+
+    /// The line for people.
+    pub(crate) fn text(&mut self, event: &Event) -> Option<String> {
+        let leader = self.leader;
+        self.note(event);
+        let line = match event {
+            Event::View { view, reason, .. } => ring_line(view, leader == Some(view.epoch.leader), reason),
+            Event::Ready => "ready  clients can come".to_owned(),
+            Event::Suspected { name, .. } => format!("ring   {} is silent", shown(name)),
+            Event::Failed { name, proven: true, .. } => format!("ring   {} is gone", shown(name)),
+            Event::Failed { name, proven: false, .. } => {
+                format!("ring   {} does not answer: taken for dead", shown(name))
+            }
+            Event::Rejoined { name, .. } => format!("ring   {} is here", shown(name)),
+            Event::CaughtUp { messages, took } => format!("store  caught up {messages} messages in {} ms", ms(*took)),
+            Event::Merged { messages } => format!("store  merged {messages} messages from the other side"),
+            Event::Election { num, winner: Some(winner), took, .. } => {
+                format!("ring   election {num}: {} won in {} ms", shown(winner), ms(*took))
+            }
+            Event::Election { winner: None, .. } | Event::Proposed { .. } | Event::Abandoned { .. } => return None,
+            Event::Cloned { pid, addr } => {
+                format!("alert  server id {} is also at {} (a cloned machine?)", pid.server, addr.ip())
+            }
+            Event::ReadOnly { full: true } => "alert  no space: this server is read-only until there is".to_owned(),
+            Event::ReadOnly { full: false } => "alert  the disk fails: this server is read-only".to_owned(),
+            Event::OtherVersion { addr, version } => {
+                format!("alert  {addr} speaks protocol {version}, this program {}", crate::wire::datagram::VERSION)
+            }
+        };
+        Some(line)
+    }
+
+    fn note(&mut self, event: &Event) {
+        if let Event::View { view, .. } = event {
+            self.epoch = Some(view.epoch.num);
+            self.leader = Some(view.epoch.leader);
+        }
+    }
+}
+
+/// The event's word and what it has beside time and epoch.
+fn fields(event: &Event) -> Option<(&'static str, Value)> {
+    let told = match event {
+        Event::View { view, addrs, reason } => ("view", view_fields(view, addrs, reason)),
+        Event::Ready => ("ready", json!({})),
+        Event::Suspected { pid, name } => ("suspected", json!({ "server": name, "id": id(*pid) })),
+        Event::Failed { pid, name, proven } => ("failed", json!({ "server": name, "id": id(*pid), "proven": proven })),
+        Event::Rejoined { pid, name } => ("rejoined", json!({ "server": name, "id": id(*pid) })),
+        Event::CaughtUp { messages, took } => ("caught_up", json!({ "messages": messages, "ms": ms(*took) })),
+        Event::Merged { messages } => ("merged", json!({ "messages": messages })),
+        Event::Election { num, started_by, winner, took } => {
+            ("election", json!({ "num": num, "started_by": started_by, "winner": winner, "ms": ms(*took) }))
+        }
+        Event::Cloned { pid, addr } => ("cloned", json!({ "id": id(*pid), "addr": addr.to_string() })),
+        Event::ReadOnly { full } => ("read_only", json!({ "full": full })),
+        Event::OtherVersion { addr, version } => {
+            ("other_version", json!({ "addr": addr.to_string(), "version": version }))
+        }
+        Event::Proposed { .. } | Event::Abandoned { .. } => return None,
+    };
+    Some(told)
+}
+
+fn view_fields(view: &View, addrs: &[Option<SocketAddr>], reason: &str) -> Value {
+    let member = |(at, member): (usize, &crate::record::Member)| {
+        let addr = addrs.get(at).copied().flatten().map(|addr| addr.to_string());
+        json!({ "name": member.name, "id": id(member.pid), "addr": addr })
+    };
+    let members: Vec<Value> = view.members.iter().enumerate().map(member).collect();
+    json!({ "leader": view.leader_name(), "members": members, "reason": reason })
+}
+
+/// `ring   leader is elm (epoch 12): ash → elm → oak → ash`
+fn ring_line(view: &View, is_same_leader: bool, reason: &str) -> String {
+    let mut names: Vec<_> = view.members.iter().map(|member| shown(&member.name)).collect();
+    names.extend(names.first().cloned());
+    let leads = if is_same_leader { "still leads" } else { "leads" };
+    let why = if reason.is_empty() { String::new() } else { format!(" · {}", shown(reason)) };
+    format!("ring   {} {leads} (epoch {}): {}{why}", shown(view.leader_name()), view.epoch.num, names.join(" → "))
+}
+
+fn ms(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{EpochId, Pid, ServerId};
+    use crate::record::Member;
+
+    fn pid(id: u64) -> Pid {
+        Pid { server: ServerId(id), ..Pid::default() }
+    }
+
+    fn view_of(names: &[&str]) -> Event {
+        let member = |(at, name): (usize, &&str)| Member { pid: pid(at as u64 + 1), name: (*name).to_owned() };
+        let members = names.iter().enumerate().map(member).collect();
+        let view = View { epoch: EpochId { num: 12, leader: pid(2) }, members, parents: Vec::new() };
+        Event::View { view, addrs: vec![None, "10.0.0.2:8285".parse().ok()], reason: "join" }
+    }
+
+    #[test]
+    fn view_is_told_to_scripts_and_people() {
+        let mut teller = Teller::default();
+        assert_eq!(
+            teller.json(&view_of(&["ash", "elm"]), 0).unwrap(),
+            "{\"event\":\"view\",\"at\":\"1970-01-01T00:00:00.000Z\",\"epoch\":12,\"leader\":\"elm\",\"members\":[\
+             {\"name\":\"ash\",\"id\":\"0000000000000001\",\"addr\":null},\
+             {\"name\":\"elm\",\"id\":\"0000000000000002\",\"addr\":\"10.0.0.2:8285\"}],\"reason\":\"join\"}"
+        );
+        let mut teller = Teller::default();
+        let first = teller.text(&view_of(&["ash", "elm"])).unwrap();
+        assert_eq!(first, "ring   elm leads (epoch 12): ash → elm → ash · join");
+    }
+
+    #[test]
+    fn later_events_carry_the_epoch_of_the_last_view() {
+        let mut teller = Teller::default();
+        assert!(teller.json(&Event::Ready, 0).unwrap().contains("\"epoch\":null"));
+        teller.json(&view_of(&["ash", "elm"]), 0).unwrap();
+        assert_eq!(
+            teller.json(&Event::Merged { messages: 7 }, 0).unwrap(),
+            "{\"event\":\"merged\",\"at\":\"1970-01-01T00:00:00.000Z\",\"epoch\":12,\"messages\":7}"
+        );
+    }
+
+    #[test]
+    fn hostile_server_names_are_escaped() {
+        let event = view_of(&["\u{1b}]52;c;x\u{7}", "\u{202e}elm"]);
+        for line in [Teller::default().json(&event, 0), Teller::default().text(&event)] {
+            let line = line.unwrap();
+            assert!(line.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! `server`: a server in the foreground, until Ctrl-C.
+
+mod banner;
+mod events;
+mod pipe;
+
+use crate::cli::Run;
+use crate::cli::args;
+use crate::cli::client::{net_failure, peers};
+use crate::cli::failure::{Code, Failure};
+use crate::cli::output::Output;
+use crate::cli::shown::shown;
+use crate::cli::signals::Interrupt;
+use crate::cli::store::store_failure;
+use crate::cli::times::now_ms;
+use crate::cli::values::Durability;
+use crate::net::FaultSwitch;
+use crate::proto::event::Event;
+use crate::server::{Server, ServerError};
+use crossbeam_channel::{Receiver, never, select};
+use events::Teller;
+use serde_json::json;
+use std::convert::Infallible;
+
+/// Runs the command.
+pub(super) fn run(args: &args::Server, run: &Run) -> Result<(), Failure> {
+    let interrupt = Interrupt::install()?;
+    let faults = FaultSwitch::default();
+    let pipe = if args.faults { Some(pipe::obey(&faults)?) } else { None };
+    let server = start(run, faults)?;
+    let mut watch = Watch { output: &run.output, teller: Teller::default() };
+    let outcome = watch.begin(&server).and_then(|()| watch.go(&server, &interrupt, pipe.as_ref()));
+    if matches!(outcome, Ok(End::Asked)) {
+        watch.stopping()?;
+        if !server.leave() {
+            log::warn!("not everything could be ended in time");
+        }
+        return Ok(());
+    }
+    if matches!(outcome, Ok(End::PipeClosed)) {
+        // Whoever started this demo's server is gone: so is the demo, and with it what the server kept.
+        drop(server);
+        crate::cli::demo::remove_data(&run.settings.data.value);
+        return Ok(());
+    }
+    outcome.map(|_| ())
+}
+
+/// The disk takes nothing: told on stderr too, where whoever looks after the machine looks.
+fn alarm(server: &Server, full: bool) {
+    let about = server.about();
+    let dir = about.data.as_ref().map_or_else(String::new, |dir| dir.display().to_string());
+    let dir = shown(&dir);
+    if full {
+        log::error!(
+            "No space in {dir}. This server takes nothing until there is; history and sending go on at the others."
+        );
+    } else {
+        log::error!("The disk of {dir} fails. This server takes nothing until it is well; the others go on.");
+    }
+}
+
+/// Why a server ends.
+enum End {
+    /// Ctrl-C or SIGTERM.
+    Asked,
+    /// The demo that started it has ended.
+    PipeClosed,
+}
+
+fn start(run: &Run, faults: FaultSwitch) -> Result<Server, Failure> {
+    let settings = &run.settings;
+    let mut builder = Server::builder(settings.name.value.as_str())
+        .net(settings.net.value.as_str())
+        .interfaces(settings.iface.value.clone())
+        .local(settings.local.value)
+        .peers(peers(&settings.peer.value))
+        .port(settings.port.value)
+        .memory_durability(settings.durability.value == Durability::Memory)
+        .priority(settings.priority.value)
+        .faults(faults);
+    if let Some(group) = settings.group.value {
+        builder = builder.group(group.0);
+    }
+    if !settings.ephemeral.value {
+        builder = builder.data(&settings.data.value);
+    }
+    builder.start().map_err(server_failure)
+}
+
+fn server_failure(error: ServerError) -> Failure {
+    match error {
+        ServerError::Name { why, .. } => why.into(),
+        ServerError::Net(error) => net_failure(&error),
+        ServerError::Store(error) => store_failure(&error),
+        ServerError::System(_) => Failure::new(Code::Failed, error.to_string()),
+    }
+}
+
+/// Tells what happens to a server.
+struct Watch<'a> {
+    output: &'a Output,
+    teller: Teller,
+}
+
+impl Watch<'_> {
+    fn begin(&self, server: &Server) -> Result<(), Failure> {
+        if self.output.json {
+            return self.output.document(&banner::document(server.about()));
+        }
+        banner::lines(server.about()).iter().try_for_each(|line| self.output.line(line))
+    }
+
+    fn go(
+        &mut self,
+        server: &Server,
+        interrupt: &Interrupt,
+        pipe: Option<&Receiver<Infallible>>,
+    ) -> Result<End, Failure> {
+        let no_pipe = never();
+        loop {
+            select! {
+                recv(interrupt.channel()) -> _ => return Ok(End::Asked),
+                recv(pipe.unwrap_or(&no_pipe)) -> _ => return Ok(End::PipeClosed),
+                recv(server.events()) -> event => {
+                    let Ok((at, event)) = event else {
+                        return Err(Failure::new(Code::Failed, "The server has stopped.").hint("RINGTALK_LOG=info tells why"));
+                    };
+                    if let Event::ReadOnly { full } = event {
+                        alarm(server, full);
+                    }
+                    let line = if self.output.json {
+                        self.teller.json(&event, at.wall_ms)
+                    } else {
+                        self.teller.text(&event)
+                    };
+                    line.map_or(Ok(()), |line| self.output.line(&line))?;
+                }
+            }
+        }
+    }
+
+    fn stopping(&self) -> Result<(), Failure> {
+        if self.output.json {
+            return self.output.line(&self.teller.document("stopping", json!({}), now_ms()));
+        }
+        self.output.line("stop   says goodbye")
+    }
+}

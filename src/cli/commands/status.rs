@@ -1,0 +1,247 @@
+//! `status`: every server on a line, who leads, what is wrong.
+
+use crate::cli::Run;
+use crate::cli::args;
+use crate::cli::contact::Contact;
+use crate::cli::failure::{Code, Failure};
+use crate::cli::output::{Output, Style};
+use crate::cli::shown::shown;
+use crate::cli::signals::Interrupt;
+use crate::cli::table::Table;
+use crate::wire::session::{Answer, Query, ServerState, ServerStatus, Status};
+use serde::Serialize;
+use std::time::Duration;
+
+/// How often `--watch` asks.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs the command.
+pub(super) fn run(args: &args::Status, run: &Run) -> Result<(), Failure> {
+    let interrupt = Interrupt::install()?;
+    let mut contact = Contact::open(run, &interrupt)?;
+    loop {
+        let status = ask(&mut contact)?;
+        show(&status, &run.output)?;
+        if !args.watch {
+            return if is_healthy(&status) { Ok(()) } else { Err(Failure::silent(Code::Degraded)) };
+        }
+        contact.pause(WATCH_EVERY)?;
+    }
+}
+
+fn ask(contact: &mut Contact) -> Result<Status, Failure> {
+    match contact.ask(Query::Status)? {
+        Answer::Status(status) => Ok(*status),
+        other => Err(contact.nonsense(&other)),
+    }
+}
+
+fn show(status: &Status, output: &Output) -> Result<(), Failure> {
+    if output.json {
+        return output.document(&Document::of(status));
+    }
+    for line in lines(status, output) {
+        output.line(&line)?;
+    }
+    Ok(())
+}
+
+/// Whether nothing is wrong: a leader, nobody missing, no problem told.
+pub(crate) fn is_healthy(status: &Status) -> bool {
+    let is_missing = |server: &ServerStatus| server.state == ServerState::Unreachable;
+    status.epoch.is_some() && status.problems.is_empty() && !status.servers.iter().any(is_missing)
+}
+
+/// The document of `CLI.md`; its fields stand in this order.
+#[derive(Serialize)]
+struct Document<'a> {
+    net: &'a str,
+    healthy: bool,
+    epoch: Option<u64>,
+    leader: Option<Leader<'a>>,
+    servers: Vec<Server<'a>>,
+    rooms: u64,
+    messages: u64,
+    problems: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Leader<'a> {
+    name: &'a str,
+    id: String,
+}
+
+#[derive(Serialize)]
+struct Server<'a> {
+    name: &'a str,
+    id: String,
+    addr: String,
+    state: &'static str,
+    via: &'static str,
+    stable: u64,
+    lag: u64,
+    clients: u32,
+    nacks_per_min: u32,
+    /// Of a hundred beacons, how many were lost here.
+    loss: f64,
+}
+
+impl<'a> Document<'a> {
+    fn of(status: &'a Status) -> Self {
+        let leader = |epoch: crate::ids::EpochId| Leader { name: &status.leader, id: id(epoch.leader) };
+        Self {
+            net: &status.net,
+            healthy: is_healthy(status),
+            epoch: status.epoch.map(|epoch| epoch.num),
+            leader: status.epoch.map(leader),
+            servers: status.servers.iter().map(Server::of).collect(),
+            rooms: status.rooms,
+            messages: status.messages,
+            problems: &status.problems,
+        }
+    }
+}
+
+impl<'a> Server<'a> {
+    fn of(server: &'a ServerStatus) -> Self {
+        Self {
+            name: &server.name,
+            id: id(server.pid),
+            addr: server.addr.to_string(),
+            state: state(server.state),
+            via: via(server),
+            stable: server.stable,
+            lag: server.lag,
+            clients: server.clients,
+            nacks_per_min: server.nacks_per_min,
+            loss: percent(server),
+        }
+    }
+}
+
+/// A server's id as scripts see it: all of it, in hexadecimal.
+pub(crate) fn id(pid: crate::ids::Pid) -> String {
+    format!("{:016x}", pid.server.0)
+}
+
+fn percent(server: &ServerStatus) -> f64 {
+    f64::from(server.loss_per_mille) / 10.0
+}
+
+fn via(server: &ServerStatus) -> &'static str {
+    if server.multicast { "multicast" } else { "unicast" }
+}
+
+fn state(state: ServerState) -> &'static str {
+    match state {
+        ServerState::Leader => "leader",
+        ServerState::Member => "member",
+        ServerState::Joining => "joining",
+        ServerState::CatchingUp => "catching_up",
+        ServerState::Unreachable => "unreachable",
+    }
+}
+
+/// The lines for people: a summary, the servers, what is wrong.
+pub(crate) fn lines(status: &Status, output: &Output) -> Vec<String> {
+    let leads = match status.epoch {
+        Some(epoch) => format!("{} leads (epoch {})", shown(&status.leader), epoch.num),
+        None => "nobody leads".to_owned(),
+    };
+    let health = if is_healthy(status) { (Style::Green, "healthy") } else { (Style::Red, "degraded") };
+    let mut lines = vec![format!(
+        "net {} · {} · {leads} · {} messages in {} rooms",
+        shown(&status.net),
+        output.paint(health.0, health.1),
+        status.messages,
+        status.rooms
+    )];
+    lines.extend(table(&status.servers).lines());
+    lines.extend(status.problems.iter().map(|problem| output.paint(Style::Yellow, &format!("! {}", shown(problem)))));
+    lines
+}
+
+fn table(servers: &[ServerStatus]) -> Table {
+    let mut table =
+        Table::new(&["server", "id", "address", "state", "via", "stable", "lag", "clients", "nacks/min", "loss"]);
+    for server in servers {
+        table.row([
+            shown(&server.name).into_owned(),
+            server.pid.server.to_string(),
+            server.addr.to_string(),
+            state(server.state).replace('_', " "),
+            via(server).to_owned(),
+            server.stable.to_string(),
+            server.lag.to_string(),
+            server.clients.to_string(),
+            server.nacks_per_min.to_string(),
+            format!("{:.1} %", percent(server)),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{EpochId, Pid, ServerId};
+
+    fn server(name: &str, id: u64, state: ServerState) -> ServerStatus {
+        ServerStatus {
+            name: name.into(),
+            pid: Pid { server: ServerId(id), ..Pid::default() },
+            addr: "192.168.1.20:8285".parse().unwrap(),
+            state,
+            multicast: true,
+            stable: 40,
+            lag: 2,
+            clients: 3,
+            nacks_per_min: 1,
+            loss_per_mille: 15,
+        }
+    }
+
+    fn status(state: ServerState) -> Status {
+        let leader = Pid { server: ServerId(7), ..Pid::default() };
+        Status {
+            net: "default".into(),
+            epoch: Some(EpochId { num: 12, leader }),
+            leader: "elm".into(),
+            servers: vec![server("elm", 7, ServerState::Leader), server("oak", 9, state)],
+            rooms: 6,
+            messages: 18_204,
+            ..Status::default()
+        }
+    }
+
+    #[test]
+    fn status_is_the_document_of_the_contract() {
+        let status = status(ServerState::CatchingUp);
+        let text = crate::cli::output::to_json(&Document::of(&status));
+        assert!(text.starts_with(
+            "{\"net\":\"default\",\"healthy\":true,\"epoch\":12,\"leader\":{\"name\":\"elm\",\"id\":\"0000000000000007\"},\
+             \"servers\":[{\"name\":\"elm\",\"id\":\"0000000000000007\",\"addr\":\"192.168.1.20:8285\",\
+             \"state\":\"leader\",\"via\":\"multicast\",\"stable\":40,\"lag\":2,\"clients\":3,\"nacks_per_min\":1,\
+             \"loss\":1.5},"
+        ));
+        assert!(text.contains("\"state\":\"catching_up\""));
+        assert!(text.ends_with("\"rooms\":6,\"messages\":18204,\"problems\":[]}"));
+    }
+
+    #[test]
+    fn missing_server_leader_or_told_problem_is_degraded() {
+        assert!(is_healthy(&status(ServerState::Member)));
+        assert!(!is_healthy(&status(ServerState::Unreachable)));
+        assert!(!is_healthy(&Status { epoch: None, ..status(ServerState::Member) }));
+        assert!(!is_healthy(&Status { problems: vec!["disk".into()], ..status(ServerState::Member) }));
+    }
+
+    #[test]
+    fn hostile_server_name_is_escaped() {
+        let mut status = status(ServerState::Member);
+        status.servers[0].name = "\u{1b}[2J".into();
+        status.leader = "\u{202e}x".into();
+        let text = lines(&status, &Output::default()).concat();
+        assert!(text.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{text:?}");
+    }
+}

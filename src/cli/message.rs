@@ -1,0 +1,233 @@
+//! A message as people and scripts see it.
+
+use super::output::{Output, Style};
+use super::shown::shown;
+use super::times::{date_and_time, rfc3339, time_of_day};
+use crate::ids::ClientId;
+use crate::record::{Kind, Record};
+use serde::Serialize;
+
+/// A record with what belongs to it, wherever it was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told<'a> {
+    /// The record.
+    pub(crate) record: &'a Record,
+    /// The name of the leader that ordered it, as stored with the view.
+    pub(crate) leader: &'a str,
+    /// How it came; `None` from history, which is the same for every reader.
+    pub(crate) live: Option<Live>,
+}
+
+/// How a record came in a live feed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Live {
+    /// Servers known to have it on disk.
+    pub(crate) copies: u16,
+    /// Servers in the view.
+    pub(crate) of: u16,
+    /// Whether it sorts before something that was shown already.
+    pub(crate) late: bool,
+}
+
+/// The document of `CLI.md`; its fields stand in this order.
+#[derive(Serialize)]
+struct Document<'a> {
+    event: &'static str,
+    room: &'a str,
+    id: String,
+    nick: &'a str,
+    text: &'a str,
+    at: String,
+    epoch: u64,
+    leader: &'a str,
+    gsn: u64,
+    idx: u32,
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copies: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    late: Option<bool>,
+    /// What kind of message, when it is not plain words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    /// To whom a one-to-one message goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    /// Who is gone, when a server says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
+}
+
+impl Told<'_> {
+    /// Whether a person said it; joins, leaves and the like are events.
+    pub(crate) fn is_from_a_person(&self) -> bool {
+        matches!(self.record.message.kind, Kind::Text | Kind::Action | Kind::Topic | Kind::Direct { .. })
+    }
+
+    /// When it was ordered, in milliseconds since 1970.
+    pub(crate) fn at_ms(&self) -> u64 {
+        self.record.key.hlc.wall_ms()
+    }
+
+    /// The line of JSON.
+    pub(crate) fn json(&self) -> String {
+        let message = &self.record.message;
+        let key = self.record.key;
+        let (event, kind) = words(&message.kind);
+        super::output::to_json(&Document {
+            event,
+            room: &message.room,
+            id: message.id.to_string(),
+            nick: &message.nick,
+            text: &message.body,
+            at: rfc3339(self.at_ms()),
+            epoch: key.epoch.num,
+            leader: self.leader,
+            gsn: key.gsn,
+            idx: key.idx,
+            key: key.to_string(),
+            copies: self.live.map(|live| live.copies),
+            of: self.live.map(|live| live.of),
+            late: self.live.map(|live| live.late),
+            kind,
+            to: addressee(&message.kind).map(|to| to.to_string()),
+            client: departed(&message.kind).map(|client| client.to_string()),
+        })
+    }
+
+    /// The line of a live feed: `14:01:03 #lobby <bob> can everyone see this?`
+    pub(crate) fn live_line(&self, reader: Option<ClientId>, output: &Output) -> String {
+        self.line(&time_of_day(self.at_ms()), reader, output)
+    }
+
+    /// The line of history, with its date.
+    pub(crate) fn dated_line(&self, reader: Option<ClientId>, output: &Output) -> String {
+        self.line(&date_and_time(self.at_ms()), reader, output)
+    }
+
+    fn line(&self, at: &str, reader: Option<ClientId>, output: &Output) -> String {
+        let message = &self.record.message;
+        let at = output.paint(Style::Dim, at);
+        let nick = output.paint(Style::Bold, &shown(&message.nick));
+        let room = output.paint(Style::Cyan, &format!("#{}", shown(&message.room)));
+        let text = shown(&message.body);
+        match &message.kind {
+            Kind::Text => format!("{at} {room} <{nick}> {text}"),
+            Kind::Action => format!("{at} {room} * {nick} {text}"),
+            Kind::Topic => format!("{at} {room} -- {nick} sets the topic: {text}"),
+            Kind::Direct { to } if Some(*to) == reader => format!("{at} {} <{nick}> {text}", private("to you", output)),
+            Kind::Direct { .. } => format!("{at} {} <{nick}> {text}", private("private", output)),
+            Kind::Join => format!("{at} {room} -- {nick} joined"),
+            Kind::Leave if message.room.is_empty() => format!("{at} -- {nick} left"),
+            Kind::Leave => format!("{at} {room} -- {nick} left"),
+            Kind::Nick => format!("{at} -- {nick} is the name of {}", message.id.client),
+            Kind::Gone { client } => format!("{at} -- {client} is gone"),
+        }
+    }
+}
+
+fn private(text: &str, output: &Output) -> String {
+    output.paint(Style::Yellow, &format!("({text})"))
+}
+
+/// The event's word, and the kind's when it is a message but not plain words.
+fn words(kind: &Kind) -> (&'static str, Option<&'static str>) {
+    match kind {
+        Kind::Text => ("message", None),
+        Kind::Action => ("message", Some("action")),
+        Kind::Topic => ("message", Some("topic")),
+        Kind::Direct { .. } => ("message", Some("direct")),
+        Kind::Join => ("joined", None),
+        Kind::Leave => ("left", None),
+        Kind::Nick => ("nick", None),
+        Kind::Gone { .. } => ("gone", None),
+    }
+}
+
+fn addressee(kind: &Kind) -> Option<ClientId> {
+    match kind {
+        Kind::Direct { to } => Some(*to),
+        _ => None,
+    }
+}
+
+fn departed(kind: &Kind) -> Option<ClientId> {
+    match kind {
+        Kind::Gone { client } => Some(*client),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{EpochId, MessageId, RecordKey};
+    use crate::record::Submission;
+    use crate::time::Hlc;
+
+    fn record(room: &str, nick: &str, kind: Kind, body: &str) -> Record {
+        let epoch = EpochId { num: 13, ..EpochId::default() };
+        let message = Submission {
+            id: MessageId { client: ClientId(0xfeed), cseq: 7 },
+            acked_upto: 6,
+            floor: Hlc(0),
+            room: room.into(),
+            nick: nick.into(),
+            kind,
+            body: body.into(),
+        };
+        let key = RecordKey { hlc: Hlc::from_wall_ms(1_795_183_501_220), epoch, gsn: 42, idx: 0 };
+        Record { key, message }
+    }
+
+    #[test]
+    fn message_is_the_document_of_the_contract() {
+        let record = record("lobby", "ana", Kind::Text, "hi");
+        let live = Some(Live { copies: 3, of: 3, late: false });
+        let key = record.key;
+        assert_eq!(
+            Told { record: &record, leader: "oak", live }.json(),
+            format!(
+                "{{\"event\":\"message\",\"room\":\"lobby\",\"id\":\"000000000000feed-7\",\"nick\":\"ana\",\
+                 \"text\":\"hi\",\"at\":\"2026-11-20T14:05:01.220Z\",\"epoch\":13,\"leader\":\"oak\",\"gsn\":42,\
+                 \"idx\":0,\"key\":\"{key}\",\"copies\":3,\"of\":3,\"late\":false}}"
+            )
+        );
+        let plain = Told { record: &record, leader: "oak", live: None }.json();
+        assert!(plain.ends_with(&format!("\"key\":\"{key}\"}}")), "history tells the same to every reader");
+    }
+
+    #[test]
+    fn plain_lines_are_as_promised() {
+        let output = Output::default();
+        let line = |kind, reader| {
+            let record = record("lobby", "bob", kind, "can everyone see this?");
+            Told { record: &record, leader: "oak", live: None }.line("14:01:03", reader, &output)
+        };
+        let to = ClientId(9);
+        assert_eq!(line(Kind::Text, None), "14:01:03 #lobby <bob> can everyone see this?");
+        assert_eq!(line(Kind::Action, None), "14:01:03 #lobby * bob can everyone see this?");
+        assert_eq!(line(Kind::Direct { to }, Some(to)), "14:01:03 (to you) <bob> can everyone see this?");
+        assert_eq!(line(Kind::Join, None), "14:01:03 #lobby -- bob joined");
+    }
+
+    #[test]
+    fn hostile_messages_reach_neither_terminal_nor_reading_direction() {
+        let long = "\u{1b}[31m".repeat(13_107);
+        let bodies =
+            ["\u{1b}]52;c;ZXZpbA==\u{7}", "\u{202e}evil", "nul\0", "a\n14:01:03 #lobby <root> b", "\u{9b}2J", &long];
+        for body in bodies {
+            for name in ["lobby", "\u{1b}[2J", "\u{202e}x\n"] {
+                let record = record(name, name, Kind::Text, body);
+                let told = Told { record: &record, leader: name, live: None };
+                for text in [told.json(), told.dated_line(None, &Output::default())] {
+                    assert!(text.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{text:?}");
+                }
+                let back: serde_json::Value = serde_json::from_str(&told.json()).unwrap();
+                assert_eq!((&back["text"], &back["room"]), (&body.into(), &name.into()), "scripts get the exact text");
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Trouble with a data directory, in words.
+
+use super::client::sentence;
+use super::failure::{Code, Failure};
+use crate::store::StoreError;
+
+/// What keeps a store from being used.
+pub(crate) fn store_failure(error: &StoreError) -> Failure {
+    let text = sentence(&error.to_string());
+    match error {
+        StoreError::Io { op, path, source } => Failure { code: Code::StoreIo, ..Failure::io(op, path, source) },
+        StoreError::Full { path } => Failure::new(Code::NoSpace, format!("No space for {}.", path.display()))
+            .hint("make room; nothing that was acknowledged is lost"),
+        StoreError::Newer { .. } => Failure::new(Code::NewerStore, text).hint("Update ringtalk here."),
+        StoreError::InUse { .. } => {
+            Failure::new(Code::DirectoryInUse, text).hint("A second server here wants --data DIR of its own.")
+        }
+        StoreError::Exists { .. } => Failure::new(Code::StoreExists, text).hint("choose another directory: --data DIR"),
+        StoreError::Foreign { .. } => {
+            Failure::new(Code::DamagedStore, text).hint("nothing was touched; check the path")
+        }
+        StoreError::Corrupt { .. } => Failure::new(Code::DamagedStore, text)
+            .hint("a server sets aside what is damaged and fetches it from others"),
+        StoreError::Misplaced { .. }
+        | StoreError::NoView { .. }
+        | StoreError::Conflict { .. }
+        | StoreError::TooBroad => Failure::new(Code::Failed, text),
+    }
+}

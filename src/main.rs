@@ -1,0 +1,7 @@
+//! The program `ringtalk`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ringtalk::cli::main()
+}

@@ -1,0 +1,7 @@
+//! The real program, from the outside: its arguments, streams and exit statuses.
+
+mod demo;
+mod ring;
+mod settings;
+mod support;
+mod usage;

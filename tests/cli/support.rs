@@ -1,0 +1,64 @@
+//! Starts the program in an empty home, so that nothing of this machine reaches it.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// A home directory of its own, removed at the end.
+pub(crate) struct Home {
+    dir: TempDir,
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self { dir: TempDir::new().expect("a temporary directory") }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes the user's configuration file.
+    pub(crate) fn configure(&self, text: &str) {
+        let dir = self.path().join(".config/ringtalk");
+        std::fs::create_dir_all(&dir).expect("the directory is made");
+        std::fs::write(dir.join("config.toml"), text).expect("the file is written");
+    }
+
+    /// The program with nothing in its environment but this home.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringtalk"));
+        command.args(args).env_clear().env("HOME", self.path()).env("USER", "ana").env("TZ", "UTC");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
+        Ran::from(self.command(args).output().expect("the program starts"))
+    }
+
+    /// Runs it to its end with one more variable.
+    pub(crate) fn run_with(&self, args: &[&str], variable: (&str, &str)) -> Ran {
+        let (key, value) = variable;
+        Ran::from(self.command(args).env(key, value).output().expect("the program starts"))
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+        }
+    }
+}

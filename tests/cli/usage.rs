@@ -1,0 +1,97 @@
+//! Wrong usage, help, completions, the manual: texts, streams and exit statuses.
+
+use crate::support::Home;
+
+#[test]
+fn wrong_usage_is_exit_2_with_a_line_and_a_hint() {
+    let home = Home::new();
+    for args in [
+        &["nonsense"][..],
+        &["--port", "0", "rooms"],
+        &["--port", "x", "rooms"],
+        &["-n", "a b", "rooms"],
+        &["--nick", "#ana", "rooms"],
+        &["--group", "10.0.0.1", "rooms"],
+        &["--timeout", "5 parsecs", "rooms"],
+        &["send", "a b", "hello"],
+        &["send", "@", "hello"],
+        &["tail"],
+        &["tail", "room\u{202e}"],
+        &["history", "--last", "3", "--all"],
+        &["demo", "--servers", "1"],
+        &["sim", "--seeds", "9..3"],
+        &["server", "--no-such-flag"],
+        &[],
+    ] {
+        let ran = home.run(args);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{args:?}: {ran:?}");
+        assert!(ran.stderr.starts_with("ringtalk: "), "{args:?}: {ran:?}");
+        assert!(ran.stderr.contains("\nhint: "), "{args:?}: {ran:?}");
+        assert!(ran.stderr.chars().all(|c| c == '\n' || !c.is_control()), "{args:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn wrong_usage_with_json_is_one_document_with_a_code() {
+    let home = Home::new();
+    let ran = home.run(&["tail", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&ran.stderr).expect("one document");
+    assert_eq!(document["error"]["code"], "usage");
+    assert_eq!(ran.code, 2);
+}
+
+#[test]
+fn help_names_only_commands_that_exist() {
+    let home = Home::new();
+    let ran = home.run(&["--help"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    for command in ["server", "chat", "send", "tail", "history", "search", "rooms", "who", "status", "ring", "backup"] {
+        assert!(ran.stdout.contains(&format!("\n  {command} ")), "{command}");
+    }
+    for absent in ["doctor", "bench", "explain", "record", "replay", "key-file"] {
+        assert!(!ran.stdout.contains(absent), "{absent}");
+    }
+    assert_eq!(home.run(&["--version"]).stdout, format!("ringtalk {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn every_shell_gets_completions() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = home.run(&["completions", shell]);
+        assert_eq!(ran.code, 0);
+        assert!(ran.stdout.contains("ringtalk") && ran.stdout.contains("outbox"), "{shell}");
+    }
+}
+
+#[test]
+fn manual_has_the_program_and_a_page_for_each_command() {
+    let home = Home::new();
+    let page = home.run(&["man"]).stdout;
+    assert!(page.contains(".TH ringtalk 1") && page.contains("Exit status"), "{page}");
+    let dir = home.path().join("man/man1");
+    let ran = home.run(&["man", "--dir", dir.to_str().expect("text")]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for page in ["ringtalk.1", "ringtalk-server.1", "ringtalk-send.1"] {
+        assert!(dir.join(page).is_file(), "{page}");
+    }
+}
+
+#[test]
+fn directory_that_cannot_be_made_is_told_by_name() {
+    let home = Home::new();
+    let file = home.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    let ran = home.run(&["man", "--dir", file.to_str().expect("text")]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("cannot make") && ran.stderr.contains("/file"), "{ran:?}");
+}
+
+#[test]
+fn reader_that_goes_away_is_no_failure() {
+    let home = Home::new();
+    let mut child = home.command(&["completions", "zsh"]).spawn().expect("the program starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
