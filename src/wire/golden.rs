@@ -95,6 +95,7 @@ fn beacon() -> Beacon {
         messages: 128,
         clients: 6,
         nacks_per_min: 8,
+        clock: Hlc(301),
         heard: vec![Hearing { pid: pid(0x12), addr: addr(), multicast: true }],
     }
 }

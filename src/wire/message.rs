@@ -193,6 +193,8 @@ pub struct Beacon {
     pub clients: u16,
     /// Repairs it asked for in the last minute.
     pub nacks_per_min: u16,
+    /// The greater of its wall clock and of the HLC of all that it has stored: what the ring takes for the present.
+    pub clock: Hlc,
     /// Whom it hears, at most [`MAX_SERVERS`].
     pub heard: Vec<Hearing>,
 }

@@ -283,6 +283,7 @@ impl Forger {
                 messages: self.number(),
                 clients: u16::MAX,
                 nacks_per_min: u16::MAX,
+                clock: Hlc(self.number()),
                 ..Beacon::default()
             })),
         }

@@ -55,6 +55,7 @@ impl Node {
             messages: self.messages,
             clients: self.sessions.clients() as u16,
             nacks_per_min: self.membership.nacks_per_min(now),
+            clock: self.clock(),
             heard: heard.take(MAX_SERVERS).collect(),
         }
     }

@@ -172,12 +172,20 @@ impl Node {
         self.reply(id, Reply::Accepted { cseq });
     }
 
-    /// Whether a client has seen a clock that is a day ahead of all this server knows. It waits, rather than being refused
+    /// Whether a client has seen a clock that is a day ahead of all this ring knows. It waits, rather than being refused
     /// for good: an earlier copy of the message, sent with a smaller floor, may still be on its way into the order, and would
-    /// then sort behind what the client sent next (found by seed 1784).
+    /// then sort behind what the client sent next (found by seed 1784). The clock of one server does not decide: it may
+    /// itself be days behind the others' (seeds 4025313029 and 4025313067).
     fn is_floor_ahead(&self, floor: Hlc) -> bool {
         let day = Hlc::from_wall_ms(FLOOR_AHEAD.as_millis() as u64).0;
-        floor > Hlc::from_wall_ms(self.now.wall_ms).plus(day) && floor > self.hlc.plus(day)
+        let members = self.live.iter().flat_map(|live| &live.view.members);
+        let theirs = members.filter_map(|member| self.peers.beacon(member.pid)).map(|beacon| beacon.clock);
+        floor > theirs.fold(self.clock(), Hlc::max).plus(day)
+    }
+
+    /// The present as this server knows it: its wall clock, and never before anything it has stored.
+    pub(super) fn clock(&self) -> Hlc {
+        self.hlc.max(Hlc::from_wall_ms(self.now.wall_ms))
     }
 
     fn rejection_of(submit: &Submit) -> Option<Refusal> {
