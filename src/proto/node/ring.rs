@@ -133,16 +133,18 @@ impl Node {
         }
     }
 
-    /// Servers that may not get this one's multicasts: named ones not heard, and those whose beacons do not list it as heard
-    /// by multicast.
+    /// Servers that may not get this one's multicasts: those whose beacons do not list it as heard by multicast, and lost or
+    /// named ones, unless another lives at their address now (seed 1002305: each destroyed disk left one more behind).
     fn unicast_listeners(&self) -> BTreeSet<std::net::SocketAddr> {
-        let deaf = |beacon: &Beacon| !beacon.heard.iter().any(|heard| heard.pid == self.me && heard.multicast);
-        let alive: BTreeSet<Pid> = self.detector.alive().into_iter().collect();
-        let lost = |pid: &Pid| !alive.contains(pid) && *pid != self.me;
-        let known = self.peers.iter().filter(|(pid, beacon)| lost(pid) || deaf(beacon)).map(|(pid, _)| pid);
-        let heard: BTreeSet<_> = alive.iter().filter_map(|pid| self.detector.addr(*pid)).collect();
-        let named = self.settings.peers.iter().copied().filter(|addr| !heard.contains(addr));
-        known.filter_map(|pid| self.detector.addr(pid)).chain(named).collect()
+        let is_deaf = |pid: &Pid| {
+            let beacon = self.peers.beacon(*pid);
+            beacon.is_some_and(|beacon| !beacon.heard.iter().any(|heard| heard.pid == self.me && heard.multicast))
+        };
+        let (alive, addr) = (self.detector.alive(), |pid: &Pid| self.detector.addr(*pid));
+        let heard: BTreeSet<_> = alive.iter().filter_map(addr).collect();
+        let known = self.peers.iter().filter_map(|(pid, _)| addr(&pid));
+        let lost = known.chain(self.settings.peers.iter().copied()).filter(|addr| !heard.contains(addr));
+        alive.iter().filter(|pid| is_deaf(pid)).filter_map(addr).chain(lost).collect()
     }
 
     fn take_verdicts(&mut self) {
