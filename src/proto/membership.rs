@@ -170,6 +170,11 @@ impl Membership {
         bounded(fit, me)
     }
 
+    /// Who was evicted may come back at once: what a broken server does.
+    pub fn pardon(&mut self) {
+        self.evicted.clear();
+    }
+
     /// A repair was asked for.
     pub fn nacked(&mut self, now: Time) {
         self.nacks.push_back(now);

@@ -25,6 +25,7 @@ mod view;
 
 use crate::ids::{EpochId, Pid};
 use crate::proto::announcements::Announcements;
+use crate::proto::bugs::Bug;
 use crate::proto::catch_up::CatchUp;
 use crate::proto::detector::Detector;
 use crate::proto::election::Election;
@@ -115,7 +116,9 @@ impl Node {
     /// A server that has just started; `seed` makes its random waits.
     pub fn new(settings: Settings, recovered: Recovered, now: Now, seed: u64) -> Self {
         let header = Header { net: settings.net, sender: recovered.pid, client: false };
-        Self::with_outgoing(settings, recovered, now, seed, Outgoing::new(header))
+        let mut out = Outgoing::new(header);
+        out.data_first = settings.bugs.has(Bug::DataFirst);
+        Self::with_outgoing(settings, recovered, now, seed, out)
     }
 
     fn with_outgoing(settings: Settings, recovered: Recovered, now: Now, seed: u64, out: Outgoing) -> Self {
@@ -258,7 +261,7 @@ impl Node {
     fn is_active(&self) -> bool {
         let promised = self.view_change.promised();
         self.live.as_ref().is_some_and(|live| {
-            live.view.epoch == promised || self.settings.bugs.has(crate::proto::bugs::Bug::NoFreeze)
+            live.view.epoch == promised || self.settings.bugs.has(Bug::NoFreeze)
         })
     }
 

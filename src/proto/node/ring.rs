@@ -136,6 +136,9 @@ impl Node {
     /// Servers that may not get this one's multicasts: those whose beacons do not list it as heard by multicast, and lost or
     /// named ones, unless another lives at their address now (seed 1002305: each destroyed disk left one more behind).
     fn unicast_listeners(&self) -> BTreeSet<std::net::SocketAddr> {
+        if self.settings.bugs.has(Bug::NoUnicastBeacon) {
+            return BTreeSet::new();
+        }
         let is_deaf = |pid: &Pid| {
             let beacon = self.peers.beacon(*pid);
             beacon.is_some_and(|beacon| !beacon.heard.iter().any(|heard| heard.pid == self.me && heard.multicast))
@@ -311,10 +314,32 @@ impl Node {
             resigns,
         };
         let decision = self.membership.decide(now, &world, &mut self.rng);
-        match decision {
+        match self.misjudged(decision) {
             Decision::Elect if self.election.running().is_none() => self.start_election(),
             Decision::Wait | Decision::Elect => {}
             Decision::Propose(pids, _) => self.propose_pids(&pids),
+        }
+    }
+
+    /// What a broken server decides in place of this.
+    fn misjudged(&mut self, decision: Decision) -> Decision {
+        let bugs = self.settings.bugs;
+        if bugs.has(Bug::NoPenalty) {
+            self.membership.pardon();
+        }
+        let view = self.view_epoch();
+        let deposes = bugs.has(Bug::Usurper)
+            && decision == Decision::Wait
+            && self.membership.is_ready()
+            && self.is_active()
+            && self.view_change.coordinating().is_none()
+            && view.is_some_and(|view| view.leader < self.me);
+        match decision {
+            _ if bugs.has(Bug::NoEscape) && view.is_some_and(|view| self.view_change.promised() > view) => Decision::Wait,
+            Decision::Propose(_, "merged") if bugs.has(Bug::NoMerge) => Decision::Wait,
+            Decision::Propose(_, "heard one way only") if bugs.has(Bug::NoLoneView) => Decision::Wait,
+            _ if deposes => Decision::Propose(self.ring().pids().iter().copied().collect(), "deposed"),
+            decision => decision,
         }
     }
 
@@ -338,6 +363,9 @@ impl Node {
         let Some(live) = self.live.as_ref().filter(|live| live.view.epoch.leader == self.me) else {
             return Vec::new();
         };
+        if self.settings.bugs.has(Bug::NoEvict) {
+            return Vec::new();
+        }
         let head = live.hold_back.taken_out();
         let now = self.now.mono;
         let stalled = |pid: &Pid| {
@@ -356,7 +384,7 @@ impl Node {
         };
         let own = live.acks.get(&self.me);
         let appended = live.hold_back.taken_out();
-        own.is_some_and(|own| {
+        own.filter(|_| !self.settings.bugs.has(Bug::NoResign)).is_some_and(|own| {
             let others_moved = live.acks.values().any(|acked| acked.have > own.have && acked.since > own.since);
             own.have < appended && self.now.mono.since(own.since) > STALLED && others_moved
         })
