@@ -152,6 +152,11 @@ impl Client {
         if self.link == Link::Standing { self.server } else { None }
     }
 
+    /// From where on in the canonical order it is shown everything; `None` before its feed began.
+    pub fn began(&self) -> Option<RecordKey> {
+        self.following.then_some(self.cursor.floor)
+    }
+
     /// Whether the server has shown it this message.
     pub fn has_shown(&self, id: MessageId) -> bool {
         self.shown.contains(id)
