@@ -244,6 +244,11 @@ fn s39_multicast_dies_one_way_while_unicast_lives() {
 }
 
 #[test]
+fn s39_two_that_lost_each_others_multicast_hear_of_it_by_unicast() {
+    holds("servers 3; wait 3s; mute 1>2; mute 2>1; wait 12s; settle");
+}
+
+#[test]
 fn s40_datagrams_come_late_or_twice() {
     holds("servers 4; talk fast; wait 2s; duplicates 30% 10s; reorder 20% 50ms; wait 5s; heal; wait 10s; settle");
 }

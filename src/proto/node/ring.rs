@@ -133,8 +133,8 @@ impl Node {
         }
     }
 
-    /// Servers that may not get this one's multicasts: those whose beacons do not list it as heard by multicast, and lost or
-    /// named ones, unless another lives at their address now (seed 1002305: each destroyed disk left one more behind).
+    /// Servers that may not get this one's multicasts: those whose beacons do not list it as heard by multicast or come by
+    /// multicast no more (two that lost each other's both waited for the other's word of it), and lost or named ones, unless another lives at their address now (seed 1002305: each destroyed disk left one more behind).
     fn unicast_listeners(&self) -> BTreeSet<std::net::SocketAddr> {
         if self.settings.bugs.has(Bug::NoUnicastBeacon) {
             return BTreeSet::new();
@@ -147,7 +147,8 @@ impl Node {
         let heard: BTreeSet<_> = alive.iter().filter_map(addr).collect();
         let known = self.peers.iter().filter_map(|(pid, _)| addr(&pid));
         let lost = known.chain(self.settings.peers.iter().copied()).filter(|addr| !heard.contains(addr));
-        alive.iter().filter(|pid| is_deaf(pid)).filter_map(addr).chain(lost).collect()
+        let is_unheard = |pid: &Pid| !self.detector.multicast_heard(*pid, self.now.mono);
+        alive.iter().filter(|pid| is_deaf(pid) || is_unheard(pid)).filter_map(addr).chain(lost).collect()
     }
 
     fn take_verdicts(&mut self) {
