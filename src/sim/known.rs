@@ -35,9 +35,17 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::InstallEarly, 1),
     by_chance(Bug::StateEarly, 1),
     by_chance(Bug::PreparedEarly, 1),
-    by_chance(Bug::StaleCompletion, 1),
+    directed(
+        Bug::StaleCompletion,
+        1,
+        "servers 4; wait 3s; disk 1 slow 350ms; disk 2 slow 350ms; disk 3 slow 350ms; disk 4 slow 350ms; kill leader; wait 6s",
+    ),
     by_chance(Bug::LowerEpoch, 1),
-    by_chance(Bug::ForgottenIncarnation, 1),
+    directed(
+        Bug::ForgottenIncarnation,
+        1,
+        "servers 4; talk fast; wait 3s; on 1 propose: kill 2; on 2 propose: start 2; kill leader; wait 3s; settle",
+    ),
     directed(
         Bug::CutBelowStable,
         1,
@@ -48,7 +56,11 @@ pub const KNOWN: &[Known] = &[
         1,
         "servers 4; talk fast; wait 3s; cut 4|1,2,3,5,6; on 1 install: kill; wait 1700ms; heal; wait 4s; start all; settle",
     ),
-    by_chance(Bug::InexactPid, 1),
+    directed(
+        Bug::InexactPid,
+        1,
+        "servers 3; talk fast; wait 3s; backup 2; wait 2s; restore 2; start 2; wait 3s; settle",
+    ),
     directed(
         Bug::DamagedCounts,
         1,
@@ -71,11 +83,23 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::OrderAfterFreeze, 1),
     by_chance(Bug::OrderBeforeTables, 1),
     by_chance(Bug::TableUncommitted, 1),
-    by_chance(Bug::WaitsForSilent, 1),
+    directed(
+        Bug::WaitsForSilent,
+        1,
+        "servers 2; absent 2; wait 3s; on 1 propose: kill 2; start 2; wait 3s; settle 1",
+    ),
     by_chance(Bug::SameIncarnation, 1),
     by_chance(Bug::SkipSync, 1),
-    by_chance(Bug::NackShort, 1),
-    by_chance(Bug::NoBackoff, 1),
+    directed(
+        Bug::NackShort,
+        1,
+        "servers 3; clients 1; talk fast; wait 3s; on 5 data: lose; wait 1s; acked 1s",
+    ),
+    directed(
+        Bug::NoBackoff,
+        1,
+        "servers 4; talk fast; wait 3s; loss 30%; wait 300ms; on 1 order: pause 2s; wait 2s; heal; wait 2s; settle",
+    ),
     by_chance(Bug::NoSuppression, 1),
     directed(
         Bug::UnboundedPending,
@@ -85,11 +109,15 @@ pub const KNOWN: &[Known] = &[
     directed(
         Bug::NoWindow,
         1,
-        "servers 3; clients 150; talk long; wait 3s; disk 2 slow 4s; wait 9s; disk 2 good; wait 3s; settle",
+        "servers 3; clients 5; wait 3s; talk huge; disk 2 slow 2s; wait 2s; disk 2 good; wait 4s; settle",
     ),
     by_chance(Bug::StableMax, 1),
     by_chance(Bug::StableMajority, 1),
-    by_chance(Bug::NoHeads, 1),
+    directed(
+        Bug::NoHeads,
+        1,
+        "servers 3; clients 1; wait 3s; on 1 data: lose; wait 100ms; talk not; settle",
+    ),
     by_chance(Bug::PartsEarly, 1),
     by_chance(Bug::OrderTwice, 1),
     by_chance(Bug::HlcStandsStill, 1),
@@ -107,7 +135,7 @@ pub const KNOWN: &[Known] = &[
     directed(
         Bug::OriginUnbounded,
         1,
-        "servers 1; clients 300; talk fast; wait 3s; disk 1 slow 4s; wait 5s; disk 1 good; wait 5s; settle",
+        "servers 1; clients 270; talk not; wait 3s; disk 1 slow 9s; talk fast; wait 1s",
     ),
     by_chance(Bug::DataFirst, 1),
     by_chance(Bug::CseqUnordered, 1),

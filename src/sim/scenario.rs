@@ -20,7 +20,7 @@
 //! `leader` that it is still the same as then, or the greatest of its view.
 
 use super::checker::Violation;
-use super::client::Habit;
+use super::client::{HUGE, Habit};
 use super::disk::Manner;
 use super::expect::{Expect, Mark};
 use super::fault::{Fault, Trigger};
@@ -61,6 +61,8 @@ pub enum Talk {
     Slow,
     /// Slowly, and often in fragments.
     Long,
+    /// Some hundred messages a second each, as long as messages may be.
+    Huge,
     /// Not at all.
     Silent,
 }
@@ -199,6 +201,7 @@ impl Talk {
         match self {
             Self::Slow => slow,
             Self::Fast => Habit { pause: ms(1), pause_jitter: ms(6), ..slow },
+            Self::Huge => Habit { pause: ms(1), pause_jitter: ms(6), long: HUGE, ..slow },
             Self::Long => Habit { long: 300, ..slow },
             Self::Silent => Habit { silent: true, ..slow },
         }
@@ -210,6 +213,7 @@ fn habit(word: &str) -> Option<Talk> {
         "fast" => Talk::Fast,
         "slow" => Talk::Slow,
         "long" => Talk::Long,
+        "huge" => Talk::Huge,
         "not" => Talk::Silent,
         _ => return None,
     })
@@ -305,6 +309,7 @@ fn on(count: &str, message: &str, then: &[&str]) -> Option<Fault> {
         ["kill", at] => Fault::Kill(number(at)?),
         ["lose"] => Fault::Lose,
         ["pause", length] => Fault::PauseSender(wait(length)?),
+        ["power-off", at] => Fault::PowerOff(number(at)?),
         ["start", at] => Fault::Start(number(at)?),
         ["destroy", at] => Fault::Destroy(number(at)?),
         _ => return None,
