@@ -281,7 +281,8 @@ impl HoldBack {
 
     /// How far above what is settled the furthest piece is.
     pub fn ahead(&self) -> u64 {
-        let furthest = |one: &Incoming| one.pieces.last_key_value().map_or(0, |(oseq, _)| oseq.saturating_sub(one.settled));
+        let furthest =
+            |one: &Incoming| one.pieces.last_key_value().map_or(0, |(oseq, _)| oseq.saturating_sub(one.settled));
         self.origins.iter().map(furthest).max().unwrap_or(0)
     }
 

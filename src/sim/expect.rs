@@ -59,7 +59,9 @@ impl Expect {
     pub fn look(&self, world: &mut World, mark: &mut Mark) -> Result<(), Violation> {
         let now = Mark::of(world);
         match self {
-            Self::Never(name) => demand(!world.counts.rare.contains_key(name.as_str()), || format!("there were {name}")),
+            Self::Never(name) => {
+                demand(!world.counts.rare.contains_key(name.as_str()), || format!("there were {name}"))
+            }
             Self::Acked(span) => acked(world, *span),
             Self::Mark => {
                 *mark = now;

@@ -191,7 +191,11 @@ impl Node {
                 live.map_or(0, |live| live.hold_back.pieces()),
                 hold_back::MAX_PIECES + origin::PIECES_A_BATCH,
             ),
-            gauge("numbers ahead", live.map_or(0, |live| live.hold_back.ahead()) as usize, hold_back::MAX_AHEAD as usize),
+            gauge(
+                "numbers ahead",
+                live.map_or(0, |live| live.hold_back.ahead()) as usize,
+                hold_back::MAX_AHEAD as usize,
+            ),
             gauge(
                 "unstable bytes",
                 sequencer.map_or(0, Sequencer::unstable_bytes),

@@ -214,7 +214,8 @@ impl Node {
     }
 
     fn around<'a>(&self, ring: &'a Ring) -> Around<'a> {
-        let rank = Rank { ready: self.membership.is_ready(), priority: self.settings.priority, pid: self.me };
+        let ready = self.membership.is_ready() && !self.resigns();
+        let rank = Rank { ready, priority: self.settings.priority, pid: self.me };
         let max_num = self.epochs.max_num().max(self.view_change.promised().num).max(self.peers.max_num());
         Around { rank, ring, max_num, settled: self.has_live_leader() }
     }
@@ -228,7 +229,7 @@ impl Node {
             alive: &self.detector.alive(),
             peers: &self.peers,
             stalled: &[],
-            resigns: false,
+            resigns: self.resigns(),
         };
         world.has_leader()
     }
@@ -281,9 +282,10 @@ impl Node {
 
     /// The token came home: a view of its path and everyone lately heard is proposed.
     fn on_won(&mut self, path: &[Pid]) {
-        let lately = self.detector.alive().into_iter();
-        let wanted: BTreeSet<Pid> =
-            path.iter().copied().filter(|pid| self.detector.is_alive(*pid)).chain(lately).chain([self.me]).collect();
+        let alive = self.detector.alive();
+        let resigned = |pid: &Pid| self.peers.beacon(*pid).is_some_and(|beacon| beacon.resigns);
+        let others = path.iter().filter(|pid| self.detector.is_alive(**pid)).chain(&alive);
+        let wanted: BTreeSet<Pid> = others.copied().filter(|pid| !resigned(pid)).chain([self.me]).collect();
         let fit = self.membership.without_unfit(self.now.mono, wanted, self.me);
         self.propose_pids(&fit);
     }
@@ -315,6 +317,8 @@ impl Node {
             resigns,
         };
         let decision = self.membership.decide(now, &world, &mut self.rng);
+        // Nobody's view comes to be by a coordinator that cannot write.
+        let decision = if self.disk_hangs() { Decision::Wait } else { decision };
         match self.misjudged(decision) {
             Decision::Elect if self.election.running().is_none() => self.start_election(),
             Decision::Wait | Decision::Elect => {}
@@ -336,7 +340,9 @@ impl Node {
             && self.view_change.coordinating().is_none()
             && view.is_some_and(|view| view.leader < self.me);
         match decision {
-            _ if bugs.has(Bug::NoEscape) && view.is_some_and(|view| self.view_change.promised() > view) => Decision::Wait,
+            _ if bugs.has(Bug::NoEscape) && view.is_some_and(|view| self.view_change.promised() > view) => {
+                Decision::Wait
+            }
             Decision::Propose(_, "merged") if bugs.has(Bug::NoMerge) => Decision::Wait,
             Decision::Propose(_, "heard one way only") if bugs.has(Bug::NoLoneView) => Decision::Wait,
             _ if deposes => Decision::Propose(self.ring().pids().iter().copied().collect(), "deposed"),
@@ -378,10 +384,10 @@ impl Node {
         live.others(self.me).filter(stalled).collect()
     }
 
-    /// Whether this leader's own disk has stood still while others' logs grew.
-    fn resigns(&self) -> bool {
+    /// Whether this server's disk stands still; a leader's, while others' logs grew.
+    pub(super) fn resigns(&self) -> bool {
         let Some(live) = self.live.as_ref().filter(|live| live.view.epoch.leader == self.me) else {
-            return false;
+            return self.disk_hangs() && !self.settings.bugs.has(Bug::NoResign);
         };
         let own = live.acks.get(&self.me);
         let appended = live.hold_back.taken_out();

@@ -102,7 +102,7 @@ impl Node {
             Some(Refusal::Net)
         } else if self.disk == Disk::Failed {
             Some(Refusal::ReadOnly)
-        } else if self.leaving || !self.membership.is_ready() {
+        } else if self.leaving || !self.membership.is_ready() || self.disk_hangs() {
             Some(Refusal::NotReady)
         } else if !self.sessions.has_room() {
             Some(Refusal::Full)
@@ -366,6 +366,10 @@ impl Node {
     }
 
     pub(super) fn tick_sessions(&mut self) {
+        if self.disk_hangs() {
+            // Their messages would wait for this disk, which others need not do.
+            self.end_all_sessions();
+        }
         for client in self.sessions.take_gone(self.now.mono) {
             let is_elsewhere = self
                 .rooms

@@ -110,7 +110,12 @@ impl Checker {
     pub(super) fn places(&mut self, epoch: EpochId, gsn: u64, entry: &Entry) -> Verdict {
         for record in entry.records(epoch, gsn) {
             let id = record.message.id;
-            hold!(19, !self.was_known(epoch, id), "{id} is ordered again in {epoch}, and a member had it: {}", self.story(id));
+            hold!(
+                19,
+                !self.was_known(epoch, id),
+                "{id} is ordered again in {epoch}, and a member had it: {}",
+                self.story(id)
+            );
             if let Some(fact) = self.sound(&record)? {
                 hold!(
                     19,
@@ -127,7 +132,8 @@ impl Checker {
 
     /// Whether a message was history at some member of a view when that member installed it.
     fn was_known(&self, epoch: EpochId, id: MessageId) -> bool {
-        let fact = self.clients.get(&id.client).and_then(|&client| self.facts[client].get(id.cseq.wrapping_sub(1) as usize));
+        let fact =
+            self.clients.get(&id.client).and_then(|&client| self.facts[client].get(id.cseq.wrapping_sub(1) as usize));
         let places = fact.map_or(&[][..], |fact| &fact.places);
         if places.is_empty() || self.unsound != 0 {
             return false;

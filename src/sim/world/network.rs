@@ -120,7 +120,8 @@ impl World {
 
     /// Data of a server's view, numbered beyond any window, comes to it in another member's name.
     pub(in crate::sim) fn flood(&mut self, to: usize) {
-        let other = (0..self.servers.len()).find(|&at| at != to && self.checker.seen(at).view == self.checker.seen(to).view);
+        let other =
+            (0..self.servers.len()).find(|&at| at != to && self.checker.seen(at).view == self.checker.seen(to).view);
         let (Some(other), Some(view)) = (other, self.checker.seen(to).view) else { return };
         let header = Header { net: self.servers[other].net, sender: self.servers[other].pid, client: false };
         for oseq in (1 << 40)..(1 << 40) + 16 {
