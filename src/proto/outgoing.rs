@@ -18,6 +18,8 @@ pub struct Outgoing {
     own: VecDeque<Message>,
     actions: VecDeque<Action>,
     ticket: u64,
+    /// Whether data goes before control: a planted bug.
+    pub(super) data_first: bool,
 }
 
 impl Outgoing {
@@ -30,6 +32,7 @@ impl Outgoing {
             own: VecDeque::new(),
             actions: VecDeque::new(),
             ticket: 0,
+            data_first: false,
         }
     }
 
@@ -96,7 +99,8 @@ impl Outgoing {
 
     /// Writes the next datagram into `buf`.
     pub fn pop_datagram(&mut self, buf: &mut Vec<u8>) -> Option<Route> {
-        let (route, message) = self.control.pop_front().or_else(|| self.data.pop_front())?;
+        let early = if self.data_first { self.data.pop_front() } else { None };
+        let (route, message) = early.or_else(|| self.control.pop_front()).or_else(|| self.data.pop_front())?;
         datagram::encode(&self.header, &message, buf);
         Some(route)
     }

@@ -13,6 +13,14 @@ use std::net::SocketAddr;
 
 impl Node {
     pub(super) fn on_datagram(&mut self, from: SocketAddr, multicast: bool, bytes: &[u8]) {
+        let mut resealed = Vec::new();
+        let bytes = if self.settings.bugs.has(Bug::NoChecksum) {
+            resealed.extend_from_slice(bytes);
+            datagram::seal(&mut resealed);
+            &resealed
+        } else {
+            bytes
+        };
         let (header, body) = match datagram::open(bytes) {
             Ok(opened) => opened,
             Err(Malformed::Version(version)) => return self.on_other_version(from, version),
