@@ -26,3 +26,6 @@ pub use known::{KNOWN, Known};
 pub use plan::{Options, Plan};
 pub use scenario::Scenario;
 pub use swarm::{Outcome, Sweep, run, shrink};
+
+#[cfg(test)]
+mod record;
