@@ -84,6 +84,10 @@ struct Server<'a> {
     nacks_per_min: u32,
     /// Of a hundred beacons, how many were lost here.
     loss: f64,
+    head: u64,
+    have: u64,
+    /// Its page's address; the token stays between servers and pages.
+    page: Option<String>,
 }
 
 impl<'a> Document<'a> {
@@ -115,6 +119,9 @@ impl<'a> Server<'a> {
             clients: server.clients,
             nacks_per_min: server.nacks_per_min,
             loss: percent(server),
+            head: server.head,
+            have: server.have,
+            page: server.page.map(|page| format!("http://{}", page.addr)),
         }
     }
 }
@@ -198,6 +205,9 @@ mod tests {
             clients: 3,
             nacks_per_min: 1,
             loss_per_mille: 15,
+            head: 42,
+            have: 41,
+            page: Some(crate::wire::message::Page { addr: "127.0.0.1:8284".parse().unwrap(), token: 0x5ec_2e7 }),
         }
     }
 
@@ -222,8 +232,12 @@ mod tests {
             "{\"net\":\"default\",\"healthy\":true,\"epoch\":12,\"leader\":{\"name\":\"elm\",\"id\":\"0000000000000007\"},\
              \"servers\":[{\"name\":\"elm\",\"id\":\"0000000000000007\",\"addr\":\"192.168.1.20:8285\",\
              \"state\":\"leader\",\"via\":\"multicast\",\"stable\":40,\"lag\":2,\"clients\":3,\"nacks_per_min\":1,\
-             \"loss\":1.5},"
+             \"loss\":1.5,\"head\":42,\"have\":41,\"page\":\"http://127.0.0.1:8284\"},"
         ));
+        assert!(
+            !text.contains("token") && !text.contains(&0x5ec_2e7.to_string()),
+            "the token is for servers and pages"
+        );
         assert!(text.contains("\"state\":\"catching_up\""));
         assert!(text.ends_with("\"rooms\":6,\"messages\":18204,\"problems\":[]}"));
     }
