@@ -8,6 +8,7 @@ use crate::cli::output::{Output, Style};
 use crate::cli::shown::shown;
 use crate::cli::signals::Interrupt;
 use crate::cli::table::Table;
+use crate::web::event::id;
 use crate::wire::session::{Answer, Query, ServerState, ServerStatus, Status};
 use serde::Serialize;
 use std::time::Duration;
@@ -124,11 +125,6 @@ impl<'a> Server<'a> {
             page: server.page.map(|page| format!("http://{}", page.addr)),
         }
     }
-}
-
-/// A server's id as scripts see it: all of it, in hexadecimal.
-pub(crate) fn id(pid: crate::ids::Pid) -> String {
-    format!("{:016x}", pid.server.0)
 }
 
 fn percent(server: &ServerStatus) -> f64 {
