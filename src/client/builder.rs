@@ -4,6 +4,7 @@ use super::driver;
 use super::error::{ConnectError, OpenError};
 use super::handle::Client;
 use super::outbox::OutboxFile;
+use super::resume::Resume;
 use crate::name;
 use crate::net::{FaultSwitch, Options, PORT, Role, Transport, group_of};
 use crate::proto::client::{Loaded, Settings};
@@ -21,6 +22,7 @@ pub struct Builder {
     peers: Vec<SocketAddr>,
     follow: bool,
     outbox: Option<PathBuf>,
+    resume: Option<Resume>,
     local: bool,
     interfaces: Vec<String>,
     group: Option<Ipv4Addr>,
@@ -36,6 +38,7 @@ impl Default for Builder {
             peers: Vec::new(),
             follow: false,
             outbox: None,
+            resume: None,
             local: false,
             interfaces: Vec::new(),
             group: None,
@@ -87,6 +90,15 @@ impl Builder {
         self
     }
 
+    /// Goes on where another process was, which may be gone: as the same client, with what it has not been acknowledged, and
+    /// its feed from where it stood. Tells [`Event::Cursor`](super::Event::Cursor) from then on, for the next one. Takes the
+    /// place of an outbox file. While two processes go on as one client, servers end the older one's session.
+    #[must_use]
+    pub fn resume(mut self, resume: Resume) -> Self {
+        self.resume = Some(resume);
+        self
+    }
+
     /// Loopback only: works with no network at all.
     #[must_use]
     pub fn local(mut self, local: bool) -> Self {
@@ -121,16 +133,18 @@ impl Builder {
     /// [`OpenError`].
     pub fn start(self) -> Result<Client, OpenError> {
         let (net, nick) = (named(&self.net)?, named(&self.nick)?);
-        let (loaded, file) = match &self.outbox {
-            Some(path) => OutboxFile::open(path).map(|(loaded, file)| (loaded, Some(file)))?,
-            None => (Loaded { client: driver::random_client(), ..Loaded::default() }, None),
+        let cursors = self.resume.is_some();
+        let (loaded, file) = match (self.resume, &self.outbox) {
+            (Some(resume), _) => (resume.loaded()?, None),
+            (None, Some(path)) => OutboxFile::open(path).map(|(loaded, file)| (loaded, Some(file)))?,
+            (None, None) => (Loaded { client: driver::random_client(), ..Loaded::default() }, None),
         };
         let group = self.group.unwrap_or_else(|| group_of(&net));
         let (port, local, faults) = (self.port, self.local, FaultSwitch::default());
         let options = Options { role: Role::Client, group, port, interfaces: self.interfaces, local, faults };
         let (transport, _) = Transport::open(options)?;
         let (server, peers, follow) = (self.server, self.peers, self.follow);
-        let settings = Settings { net: NetTag::of(&net), nick, server, peers, follow };
+        let settings = Settings { net: NetTag::of(&net), nick, server, peers, follow, cursors };
         driver::start(settings, loaded, file, transport)
     }
 

@@ -8,6 +8,7 @@ use crate::cli::output::{Output, Style};
 use crate::cli::shown::shown;
 use crate::cli::signals::Interrupt;
 use crate::cli::table::Table;
+use crate::web::event::id;
 use crate::wire::session::{Answer, Query, ServerState, ServerStatus, Status};
 use serde::Serialize;
 use std::time::Duration;
@@ -84,6 +85,10 @@ struct Server<'a> {
     nacks_per_min: u32,
     /// Of a hundred beacons, how many were lost here.
     loss: f64,
+    head: u64,
+    have: u64,
+    /// Its page's address; the token stays between servers and pages.
+    page: Option<String>,
 }
 
 impl<'a> Document<'a> {
@@ -115,13 +120,11 @@ impl<'a> Server<'a> {
             clients: server.clients,
             nacks_per_min: server.nacks_per_min,
             loss: percent(server),
+            head: server.head,
+            have: server.have,
+            page: server.page.map(|page| format!("http://{}", page.addr)),
         }
     }
-}
-
-/// A server's id as scripts see it: all of it, in hexadecimal.
-pub(crate) fn id(pid: crate::ids::Pid) -> String {
-    format!("{:016x}", pid.server.0)
 }
 
 fn percent(server: &ServerStatus) -> f64 {
@@ -198,6 +201,9 @@ mod tests {
             clients: 3,
             nacks_per_min: 1,
             loss_per_mille: 15,
+            head: 42,
+            have: 41,
+            page: Some(crate::wire::message::Page { addr: "127.0.0.1:8284".parse().unwrap(), token: 0x5ec_2e7 }),
         }
     }
 
@@ -222,8 +228,12 @@ mod tests {
             "{\"net\":\"default\",\"healthy\":true,\"epoch\":12,\"leader\":{\"name\":\"elm\",\"id\":\"0000000000000007\"},\
              \"servers\":[{\"name\":\"elm\",\"id\":\"0000000000000007\",\"addr\":\"192.168.1.20:8285\",\
              \"state\":\"leader\",\"via\":\"multicast\",\"stable\":40,\"lag\":2,\"clients\":3,\"nacks_per_min\":1,\
-             \"loss\":1.5},"
+             \"loss\":1.5,\"head\":42,\"have\":41,\"page\":\"http://127.0.0.1:8284\"},"
         ));
+        assert!(
+            !text.contains("token") && !text.contains(&0x5ec_2e7.to_string()),
+            "the token is for servers and pages"
+        );
         assert!(text.contains("\"state\":\"catching_up\""));
         assert!(text.ends_with("\"rooms\":6,\"messages\":18204,\"problems\":[]}"));
     }

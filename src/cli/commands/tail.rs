@@ -81,7 +81,7 @@ impl Tail<'_> {
             Event::Message(message) => self.message(message),
             Event::View { view, reason } => self.view(view, reason),
             Event::Merged { messages, from_ms, until_ms } => merged(*messages, *from_ms, *until_ms, self.output),
-            Event::Progress { .. } | Event::Answer { .. } | Event::Notice(_) => Ok(()),
+            Event::Progress { .. } | Event::Answer { .. } | Event::Notice(_) | Event::Cursor { .. } => Ok(()),
         }
     }
 
@@ -132,7 +132,8 @@ impl Tail<'_> {
 
 /// A view as one line of JSON.
 pub(crate) fn view_document(view: &View, reason: &str) -> serde_json::Value {
-    let member = |member: &crate::record::Member| json!({ "name": member.name, "id": super::status::id(member.pid) });
+    let member =
+        |member: &crate::record::Member| json!({ "name": member.name, "id": crate::web::event::id(member.pid) });
     json!({
         "event": "view",
         "at": rfc3339(now_ms()),

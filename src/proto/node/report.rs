@@ -66,6 +66,9 @@ impl Node {
             clients: beacon.as_ref().map_or(0, |beacon| u32::from(beacon.clients)),
             nacks_per_min: beacon.as_ref().map_or(0, |beacon| u32::from(beacon.nacks_per_min)),
             loss_per_mille: if own { 0 } else { self.detector.loss_per_mille(pid, true) },
+            head: beacon.as_ref().map_or(0, |beacon| beacon.head),
+            have,
+            page: beacon.and_then(|beacon| beacon.page),
         }
     }
 
