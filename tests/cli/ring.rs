@@ -60,11 +60,38 @@ impl Ring {
     }
 
     pub(crate) fn add(&mut self, name: &str) {
+        self.add_with(name, &[]);
+    }
+
+    /// Adds a server that takes faults.
+    pub(crate) fn add_faulty(&mut self, name: &str) {
+        self.add_with(name, &["--faults"]);
+    }
+
+    /// Tells a server that takes faults what to do.
+    pub(crate) fn fault(&mut self, name: &str, command: &str) {
+        let server = self.server(name);
+        let stdin = server.child.stdin.as_mut().expect("a pipe");
+        writeln!(stdin, "{command}").and_then(|()| stdin.flush()).expect("it reads");
+    }
+
+    /// The server of this name.
+    fn server(&mut self, name: &str) -> &mut Server {
+        self.servers.iter_mut().find(|server| server.told[0]["server"] == name).expect("it runs")
+    }
+
+    /// Where a server is.
+    pub(crate) fn addr(&mut self, name: &str) -> String {
+        self.server(name).told[0]["addr"].as_str().expect("an address").to_owned()
+    }
+
+    fn add_with(&mut self, name: &str, more: &[&str]) {
         let data = self.home.path().join(name);
         let data = data.to_str().expect("text").to_owned();
-        let args = self.args(&["server", "--json", "--name", name, "--data", &data]);
+        let args = self.args(&[&["server", "--json", "--name", name, "--data", &data], more].concat());
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let mut child = self.home.command(&args).stderr(Stdio::inherit()).spawn().expect("it starts");
+        let mut command = self.home.command(&args);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("it starts");
         let events = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut server = Server { child, events, told: Vec::new() };
         let started = server.wait("started", |_| true);

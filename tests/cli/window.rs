@@ -73,6 +73,38 @@ fn two_windows_go_on_when_their_server_is_killed_and_nothing_is_lost_or_doubled(
 }
 
 #[test]
+fn messages_from_the_other_side_of_a_healed_cut_are_a_marked_block() {
+    let mut ring = Ring::start(&[]);
+    ring.add_faulty("oak");
+    ring.add_faulty("elm");
+    let mut ana = open(&ring, "ana", &["chat", "--server", "oak"], (80, 24));
+    let mut bob = open(&ring, "bob", &["chat", "--server", "elm"], (60, 15));
+    for window in [&mut ana, &mut bob] {
+        window.until_shown("2 servers");
+        window.until_shown("2 here");
+    }
+    let elm = ring.addr("elm");
+    ring.fault("oak", &format!("cut {elm} both"));
+    for window in [&mut ana, &mut bob] {
+        window.until_shown("1 server ");
+    }
+    for n in 1..=3 {
+        bob.say(&format!("over there {n}"));
+        bob.until("it is stable there", |screen| line_of(screen, &format!("over there {n}")).contains('✓'));
+    }
+    ana.say("over here");
+    ana.until("it is stable here", |screen| line_of(screen, "over here").contains('✓'));
+    assert!(!ana.text().contains("over there"));
+    ring.fault("oak", "heal");
+    ana.until_shown("1 server rejoined: 3 messages from the other side");
+    ana.until_shown("bob  over there 3");
+    bob.until_shown("ana  over here");
+    for (window, text) in [(&ana, "over there 2"), (&bob, "over here")] {
+        assert_eq!(window.text().matches(text).count(), 1, "{}", window.text());
+    }
+}
+
+#[test]
 fn history_is_paged_to_its_first_message_and_a_search_goes_to_what_it_found() {
     let ring = Ring::start(&["oak"]);
     let lines: Vec<String> = (1..=3000).map(|n| format!("line {n} of many")).collect();

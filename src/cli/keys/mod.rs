@@ -234,8 +234,15 @@ impl Keymap {
     /// The first key that does this, for a hint; nothing when no key does.
     pub(crate) fn hint(&self, action: Action) -> String {
         let usual = action.usual().into_iter().find(|chord| self.action(*chord) == Some(action));
-        usual.or_else(|| self.keys(action).first().copied()).map(|chord| chord.to_string()).unwrap_or_default()
+        let chord = usual.or_else(|| self.keys(action).first().copied());
+        chord.map(|chord| capitals(&chord.to_string())).unwrap_or_default()
     }
+}
+
+/// As keys are labelled: `Ctrl-F`.
+fn capitals(chord: &str) -> String {
+    let capital = |part: &str| part.chars().take(1).flat_map(char::to_uppercase).chain(part.chars().skip(1)).collect();
+    chord.split('-').map(capital).collect::<Vec<String>>().join("-")
 }
 
 #[cfg(test)]

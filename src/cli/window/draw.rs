@@ -69,7 +69,8 @@ impl Canvas<'_> {
                 (false, false) => Tone::Plain,
             };
             let label = fitted(&safe(&place.label()), label_width);
-            self.put(area, row as u16, 0, &[Piece::new(label, tone)]);
+            let gap = " ".repeat(label_width.saturating_sub(width(&label)));
+            self.put(area, row as u16, 0, &[Piece::new(label + &gap, tone)]);
             let count_tone = if place.is_called { Tone::Mention } else { Tone::Bold };
             self.put_right(area, row as u16, &[Piece::new(count, count_tone)]);
         }

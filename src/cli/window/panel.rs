@@ -9,6 +9,9 @@ use crate::record::Record;
 /// Most lines of a list.
 const MAX_LINES: usize = 2000;
 
+/// Columns that a long entry's second line is set in.
+const HANG: usize = 4;
+
 /// A list over the conversation.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Panel {
@@ -128,7 +131,7 @@ impl Panel {
             let shown = self.entries.iter().skip(first).take(height);
             return (shown.map(|entry| cut(&entry.line, columns)).collect(), Some(self.at - first));
         }
-        let mut lines: Vec<Line> = self.entries.iter().flat_map(|entry| wrap(&entry.line, columns)).collect();
+        let mut lines: Vec<Line> = self.entries.iter().flat_map(|entry| hanging(&entry.line, columns)).collect();
         let first = self.at.min(lines.len().saturating_sub(height));
         lines.drain(..first);
         lines.truncate(height);
@@ -139,6 +142,16 @@ impl Panel {
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+}
+
+/// Broken into lines, those below the first set in a little.
+fn hanging(line: &[Piece], columns: usize) -> Vec<Line> {
+    let mut lines = wrap(line, columns);
+    if lines.len() > 1 {
+        lines = wrap(line, columns.saturating_sub(HANG));
+        lines.iter_mut().skip(1).for_each(|line| line.insert(0, Piece::new(" ".repeat(HANG), Tone::Plain)));
+    }
+    lines
 }
 
 fn cut(line: &[Piece], columns: usize) -> Line {

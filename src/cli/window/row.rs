@@ -218,7 +218,7 @@ impl Row {
     fn noted(&self, text: &str, tone: Tone, how: &Manuscript, lines: &mut Vec<RowLine>) {
         let body = vec![Piece::new(format!("-- {}", safe(text)), tone)];
         let time = Piece::new(hour_and_minute(self.at_ms), Tone::Dim);
-        push_indented(&[body], time, how.columns, lines);
+        push_indented(&[body], time, how.columns + MARGIN, lines);
     }
 
     fn said(&self, saying: &Saying, how: &Manuscript, lines: &mut Vec<RowLine>) {

@@ -3,6 +3,9 @@
 
 use super::row::{Manuscript, RowLine};
 use super::timeline::Timeline;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// Rows this near to an end that is not history's own want the next page.
 pub(crate) const NEAR: usize = 40;
@@ -37,18 +40,22 @@ pub(crate) struct Shown {
     pub(crate) is_at_end: bool,
 }
 
-/// A conversation, laid out for a reader.
-#[derive(Clone, Copy, Debug)]
+/// A conversation, laid out for a reader. Made for one look at it: each row is laid out once.
+#[derive(Clone, Debug)]
 pub(crate) struct Sheet<'a> {
-    /// The rows.
-    pub(crate) timeline: &'a Timeline,
-    /// How they are laid out.
-    pub(crate) how: Manuscript<'a>,
+    timeline: &'a Timeline,
+    how: Manuscript<'a>,
     /// Lines on the screen.
-    pub(crate) height: usize,
+    height: usize,
+    laid_out: RefCell<BTreeMap<usize, Rc<[RowLine]>>>,
 }
 
-impl Sheet<'_> {
+impl<'a> Sheet<'a> {
+    /// These rows, on a screen of so many lines.
+    pub(crate) fn new(timeline: &'a Timeline, how: Manuscript<'a>, height: usize) -> Self {
+        Self { timeline, how, height, laid_out: RefCell::default() }
+    }
+
     /// What is on the screen.
     pub(crate) fn shown(&self, scroll: Scroll) -> Shown {
         if self.timeline.len() == 0 || self.height == 0 {
@@ -121,17 +128,23 @@ impl Sheet<'_> {
     fn from(&self, top: (usize, usize)) -> Shown {
         let mut shown = Shown { top, end: top.0, ..Shown::default() };
         let mut skip = top.1;
+        let mut is_cut = false;
         while shown.lines.len() < self.height && shown.end < self.timeline.len() {
-            shown.lines.extend(self.lines(shown.end).into_iter().skip(skip));
+            shown.lines.extend(self.lines(shown.end).iter().skip(skip).take(self.height).cloned());
+            is_cut = self.lines(shown.end).len() > skip + self.height;
             skip = 0;
             shown.end += 1;
         }
-        shown.is_at_end = shown.end == self.timeline.len() && shown.lines.len() <= self.height;
+        shown.is_at_end = shown.end == self.timeline.len() && shown.lines.len() <= self.height && !is_cut;
         shown.lines.truncate(self.height);
         shown
     }
 
-    fn lines(&self, at: usize) -> Vec<RowLine> {
+    fn lines(&self, at: usize) -> Rc<[RowLine]> {
+        Rc::clone(self.laid_out.borrow_mut().entry(at).or_insert_with(|| self.lay_out(at).into()))
+    }
+
+    fn lay_out(&self, at: usize) -> Vec<RowLine> {
         let before = at.checked_sub(1).and_then(|before| self.timeline.get(before)).map(|row| row.at_ms);
         // The day of a row whose neighbour is not held is told by the page that brings it.
         let before =
@@ -154,7 +167,7 @@ mod tests {
     }
 
     fn sheet(timeline: &Timeline, height: usize) -> Sheet<'_> {
-        Sheet { timeline, how: Manuscript { columns: 60, nick: "ana", found: None }, height }
+        Sheet::new(timeline, Manuscript { columns: 60, nick: "ana", found: None }, height)
     }
 
     fn text(shown: &Shown) -> Vec<String> {

@@ -274,7 +274,7 @@ impl Model {
         let place = self.places.get(self.here)?;
         let body = self.layout().body;
         let how = Manuscript { columns: usize::from(body.width), nick: &self.person.nick, found: place.found };
-        Some(Sheet { timeline: &place.timeline, how, height: usize::from(body.height) })
+        Some(Sheet::new(&place.timeline, how, usize::from(body.height)))
     }
 
     /// Where the parts of the window stand.
