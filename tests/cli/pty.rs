@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Nothing that a test waits for takes this long.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -32,6 +32,12 @@ impl Drop for Window {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The clock.
+#[expect(clippy::disallowed_methods, reason = "a test waits in real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
 }
 
 fn size(columns: u16, rows: u16) -> Winsize {
@@ -60,6 +66,7 @@ impl Window {
         let child = command.spawn().expect("it starts");
         let keys = File::from(keys);
         let mut from = keys.try_clone().expect("a descriptor");
+        // A program that nobody looks at waits, as on a terminal.
         let (to, came) = sync_channel(1024);
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
@@ -91,8 +98,9 @@ impl Window {
     /// Waits until the screen is so.
     #[expect(clippy::panic, reason = "a test fails by it")]
     pub(crate) fn until(&mut self, what: &str, is_so: impl Fn(&str) -> bool) {
+        let deadline = now() + LIMIT;
         while !is_so(&self.text()) {
-            match self.came.recv_timeout(LIMIT) {
+            match self.came.recv_timeout(deadline.saturating_duration_since(now())) {
                 Ok(bytes) => self.show(&bytes),
                 Err(RecvTimeoutError::Timeout) => panic!("never {what}:\n{}", self.text()),
                 Err(RecvTimeoutError::Disconnected) => panic!("ended before {what}:\n{}", self.text()),

@@ -94,7 +94,7 @@ fn keys_of_the_chat_window_are_shown_and_wrong_ones_are_refused() {
     home.configure("[keys]\nsearch = ['ctrl-s', 'f3']\n");
     let none = ("X", "");
     let (value, origin) = setting(&home, &[], none, "keys.search");
-    assert_eq!(value, serde_json::json!(["f3", "ctrl-s"]));
+    assert_eq!(value, serde_json::json!(["ctrl-s", "f3"]));
     assert!(origin.ends_with("/config.toml"), "{origin}");
     assert_eq!(setting(&home, &[], none, "keys.send"), (serde_json::json!(["enter"]), "built in".into()));
     for (text, words) in [

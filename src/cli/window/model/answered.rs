@@ -142,10 +142,15 @@ impl Model {
 fn room_list(rooms: &[RoomInfo]) -> Panel {
     let entry = |info: &RoomInfo| {
         let count = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-        let people = if info.people == 1 { "1 person".to_owned() } else { format!("{} people", info.people) };
+        // A server that does not count them says 0.
+        let people = match info.people {
+            0 => String::new(),
+            1 => "1 person · ".to_owned(),
+            many => format!("{many} people · "),
+        };
         let line = vec![
             Piece::new(format!("#{}", safe(&info.room)), Tone::Room),
-            Piece::new(format!("  {people} · {}", count(info.messages, "message")), Tone::Plain),
+            Piece::new(format!("  {people}{}", count(info.messages, "message")), Tone::Plain),
             Piece::new(format!("  {}", safe(&info.topic)), Tone::Dim),
         ];
         Entry { line, choice: Some(Choice::Room(info.room.clone())) }

@@ -136,6 +136,9 @@ impl Model {
     }
 
     fn progress(&mut self, id: MessageId, progress: Progress) {
+        if self.ring.home.is_some() && progress != Progress::Queued {
+            self.ring.waiting = None;
+        }
         let mark = match progress {
             Progress::Queued => Mark::Queued,
             Progress::Accepted => Mark::Accepted,
