@@ -102,7 +102,7 @@ pub(crate) enum Command {
     /// On a terminal it is a full-screen window; in a pipe, or with --plain, plain lines. F1 lists the window's keys.
     /// They are changed in the configuration file, for example:
     ///
-    /// [keys] search = ["ctrl-s", "f3"], newline = "ctrl-t"
+    /// `keys.search = ["ctrl-s", "f3"]`
     ///
     /// `ringtalk config show` lists every action with its keys; `bell = true` makes a mention ring.
     Chat(Chat),

@@ -51,8 +51,13 @@ fn two_windows_go_on_when_their_server_is_killed_and_nothing_is_lost_or_doubled(
         ana.until_shown(&format!("bob  from bob {n}"));
         ana.until("it is stable", |screen| line_of(screen, &format!("from ana {n}")).contains('✓'));
     }
-    eprintln!("both windows were at the other server {took:?} after the kill");
-    assert!(took.as_secs() < 5, "{took:?}");
+    // The windows say how long they were nowhere; the rest is this machine's load.
+    assert!(took.as_secs() < 10, "{took:?}");
+    for window in [&ana, &bob] {
+        let screen = window.text();
+        let away = screen.split("done (").nth(1).and_then(|rest| rest.split(' ').next()).expect("a time");
+        assert!(away.parse::<f32>().expect("seconds") <= 1.0, "{screen}");
+    }
     for (window, other) in [(&ana, "bob"), (&bob, "ana")] {
         let screen = window.text();
         for n in 1..=5 {

@@ -178,7 +178,9 @@ impl Canvas<'_> {
         for (row, mut line) in lines.into_iter().enumerate() {
             if chosen == Some(row) {
                 line.push(Piece::new(" ".repeat(columns.saturating_sub(line_width(&line))), Tone::Plain));
-                line.iter_mut().for_each(|piece| piece.tone = Tone::Reverse);
+                for piece in &mut line {
+                    piece.tone = Tone::Reverse;
+                }
             }
             self.put(below, row as u16, 0, &line);
         }

@@ -126,8 +126,8 @@ impl InputLine {
 
     /// The cursor to the begin of the word before it.
     pub(crate) fn word_left(&mut self) {
-        let words = self.text[..self.cursor].unicode_word_indices();
-        self.cursor = words.last().map_or(0, |(at, _)| at);
+        let last = self.text[..self.cursor].unicode_word_indices().next_back();
+        self.cursor = last.map_or(0, |(at, _)| at);
     }
 
     /// The cursor to the end of the word behind it.

@@ -159,8 +159,8 @@ impl Folk {
                 words.push(format!("{others} others"));
             }
             let last = words.pop()?;
-            let list = if words.is_empty() { last } else { format!("{} and {last}", words.join(", ")) };
-            Some(format!("{list} {verb}"))
+            let all = if words.is_empty() { last } else { format!("{} and {last}", words.join(", ")) };
+            Some(format!("{all} {verb}"))
         };
         let parts = [part(&self.came, self.more, "came"), part(&self.left, 0, "left")];
         parts.into_iter().flatten().collect::<Vec<_>>().join("; ")

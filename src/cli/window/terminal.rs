@@ -79,6 +79,7 @@ impl Screen {
     }
 
     /// Rings the bell.
+    #[expect(clippy::unused_self, reason = "only who holds the terminal may ring")]
     pub(crate) fn bell(&mut self) {
         let mut out = io::stdout().lock();
         // A bell that is not heard is no failure.
@@ -94,6 +95,7 @@ impl Screen {
     }
 
     /// Whether the terminal is still there.
+    #[expect(clippy::unused_self, reason = "only who holds the terminal asks")]
     pub(crate) fn is_alive(&self) -> bool {
         rustix::termios::tcgetattr(io::stdin()).is_ok()
     }

@@ -411,8 +411,8 @@ pub(crate) mod tests {
             Wanted::Before(before) => {
                 let end = before.map_or(last + 1, |key| key.gsn + u64::from(key.idx > 0));
                 let first = end.saturating_sub(PAGE).max(1);
-                let least = (first < end).then(|| saying(first).key).flatten();
-                timeline.older(page(first..end), least, first > 1);
+                let lowest = (first < end).then(|| saying(first).key).flatten();
+                timeline.older(page(first..end), lowest, first > 1);
             }
             Wanted::After(after) => {
                 let first = after.map_or(0, |key| key.gsn) + 1;

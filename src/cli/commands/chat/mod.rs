@@ -49,7 +49,7 @@ pub(super) fn run(args: &args::Chat, run: &Run) -> Result<(), Failure> {
     }
     let typed = Lines::of_stdin()?.into_channel();
     let mut chat = Chat::new(contact, typed, interrupt, nick, run.output.clone());
-    chat.begin(rooms)?;
+    chat.begin(rooms);
     chat.go()
 }
 
@@ -102,9 +102,11 @@ impl Chat {
     }
 
     /// Claims the nick and enters the rooms; all of it waits in the outbox until a server is there.
-    fn begin(&mut self, rooms: &[Name]) -> Result<(), Failure> {
-        self.submit("", Kind::Nick, self.nick.as_str().to_owned())?;
-        rooms.iter().try_for_each(|room| self.enter(room))
+    fn begin(&mut self, rooms: &[Name]) {
+        self.submit("", Kind::Nick, self.nick.as_str().to_owned());
+        for room in rooms {
+            self.enter(room);
+        }
     }
 
     fn go(&mut self) -> Result<(), Failure> {
@@ -137,9 +139,9 @@ impl Chat {
                 self.happened(&event)?;
             }
             recv(typed) -> line => match line {
-                Ok(Ok(line)) => self.said(Said::parse(&line))?,
+                Ok(Ok(line)) => self.said(Said::parse(&line)),
                 Ok(Err(error)) => return Err(unreadable(&error)),
-                Err(_) => self.leave_all()?,
+                Err(_) => self.leave_all(),
             },
             recv(after(LOOK)) -> _ => self.look(),
         }
@@ -169,9 +171,9 @@ impl Chat {
     }
 
     /// The input has ended.
-    fn leave_all(&mut self) -> Result<(), Failure> {
+    fn leave_all(&mut self) {
         self.leaving = Some(clock());
-        self.submit("", Kind::Leave, String::new())
+        self.submit("", Kind::Leave, String::new());
     }
 
     fn say_goodbye(&mut self) {
@@ -181,25 +183,27 @@ impl Chat {
     fn look(&mut self) {
         let slow: Vec<String> =
             self.ladder.slow(clock()).into_iter().map(|(mark, text)| format!("{mark} {}", shown(text))).collect();
-        slow.iter().for_each(|line| self.notice(line));
+        for line in slow {
+            self.notice(&line);
+        }
     }
 
-    fn said(&mut self, said: Said) -> Result<(), Failure> {
+    fn said(&mut self, said: Said) {
         match said {
             Said::Nothing => {}
-            Said::Text(text) => self.speak(Kind::Text, text)?,
-            Said::Me(text) => self.speak(Kind::Action, text)?,
-            Said::Topic(Some(text)) => self.speak(Kind::Topic, text)?,
+            Said::Text(text) => self.speak(Kind::Text, text),
+            Said::Me(text) => self.speak(Kind::Action, text),
+            Said::Topic(Some(text)) => self.speak(Kind::Topic, text),
             Said::Topic(None) => self.ask(Query::Rooms, Asked::Topic),
             Said::Msg(nick, text) => {
                 let nick = nick.as_str().to_owned();
                 self.ask(Query::Nick(nick.clone()), Asked::Nick { nick, text });
             }
-            Said::Join(room) => self.enter(&room)?,
-            Said::Leave(room) => self.leave(room)?,
+            Said::Join(room) => self.enter(&room),
+            Said::Leave(room) => self.leave(room),
             Said::Nick(nick) => {
                 self.contact.command(Command::Nick(nick.as_str().to_owned()));
-                self.submit("", Kind::Nick, nick.as_str().to_owned())?;
+                self.submit("", Kind::Nick, nick.as_str().to_owned());
             }
             Said::Rooms => self.ask(Query::Rooms, Asked::Rooms),
             Said::Who(room) => self.ask(Query::Who(room.map(|room| room.as_str().to_owned())), Asked::Who),
@@ -209,11 +213,14 @@ impl Chat {
                 let within = HistoryQuery { rooms: Vec::new(), ..self.here(BACKLOG) };
                 self.ask(Query::Search { words, within }, Asked::Page);
             }
-            Said::Help => HELP.iter().for_each(|line| self.notice(line)),
-            Said::Quit => self.leave_all()?,
+            Said::Help => {
+                for line in HELP {
+                    self.notice(line);
+                }
+            }
+            Said::Quit => self.leave_all(),
             Said::Wrong(why) => self.notice(&shown(&why)),
         }
-        Ok(())
     }
 
     /// The last messages of the room one is in.
@@ -222,51 +229,39 @@ impl Chat {
         HistoryQuery { rooms, limit, newest: true, reader: Some(self.contact.id()), ..HistoryQuery::default() }
     }
 
-    fn speak(&mut self, kind: Kind, text: String) -> Result<(), Failure> {
+    fn speak(&mut self, kind: Kind, text: String) {
         match self.rooms.last().cloned() {
             Some(room) => self.submit(room.as_str(), kind, text),
-            None => {
-                self.notice("you are in no room: /join one");
-                Ok(())
-            }
+            None => self.notice("you are in no room: /join one"),
         }
     }
 
-    fn enter(&mut self, room: &Name) -> Result<(), Failure> {
+    fn enter(&mut self, room: &Name) {
         let is_new = !self.rooms.iter().any(|other| crate::name::same(other.as_str(), room.as_str()));
         self.rooms.retain(|other| !crate::name::same(other.as_str(), room.as_str()));
         self.rooms.push(room.clone());
         if !is_new {
-            self.notice(&format!("you talk in #{room} now"));
-            return Ok(());
+            return self.notice(&format!("you talk in #{room} now"));
         }
-        self.submit(room.as_str(), Kind::Join, String::new())?;
+        self.submit(room.as_str(), Kind::Join, String::new());
         self.ask(Query::History(self.here(BACKLOG)), Asked::Backlog);
-        Ok(())
     }
 
-    fn leave(&mut self, room: Option<Name>) -> Result<(), Failure> {
+    fn leave(&mut self, room: Option<Name>) {
         let Some(room) = room.or_else(|| self.rooms.last().cloned()) else {
-            self.notice("you are in no room");
-            return Ok(());
+            return self.notice("you are in no room");
         };
         self.rooms.retain(|other| !crate::name::same(other.as_str(), room.as_str()));
-        self.submit(room.as_str(), Kind::Leave, String::new())
+        self.submit(room.as_str(), Kind::Leave, String::new());
     }
 
-    fn submit(&mut self, room: &str, kind: Kind, body: String) -> Result<(), Failure> {
+    fn submit(&mut self, room: &str, kind: Kind, body: String) {
         let is_words = matches!(kind, Kind::Text | Kind::Action | Kind::Topic | Kind::Direct { .. });
         let text = if is_words { body.clone() } else { String::new() };
         match self.contact.submit(Draft { room: room.to_owned(), kind, body }) {
-            Ok(id) => {
-                // Joins and the like are waited for at the end, but not told about.
-                self.ladder.begin(id, &text, clock());
-                Ok(())
-            }
-            Err(why) => {
-                self.notice(&shown(&why.to_string()));
-                Ok(())
-            }
+            // Joins and the like are waited for at the end, but not told about.
+            Ok(id) => self.ladder.begin(id, &text, clock()),
+            Err(why) => self.notice(&shown(&why.to_string())),
         }
     }
 
@@ -327,13 +322,10 @@ impl Chat {
         if self.output.json {
             return self.progress_json(id, progress);
         }
-        match (progress, rejected) {
-            (Progress::Rejected(why), Some(text)) => {
-                let failure = refused(self.contact.home().unwrap_or("the server"), why, "");
-                let hint = failure.hint.replace("--nick", "/nick");
-                self.notice(&shown(&format!("✗ {text} {} {hint}", failure.message)));
-            }
-            _ => {}
+        if let (Progress::Rejected(why), Some(text)) = (progress, rejected) {
+            let failure = refused(self.contact.home().unwrap_or("the server"), why, "");
+            let hint = failure.hint.replace("--nick", "/nick");
+            self.notice(&shown(&format!("✗ {text} {} {hint}", failure.message)));
         }
         Ok(())
     }
@@ -373,16 +365,14 @@ impl Chat {
     fn answer(&mut self, tag: u64, answer: &Answer) -> Result<(), Failure> {
         let Some(asked) = self.asked.remove(&tag) else { return Ok(()) };
         if let (Asked::Nick { nick, text }, Answer::Nick(found)) = (&asked, answer) {
-            return match found {
+            match found {
                 Some(to) => {
                     self.people.insert(*to, nick.clone());
-                    self.submit("", Kind::Direct { to: *to }, text.clone())
+                    self.submit("", Kind::Direct { to: *to }, text.clone());
                 }
-                None => {
-                    self.notice(&format!("nobody goes by the nick {}", shown(nick)));
-                    Ok(())
-                }
-            };
+                None => self.notice(&format!("nobody goes by the nick {}", shown(nick))),
+            }
+            return Ok(());
         }
         let room = self.rooms.last().map_or("", Name::as_str).to_owned();
         let lines = answers::lines(&asked, answer, &room, self.contact.id(), &self.output);

@@ -23,7 +23,7 @@ impl Model {
     pub(super) fn answered(&mut self, tag: u64, answer: Answer) {
         let Some(asked) = self.asked.remove(&tag) else { return };
         match (asked, answer) {
-            (Asked::Page(at), Answer::Page { records, more }) => self.page_came(tag, &at, records, more),
+            (Asked::Page(at), Answer::Page { records, more }) => self.page_came(tag, &at, &records, more),
             (Asked::Page(at), answer) => self.page_failed(tag, &at, answer),
             (Asked::People(room), Answer::Who(people)) => self.people(&room, people),
             (Asked::Topics, Answer::Rooms(rooms)) => self.topics(rooms),
@@ -34,9 +34,10 @@ impl Model {
             (Asked::Nick { nick, text }, Answer::Nick(found)) => self.addressed(&nick, text, found),
             (Asked::Search { words }, Answer::Page { records, more }) => {
                 let panel = Panel::of_hits(&words, self.hits(&records), more);
-                match panel.is_empty() {
-                    true => self.flash = Some(format!("nothing found: {}", safe(&words))),
-                    false => self.panel = Some(panel),
+                if panel.is_empty() {
+                    self.flash = Some(format!("nothing found: {}", safe(&words)));
+                } else {
+                    self.panel = Some(panel);
                 }
             }
             (Asked::OlderHits, Answer::Page { records, more }) => {
@@ -51,7 +52,7 @@ impl Model {
         }
     }
 
-    fn page_came(&mut self, tag: u64, at: &Where, records: Records, more: bool) {
+    fn page_came(&mut self, tag: u64, at: &Where, records: &Records, more: bool) {
         let me = self.person.id;
         let Some(place) = self.place_mut(at) else { return };
         let keys = (records.first().map(|found| found.0.key), records.last().map(|found| found.0.key));

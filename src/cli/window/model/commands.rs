@@ -34,7 +34,7 @@ impl Model {
                 self.ask(Query::Nick(nick.clone()), Asked::Nick { nick, text });
             }
             Said::Join(room) => self.enter(room.as_str()),
-            Said::Leave(room) => self.leave(room.as_ref().map(|room| room.as_str())),
+            Said::Leave(room) => self.leave(room.as_ref().map(crate::cli::values::Name::as_str)),
             Said::Nick(nick) => self.rename(nick.as_str()),
             Said::Rooms => _ = self.ask(Query::Rooms, Asked::RoomList),
             Said::Who(room) => {

@@ -66,7 +66,6 @@ impl Model {
             Action::LineStart => self.input.line_start(),
             Action::LineEnd => self.input.line_end(),
             Action::Backspace => self.input.backspace(),
-            Action::Delete => self.input.delete(),
             Action::DeleteWord => self.input.delete_word(),
             Action::DeleteAll => self.input.delete_all(),
             Action::Close => self.close(),
@@ -74,7 +73,7 @@ impl Model {
             Action::Redraw => self.effects.push(Effect::Redraw),
             Action::Suspend => self.effects.push(Effect::Suspend),
             Action::Leave if self.input.is_empty() => self.leave_all(),
-            Action::Leave => self.input.delete(),
+            Action::Delete | Action::Leave => self.input.delete(),
             Action::Quit => self.effects.push(Effect::Quit),
         }
     }
