@@ -11,7 +11,7 @@ mod rooms;
 mod send;
 mod server;
 mod sim;
-mod status;
+pub(super) mod status;
 mod tail;
 mod who;
 

@@ -8,6 +8,7 @@ use crate::cli::output::{Output, Style};
 use crate::cli::shown::shown;
 use crate::cli::signals::Interrupt;
 use crate::cli::table::Table;
+use crate::cli::window;
 use crate::web::event::id;
 use crate::wire::session::{Answer, Query, ServerState, ServerStatus, Status};
 use serde::Serialize;
@@ -20,6 +21,9 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 pub(super) fn run(args: &args::Status, run: &Run) -> Result<(), Failure> {
     let interrupt = Interrupt::install()?;
     let mut contact = Contact::open(run, &interrupt)?;
+    if args.watch && !run.output.json && window::is_there() {
+        return window::watch(run, contact, &interrupt, WATCH_EVERY);
+    }
     loop {
         let status = ask(&mut contact)?;
         show(&status, &run.output)?;
@@ -131,11 +135,13 @@ fn percent(server: &ServerStatus) -> f64 {
     f64::from(server.loss_per_mille) / 10.0
 }
 
-fn via(server: &ServerStatus) -> &'static str {
+/// How it is heard.
+pub(crate) fn via(server: &ServerStatus) -> &'static str {
     if server.multicast { "multicast" } else { "unicast" }
 }
 
-fn state(state: ServerState) -> &'static str {
+/// What it is to the ring, as a word of the contract.
+pub(crate) fn state(state: ServerState) -> &'static str {
     match state {
         ServerState::Leader => "leader",
         ServerState::Member => "member",
