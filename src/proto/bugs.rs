@@ -106,8 +106,6 @@ pub enum Bug {
     SkipUntold,
     /// The batches of a run all get the clock of its first one.
     RunSameHlc,
-    /// What comes by a fill does not move this server's clock.
-    HlcWithoutFill,
     /// Messages of clients are taken without a bound.
     OriginUnbounded,
     /// Control waits until all data has gone out.
@@ -140,8 +138,6 @@ pub enum Bug {
     FillGap,
     /// Catch-up stops at the first epoch that is complete.
     FillShort,
-    /// Closures are not passed on with a fill.
-    FillNoClosure,
     /// A record that comes by a fill is delivered although history has its id.
     FillTwice,
     /// A fill counts before it is on disk.
@@ -164,8 +160,6 @@ pub enum Bug {
     NoEvict,
     /// An evicted server is taken back at once.
     NoPenalty,
-    /// Who hears its leader one way only waits for ever.
-    NoLoneView,
     /// Who does not get a server's multicasts does not get its beacons either.
     NoUnicastBeacon,
 }
@@ -220,7 +214,6 @@ impl Bug {
         Self::OriginUnordered,
         Self::SkipUntold,
         Self::RunSameHlc,
-        Self::HlcWithoutFill,
         Self::OriginUnbounded,
         Self::DataFirst,
         Self::CseqUnordered,
@@ -235,7 +228,6 @@ impl Bug {
         Self::FillUncommitted,
         Self::FillGap,
         Self::FillShort,
-        Self::FillNoClosure,
         Self::FillTwice,
         Self::FillRace,
         Self::Hasty,
@@ -246,7 +238,6 @@ impl Bug {
         Self::NoResign,
         Self::NoEvict,
         Self::NoPenalty,
-        Self::NoLoneView,
         Self::NoUnicastBeacon,
     ];
 

@@ -129,8 +129,8 @@ impl Node {
         if entries.is_empty() {
             return;
         }
-        let closure = log.closure.filter(|_| !self.settings.bugs.has(Bug::FillNoClosure));
-        let fill = Fill { view: log.view.clone(), committed: log.committed(), closure, first, entries };
+        let committed = if self.settings.bugs.has(Bug::FillUncommitted) { log.durable } else { log.committed() };
+        let fill = Fill { view: log.view.clone(), committed, closure: log.closure, first, entries };
         self.out.send_by_link(to, addr, Message::Fill(Box::new(fill)));
     }
 
@@ -138,7 +138,8 @@ impl Node {
         let epoch = fill.view.epoch;
         let own_last = self.epochs.last() == Some(epoch) && !self.settings.bugs.has(Bug::FillLast);
         let in_view = self.live.as_ref().is_some_and(|live| live.view.has(from));
-        if own_last || !in_view || self.view_epoch() == Some(epoch) {
+        let current = self.view_epoch() == Some(epoch) && !self.settings.bugs.has(Bug::FillLast);
+        if own_last || !in_view || current {
             return self.drop_because("a fill of one's own last epoch, or from outside the view");
         }
         let end = fill.first.saturating_add(fill.entries.len() as u64);
