@@ -38,7 +38,7 @@ pub const KNOWN: &[Known] = &[
     directed(
         Bug::StaleCompletion,
         1,
-        "servers 4; wait 3s; disk 1 slow 350ms; disk 2 slow 350ms; disk 3 slow 350ms; disk 4 slow 350ms; kill leader; wait 6s",
+        "servers 4; absent 4; wait 3s; start 4; wait 2s; disk 1 slow 300ms; disk 2 slow 300ms; disk 3 slow 300ms; disk 4 slow 300ms; kill 3; wait 5s",
     ),
     by_chance(Bug::LowerEpoch, 1),
     directed(
@@ -103,7 +103,6 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::OriginUnordered, 1),
     by_chance(Bug::SkipUntold, 1),
     by_chance(Bug::RunSameHlc, 1),
-    by_chance(Bug::HlcWithoutFill, 1),
     directed(Bug::OriginUnbounded, 1, "servers 1; clients 270; talk not; wait 3s; disk 1 slow 9s; talk fast; wait 1s"),
     by_chance(Bug::DataFirst, 1),
     by_chance(Bug::CseqUnordered, 1),
@@ -118,7 +117,6 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::FillUncommitted, 1),
     by_chance(Bug::FillGap, 1),
     by_chance(Bug::FillShort, 1),
-    by_chance(Bug::FillNoClosure, 1),
     by_chance(Bug::FillTwice, 1),
     by_chance(Bug::FillRace, 1),
     directed(Bug::Hasty, 1, "servers 4; talk not; wait 3s; loss 3%; wait 10s; never suspicions"),
@@ -128,8 +126,11 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::NoMerge, 1),
     directed(Bug::NoResign, 1, "servers 3; talk fast; wait 3s; disk leader slow 60s; wait 15s; acked 10s"),
     directed(Bug::NoEvict, 1, "servers 3; talk fast; wait 3s; disk 2 slow 60s; wait 15s; acked 10s"),
-    directed(Bug::NoPenalty, 1, "servers 4; talk fast; wait 3s; disk 2 slow 6s; wait 10s; mark; wait 60s; views 9"),
-    directed(Bug::NoLoneView, 1, "servers 3; clients 3; wait 3s; cut 1>2; cut 1>3; wait 20s; settle 1"),
+    directed(
+        Bug::NoPenalty,
+        1,
+        "servers 4; talk long; wait 3s; around 2 narrow 600; wait 10s; mark; wait 60s; views 18",
+    ),
     directed(Bug::NoUnicastBeacon, 1, "servers 3; wait 3s; mute 1>2; mute 2>1; wait 12s; settle"),
 ];
 
