@@ -15,6 +15,7 @@ mod logging;
 mod message;
 mod output;
 mod page;
+mod records;
 mod shown;
 mod signals;
 mod store;

@@ -7,14 +7,14 @@ use std::net::UdpSocket;
 use std::process::{Child, ChildStdout, Stdio};
 
 /// Servers on a net and a port of their own. Dropped, they are killed.
-struct Ring {
-    home: Home,
+pub(crate) struct Ring {
+    pub(crate) home: Home,
     net: String,
     port: String,
-    servers: Vec<Server>,
+    pub(crate) servers: Vec<Server>,
 }
 
-struct Server {
+pub(crate) struct Server {
     child: Child,
     events: BufReader<ChildStdout>,
     /// What it told so far.
@@ -47,7 +47,7 @@ impl Server {
 }
 
 impl Ring {
-    fn start(names: &[&str]) -> Self {
+    pub(crate) fn start(names: &[&str]) -> Self {
         let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let mut ring = Self { home: Home::new(), net: format!("t{port}"), port: port.to_string(), servers: Vec::new() };
         for name in names {
@@ -59,7 +59,7 @@ impl Ring {
         ring
     }
 
-    fn add(&mut self, name: &str) {
+    pub(crate) fn add(&mut self, name: &str) {
         let data = self.home.path().join(name);
         let data = data.to_str().expect("text").to_owned();
         let args = self.args(&["server", "--json", "--name", name, "--data", &data]);
@@ -80,7 +80,7 @@ impl Ring {
     }
 
     /// The index of messages runs behind: asks until it has this one.
-    fn until_history_has(&self, text: &str) {
+    pub(crate) fn until_history_has(&self, text: &str) {
         let last = self.servers.last().and_then(|server| server.told[0]["server"].as_str()).expect("a server");
         self.until_history_of_has(last, text);
     }
@@ -95,7 +95,7 @@ impl Ring {
         panic!("{text:?} never became history");
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         let args = self.args(args);
         self.home.run(&args.iter().map(String::as_str).collect::<Vec<_>>())
     }
@@ -109,7 +109,7 @@ impl Ring {
     }
 }
 
-fn documents(text: &str) -> Vec<Value> {
+pub(crate) fn documents(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }
 
