@@ -1,6 +1,7 @@
 //! The command line: every command and flag, and the words of `--help` and the manual.
 
 use super::values::{Color, Durability, Group, Name, Peer, Span, Target, room};
+use crate::ids::MessageId;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -122,6 +123,10 @@ pub(crate) enum Command {
     Status(Status),
     /// The ring, its last elections, the token's way
     Ring,
+    /// The life of one message: its way, who missed it, where it was durable when
+    Explain(Explain),
+    /// Collect the event records of all servers that answer into a file
+    Record(Record),
     /// Write a consistent copy of this machine's history, while the server runs, without its identity
     Backup(Backup),
     /// Start from a copy, as a new server; an existing store is refused
@@ -260,6 +265,20 @@ pub(crate) struct Status {
     /// Live: full screen on a terminal, else again and again, until Ctrl-C
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+/// `explain`.
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    /// The message's id, as `history --json` and `send --json` print it
+    pub(crate) id: MessageId,
+}
+
+/// `record`.
+#[derive(Args, Debug)]
+pub(crate) struct Record {
+    /// The record; written aside and renamed, so that it is whole or absent
+    pub(crate) file: PathBuf,
 }
 
 /// `backup`.

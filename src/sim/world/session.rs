@@ -221,5 +221,5 @@ impl World {
 }
 
 fn is_of_the_store(query: &Query) -> bool {
-    matches!(query, Query::History(_) | Query::Search { .. } | Query::Rooms)
+    matches!(query, Query::History(_) | Query::Search { .. } | Query::Rooms | Query::Place(_))
 }

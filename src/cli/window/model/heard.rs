@@ -24,6 +24,7 @@ impl Model {
             Event::Merged { .. } => self.merged(),
             Event::Answer { tag, answer } => self.answered(tag, answer),
             Event::Notice(notice) => self.told(&notice),
+            Event::Cursor { .. } => {}
         }
     }
 
