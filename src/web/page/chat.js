@@ -9,8 +9,12 @@ import { Rooms } from "./rooms.js";
 import { Scrollback } from "./scrollback.js";
 import { counted, hourMinute, shown } from "./shown.js";
 
-/** Messages in a page of history. */
+/** Messages in a page of history; more for who pages on and on. */
 const PAGE = 100;
+const LONG_PAGE = 500;
+const SOON_MS = 3000;
+/** Kinds of messages in an outbox that a person said. */
+const SAID = ["text", "action", "direct"];
 
 const $ = (id) => document.getElementById(id);
 
@@ -34,6 +38,7 @@ export class Chat {
     this.#rooms = new Rooms(lists, (room) => this.#opened(room));
     this.#view = new Scrollback($("messages"), $("newest"), {
       ask: (room, isNewer) => this.#page(room, isNewer),
+      seen: (room) => this.#rooms.read(room),
       mine: () => identity.nick,
     });
     this.#people = new People({ list: $("people-list"), count: $("people-count") }, questions, (nick) => this.talkTo(nick));
@@ -60,7 +65,8 @@ export class Chat {
     on("left", (event) => this.#moved("left", event));
     on("merged", this.#merged);
     on("view", this.#viewed);
-    on("gone", () => this.#view.forgetQuestions());
+    on("host-gone", () => this.#view.forgetQuestions());
+    on("gone", () => this.#people.refreshSoon(this.#rooms.shown));
     on("error", ({ tag, message, hint }) => tag || this.#composer.warn(shown([message, hint].filter(Boolean).join(" "))));
   }
 
@@ -89,6 +95,7 @@ export class Chat {
       join: (name) => this.join(name),
       leave: () => this.#leave(),
       msg: (rest) => this.#message(rest),
+      me: (text) => (this.#rooms.shown.peer === null ? this.#say(text, "action") : "Only rooms have /me."),
       nick: (nick) => this.#change({ do: "nick", nick }),
       topic: (text) => this.#change({ do: "topic", room: this.#rooms.shown.name, text }),
       search: (words) => void this.finder.search(words),
@@ -99,28 +106,28 @@ export class Chat {
   }
 
   /** Says to the whole room, or to the person the open talk is with. */
-  #say(text) {
+  #say(text, kind) {
     const room = this.#rooms.shown;
     if (!room) return "Join a room first: /join ROOM";
     if (this.#identity.waiting.length >= MAX_WAITING) return "Too much is waiting for a server. Try again when one is back.";
-    const draft = { tag: this.#questions.tag(), room: room.peer === null ? room.name : "", text, to: room.peer };
+    const draft = { tag: this.#questions.tag(), room: room.peer === null ? room.name : "", text, to: room.peer, kind };
     this.#view.toEnd();
     this.#identity.waiting.push(draft);
     this.#identity.save();
-    room.queue({ tag: draft.tag, text }, this.#identity.nick);
+    room.queue({ tag: draft.tag, text, told: kind }, this.#identity.nick);
     this.#submit(draft);
     this.#view.changed();
     return null;
   }
 
-  #submit({ tag, room, text, to }) {
-    this.#connection.send(to === null ? { do: "say", tag, room, text } : { do: "tell", tag, nick: to, text });
+  #submit({ tag, room, text, to, kind }) {
+    this.#connection.send(to === null ? { do: "say", tag, room, text, kind } : { do: "tell", tag, nick: to, text });
   }
 
   /** What an earlier life of this tab left behind is shown where it was. */
   #queueWaiting() {
     for (const entry of [...this.#identity.outbox.values(), ...this.#identity.waiting]) {
-      if (entry.kind && entry.kind !== "text") continue;
+      if (entry.kind && !SAID.includes(entry.kind)) continue;
       entry.tag = this.#questions.tag();
       const room = entry.to ? this.#rooms.peer(entry.to) : this.#rooms.room(entry.room);
       room.queue({ tag: entry.tag, text: entry.text }, this.#identity.nick);
@@ -132,12 +139,14 @@ export class Chat {
     return `${this.#identity.client}-${cseq}`;
   }
 
-  #welcomed({ client, nick }) {
+  #welcomed({ client, nick, mode }) {
+    if (mode === "replay") return;
     this.#identity.become(client);
     this.#renamed(nick);
     this.#identity.save();
     for (const draft of this.#identity.waiting) this.#submit(draft);
     this.#load(this.#rooms.shown);
+    for (const room of this.#rooms.all) this.#catchUp(room);
     this.#view.forgetQuestions();
     this.#people.refresh(this.#rooms.shown);
     this.#describe();
@@ -294,15 +303,29 @@ export class Chat {
     if (room && !room.isLoaded) this.#page(room, false);
   }
 
+  /** Where the feed has no place to go on from, what was said meanwhile is in the newest page of history. */
+  async #catchUp(room) {
+    if (this.#identity.cursor !== null || !room.isLoaded || room.hasNewer || room.peer !== null) return;
+    const answer = await this.#questions.ask({ do: "history", rooms: [room.name], before: null, limit: PAGE });
+    for (const message of this.#mark(answer?.messages)) room.take(message);
+    if (room === this.#rooms.shown) this.#view.changed();
+  }
+
   /** Asks for the page above or below what is loaded; false when it cannot be asked for. */
   #page(room, isNewer) {
     if (room.peer !== null || !this.#connection.isOpen) return false;
-    const request = { do: "history", rooms: [room.name], limit: PAGE };
+    const now = performance.now();
+    const request = { do: "history", rooms: [room.name], limit: now - room.pagedAt < SOON_MS ? LONG_PAGE : PAGE };
+    room.pagedAt = now;
     if (isNewer) request.after = room.newestKey;
     else request.before = room.oldestKey;
     this.#questions.ask({ before: null, ...request }).then((answer) => {
-      if (answer) room.takePage(this.#mark(answer.messages), { isNewer, hasMore: Boolean(answer.more) });
-      if (room === this.#rooms.shown) this.#view.paged(isNewer);
+      // A host that knows no pages below a place answers with the newest page.
+      const isNewest = isNewer && answer && answer.after === undefined;
+      if (isNewest) room.clear();
+      const isBelow = isNewer && !isNewest;
+      if (answer) room.takePage(this.#mark(answer.messages), { isNewer: isBelow, hasMore: Boolean(answer.more) });
+      if (room === this.#rooms.shown) this.#view.paged(isNewer, isNewest);
     });
     return true;
   }

@@ -9,6 +9,7 @@ const COMMANDS = {
   join: { words: "ROOM", what: "join a room" },
   leave: { words: "", what: "leave this room" },
   msg: { words: "NICK TEXT", what: "talk to one person" },
+  me: { words: "DEED", what: "say what you do" },
   nick: { words: "NICK", what: "change your nick" },
   topic: { words: "TEXT", what: "change the topic" },
   search: { words: "WORDS", what: "find messages" },

@@ -25,7 +25,7 @@ export class Connection {
     setInterval(() => this.#listenForSilence(), 1000);
   }
 
-  /** Calls `listener` with each event of the name; `"*"` hears all. */
+  /** Calls `listener` with each event of the name: the host's, and `host-gone`, `host-moving`, `host-unreachable`, `host-replaced`. */
   on(name, listener) {
     if (!this.#listeners.has(name)) this.#listeners.set(name, []);
     this.#listeners.get(name).push(listener);
@@ -61,11 +61,11 @@ export class Connection {
     const from = this.#server;
     for (let pause = 100; ; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
       for (const page of this.#round()) {
-        if (from) this.#tell("moving", { from, page });
+        if (from) this.#tell("host-moving", { from, page });
         const welcome = await this.#knock(page);
         if (welcome) return this.#settle(page, welcome, from, goneAt);
       }
-      this.#tell("unreachable", { from, pages: this.#round().length });
+      this.#tell("host-unreachable", { from, pages: this.#round().length });
       await new Promise((wake) => setTimeout(wake, pause));
     }
   }
@@ -90,11 +90,9 @@ export class Connection {
         else this.#take(socket);
         answer(welcome);
       };
-      socket.onopen = () => {
-        this.#hello = this.#helloNow();
-        socket.send(JSON.stringify(this.#hello));
-      };
+      socket.onopen = () => socket.send(JSON.stringify(this.#hello));
       socket.onclose = socket.onerror = () => give(null);
+      this.#hello = this.#helloNow();
       socket.onmessage = ({ data }) => {
         const event = parse(data);
         if (event?.event === "welcome") give(event);
@@ -129,13 +127,14 @@ export class Connection {
       const event = parse(data);
       if (event) this.#tell(event.event, event);
     };
-    socket.onclose = () => this.#lose(socket);
+    socket.onclose = ({ reason }) => this.#lose(socket, reason);
   }
 
-  #lose(socket) {
+  #lose(socket, reason) {
     if (socket !== this.#socket) return;
     this.#socket = null;
-    this.#tell("gone", { from: this.#server });
+    if (reason === "replaced") return this.#tell("host-replaced", {});
+    this.#tell("host-gone", { from: this.#server });
     this.open();
   }
 
@@ -175,7 +174,6 @@ export class Connection {
 
   #tell(name, event) {
     for (const listener of this.#listeners.get(name) ?? []) listener(event);
-    for (const listener of this.#listeners.get("*") ?? []) listener(name, event);
   }
 }
 

@@ -34,6 +34,7 @@ export class Diagram {
   #isRunning = false;
   #hover = -1;
   #pinned = -1;
+  #pinnedEvent = null;
   #drag = null;
   #landmarks = [];
   #scrubbedAt = 0;
@@ -145,6 +146,7 @@ export class Diagram {
     if (width === 0 || height === 0) return;
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     this.#context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    if (this.#pinned >= 0 && this.#record.event[this.#pinned] !== this.#pinnedEvent) this.#pinned = -1; // forgotten
     const began = performance.now();
     const drawn = paint(this.#context, this.#plane(), this.#colours, this.#pinned >= 0 ? this.#pinned : this.#hover);
     this.#stats.frame(performance.now() - began, drawn);
@@ -271,6 +273,7 @@ export class Diagram {
 
   #pin(row) {
     this.#pinned = row;
+    this.#pinnedEvent = row >= 0 ? this.#record.event[row] : null;
     showDetail(this.#parts.detail, this.#record, row >= 0 ? row : this.#hover);
     this.#touch();
   }

@@ -3,7 +3,7 @@
 import { button, element, shown } from "./shown.js";
 
 /** Steps of the slow-motion slider. */
-const SLOW = [1, 2, 5, 10, 20, 50, 100];
+const SLOW = [1, 2, 3, 5, 7, 10, 15, 20];
 
 export class Faults {
   #control;
@@ -92,7 +92,7 @@ export class Faults {
 
   #loss() {
     const lossOf = select("Loss at");
-    const loss = slider("Loss in percent", 0, 60, 1, 0);
+    const loss = slider("Loss in percent", 0, 90, 1, 0);
     const lossShown = element("output", "", "0 %");
     Object.assign(this.#parts, { lossOf, loss, lossShown });
     loss.dataset.do = "loss";
@@ -113,7 +113,7 @@ export class Faults {
 
   #all() {
     const count = element("input", "count");
-    Object.assign(count, { type: "number", min: "1", max: "10000", value: "200", id: "burst-count" });
+    Object.assign(count, { type: "number", min: "1", max: "1000", value: "200", id: "burst-count" });
     count.setAttribute("aria-label", "Messages in the burst");
     const ask = (request) => () => this.#control(request);
     return row("All", "",

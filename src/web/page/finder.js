@@ -53,7 +53,7 @@ export class Finder {
       this.#jump(hit);
     });
     const place = hit.to ? `@${shown(hit.to)}` : `#${shown(hit.room)}`;
-    const when = `${new Date(hit.at).toLocaleDateString()} ${hourMinute(hit.at)}`;
+    const when = `${new Date(hit.at).toLocaleDateString("en-GB")} ${hourMinute(hit.at)}`;
     made.append(element("span", "meta", `${when} ${place} `), isolated(hit.nick, "who"), marked(hit.text, words));
     return made;
   }

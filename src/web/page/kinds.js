@@ -12,7 +12,7 @@ export const GROUPS = [
   { name: "view", words: "view change", what: "propose, state, commit, prepared, install", width: 2, dash: [], isOn: true },
   { name: "suspicion", words: "suspicion", what: "does anyone hear it? ping, pong, heard, failed, bye", width: 1.6, dash: [4, 2], isOn: true },
   { name: "catchup", words: "catch-up", what: "history that was missed", width: 1.6, dash: [1, 2], isOn: true },
-  { name: "client", words: "client", what: "a client's message taken by its server", width: 1.4, dash: [], isOn: true },
+  { name: "client", words: "client", what: "a client's message taken by its server", width: 1, dash: [1, 3], isOn: true },
   { name: "mark", words: "disk, stable, delivered", what: "what a server did by itself", width: 1, dash: [], isOn: false },
 ];
 
@@ -50,19 +50,20 @@ export function nameOf(server) {
   return typeof server === "string" ? server : (server?.name ?? "");
 }
 
-/** What happened, in a few plain words for the list beside the ring; null for what is too small for it. */
+/** What happened, in a few plain words for the list beside the ring, the same from every server that tells it; null for what
+ * is too small for it. */
 export function told(event) {
   if (event.what !== "event") return null;
   const { server, fields } = event;
   switch (fields.event) {
     case "suspected":
-      return `${server} hears nothing of ${nameOf(fields.server)}`;
+      return `nothing is heard of ${nameOf(fields.server)}`;
     case "failed":
-      return `${server} takes ${nameOf(fields.server)} for dead`;
+      return `${nameOf(fields.server)} is taken for dead`;
     case "rejoined":
       return `${nameOf(fields.server)} is back`;
     case "election":
-      return fields.winner ? `election ${fields.num}: ${nameOf(fields.winner)} won` : `${nameOf(fields.started_by)} starts election ${fields.num}`;
+      return fields.winner ? `election ${fields.num}: ${nameOf(fields.winner)} won` : `election ${fields.num} begins at ${nameOf(fields.started_by)}`;
     case "view":
       return `${nameOf(fields.leader)} leads epoch ${fields.epoch}: ${(fields.members ?? []).map(nameOf).join(", ")}`;
     case "caught_up":

@@ -58,7 +58,7 @@ export class Lesson {
     proof.hidden = false;
     Object.assign(proof.dataset, { equal: String(equal), acknowledged: String(acknowledged), lost: String(lost) });
     const running = servers.filter(({ state }) => state === "running").length;
-    const words = equal ? `✓ ${counted(running, "history").replace("historys", "histories")} equal` : "… histories not equal yet";
+    const words = equal ? `✓ histories of ${counted(running, "server")} equal` : "… histories not equal yet";
     proof.replaceChildren(element("span", "verdict", words), ` · acknowledged ${acknowledged} · lost ${lost}`);
     proof.title = servers.map(({ name, digest, messages }) => `${shown(name)}: ${shown(digest ?? "unknown")}, ${messages} messages`).join("\n");
   }

@@ -1,6 +1,6 @@
 // One line of the chat as an element.
 
-import { counted, dayName, element, hourMinute, isolated, shown, shownLines } from "./shown.js";
+import { counted, dayName, dayNumber, element, hourMinute, isolated, shown, shownLines } from "./shown.js";
 
 /** Characters of a text shown at once; the rest at a click. */
 const MAX_SHOWN = 1500;
@@ -35,11 +35,15 @@ const made_by = { message, fold, notice, late: lateHead, day: notice };
 
 /** The day line above a line, or null when the day is that of the line before. */
 export function dayElement(line, previous) {
-  const day = dayName(line.at);
-  if (previous && dayName(previous.at) === day) return null;
-  const made = element("div", "day", day);
+  if (previous && dayOf(previous) === dayOf(line)) return null;
+  const made = element("div", "day", dayName(line.at));
   made.setAttribute("role", "separator");
   return made;
+}
+
+function dayOf(line) {
+  line.day ??= dayNumber(line.at);
+  return line.day;
 }
 
 function message(line, previous, mine) {

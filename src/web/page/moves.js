@@ -12,6 +12,8 @@ export class Moves {
   #identity;
   #timer = null;
   #again = 0;
+  #mode = "server";
+  #isRefused = false;
 
   /** `onMoved(text)` gets the line for the chat. */
   constructor({ where, notice }, connection, identity, onMoved) {
@@ -21,17 +23,22 @@ export class Moves {
     this.#onMoved = onMoved;
     connection
       .on("welcome", ({ server, mode }) => this.#at(server?.name, mode))
-      .on("gone", ({ from }) => this.#gone(from))
-      .on("moving", ({ from, page }) => this.#say(`${shown(from)} is gone. Moving to ${new URL(page).host} …`))
-      .on("unreachable", ({ from }) => this.#unreachable(from))
+      .on("host-gone", ({ from }) => this.#gone(from))
+      .on("host-moving", ({ from, page }) => this.#say(`${shown(from)} is gone. Moving to ${new URL(page).host} …`))
+      .on("host-unreachable", ({ from }) => this.#unreachable(from))
+      .on("host-replaced", () => this.#replaced())
+      .on("error", (event) => this.#refused(event))
       .on("lost", () => this.#lost())
       .on("moved", (event) => this.#moved(event, connection));
   }
 
   #at(server, mode) {
     this.#where.dataset.state = "open";
-    const words = { client: "as a client at ", demo: "demo, at ", replay: "replay of " }[mode] ?? "at ";
+    this.#mode = mode ?? this.#mode;
+    const words = { client: "client at ", demo: "demo, at ", replay: "replay of a file" }[this.#mode] ?? "at ";
     this.#where.replaceChildren(words, isolated(server ?? ""));
+    if (!mode || this.#isRefused) this.#notice.hidden = true;
+    this.#isRefused = false;
     this.#where.dataset.server = server ?? "";
   }
 
@@ -45,9 +52,25 @@ export class Moves {
   #unreachable(from) {
     this.#where.dataset.state = "lost";
     this.#where.textContent = "no server reachable";
+    if (this.#isRefused) return;
     const kept = this.#identity.outbox.size + this.#identity.waiting.length;
     const waiting = kept > 0 ? ` ${counted(kept, "message")} kept here until then.` : "";
     this.#say(`${from ? `${shown(from)} is gone, and no other` : "No"} server can be reached. Trying again.${waiting}`);
+  }
+
+  /** The host does not take us: what it says is more than that nobody answers. */
+  #refused({ tag, code, message, hint }) {
+    if (code === "replaced") return this.#replaced();
+    if (tag !== null && tag !== undefined) return;
+    this.#isRefused = true;
+    this.#where.dataset.state = "lost";
+    this.#say(shown([message, hint].filter(Boolean).join(" ")));
+  }
+
+  #replaced() {
+    this.#where.dataset.state = "lost";
+    this.#where.textContent = "in another tab";
+    this.#say("This chat goes on in another tab. Reload to have it here.");
   }
 
   /** The host is there, but no server behind it. */

@@ -92,7 +92,7 @@ function drawRows(context, plane, colours, hit) {
   let stressed = null;
   plane.rows((row, x0, y0, x1, y1) => {
     count += 1;
-    byGroup[record.group[row]].push(x0, y0, x1, y1, record.state[row] === ARRIVED ? 1 : 0);
+    byGroup[record.group[row]].push(x0, y0, x1, y1, record.state[row] === ARRIVED || record.event[row].what === "accepted" ? 1 : 0);
     if (record.state[row] === LOST) lost.push(x1, y1);
     if (row === hit) stressed = [x0, y0, x1, y1];
   });

@@ -9,7 +9,7 @@ export class Questions {
     this.#connection = connection;
     for (const kind of ["history", "search", "who", "rooms"]) connection.on(kind, (event) => this.#answer(event));
     connection.on("error", (event) => this.#answer({ ...event, isError: true }));
-    connection.on("gone", () => this.#forget());
+    connection.on("host-gone", () => this.#forget());
   }
 
   /** A tag that nothing else has. */

@@ -11,8 +11,10 @@ export const CAPACITY = 1 << 16;
 export const FILE_CAPACITY = 1 << 18;
 /** Width of an index entry in milliseconds. */
 const BUCKET_MS = 250;
-/** A datagram that nobody received within this time was lost (the contract of event records). */
+/** A datagram that nobody received within this time was lost. */
 const LOST_MS = 2000;
+/** It is taken for lost sooner when its receiver tells of later things; so much later, and twice the slowest flight. */
+const PATIENCE_MS = 200;
 /** Receipts are looked for this long, for those that were asleep. */
 const FORGOTTEN_MS = 10_000;
 /** Most servers that a record tells of. */
@@ -33,8 +35,10 @@ export class EventRecord {
   #newestBucket = -Infinity;
   #open = new Map();
   #early = new Map();
+  #sentLately = [];
+  #doubted = [];
   #judged = [];
-  #forgotten = [];
+  #slowest = 0;
   #indexOf = new Map();
 
   constructor(capacity = CAPACITY) {
@@ -138,7 +142,7 @@ export class EventRecord {
     const same = this.#open.get(key);
     if (same) same.push(sending);
     else this.#open.set(key, [sending]);
-    this.#judged.push(sending);
+    this.#sentLately.push(sending);
     const early = this.#early.get(key);
     if (!early) return;
     this.#early.delete(key);
@@ -163,29 +167,42 @@ export class EventRecord {
         if (this.event[row] !== event || this.to[row] !== to || this.state[row] === ARRIVED) continue;
         this.state[row] = ARRIVED;
         this.t1[row] = Math.max(ms, this.t0[row]);
+        this.#slowest = Math.max(this.#slowest * 0.999, ms - this.t0[row]);
         return true;
       }
     }
     return false;
   }
 
-  /** What has not arrived in time was lost, if the receiver lived then. */
+  /** What has not arrived in time was lost, if the receiver lived then; if it arrives after all, it was not. */
   #judge() {
-    const due = takeWhile(this.#judged, ({ ms }) => ms < this.newest - LOST_MS);
-    for (const sending of due) {
-      for (const row of sending.rows) {
-        if (this.event[row] !== sending.event || this.state[row] !== PENDING) continue;
-        const to = this.to[row];
-        const isAlive = this.born[to] <= sending.ms && this.last[to] > sending.ms;
-        this.state[row] = isAlive ? LOST : UNSEEN;
-      }
-      this.#forgotten.push(sending);
+    const patience = Math.min(LOST_MS, PATIENCE_MS + 2 * this.#slowest);
+    for (const sending of takeWhile(this.#sentLately, ({ ms }) => ms < this.newest - patience)) {
+      this.#pending(sending, (row, to) => {
+        if (this.#lived(to, sending.ms, patience)) this.state[row] = LOST;
+      });
+      this.#doubted.push(sending);
     }
-    for (const { key } of takeWhile(this.#forgotten, ({ ms }) => ms < this.newest - FORGOTTEN_MS)) {
+    for (const sending of takeWhile(this.#doubted, ({ ms }) => ms < this.newest - LOST_MS)) {
+      this.#pending(sending, (row, to) => {
+        this.state[row] = this.#lived(to, sending.ms, 0) ? LOST : UNSEEN;
+      });
+      this.#judged.push(sending);
+    }
+    for (const { key } of takeWhile(this.#judged, ({ ms }) => ms < this.newest - FORGOTTEN_MS)) {
       const same = this.#open.get(key);
       if (same?.length > 1) same.shift();
       else this.#open.delete(key);
     }
+  }
+
+  #pending({ rows, event }, each) {
+    for (const row of rows) if (this.event[row] === event && this.state[row] === PENDING) each(row, this.to[row]);
+  }
+
+  /** Whether a server was there at a moment, and told of something so much later. */
+  #lived(server, ms, later) {
+    return this.born[server] <= ms && this.last[server] > ms + later;
   }
 
   #add(event, from, to, t0, t1, state) {

@@ -24,7 +24,8 @@ export class Room {
     this.hasOlder = peer === null;
     this.hasNewer = false;
     this.isLoaded = peer !== null;
-    this.draft = "";
+    /** When a page was last asked for. */
+    this.pagedAt = -Infinity;
   }
 
   has(id) {
@@ -94,7 +95,11 @@ export class Room {
   /** Takes a page of history, ascending, that ends above the first line or begins below the last one. */
   takePage(messages, { isNewer = false, hasMore = false } = {}) {
     const fresh = messages.filter((message) => !this.#ids.has(message.id)).map((message) => this.#line(message));
-    for (const line of fresh) this.#ids.add(line.id);
+    for (const line of fresh) {
+      this.#ids.add(line.id);
+      line.line = this.#nextLine;
+      this.#nextLine += 1;
+    }
     if (isNewer) {
       this.hasNewer = hasMore;
       this.lines.splice(this.#endOfTold(), 0, ...fresh);

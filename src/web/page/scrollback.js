@@ -3,7 +3,7 @@
 import { dayElement, lineElement } from "./line.js";
 
 /** Elements that the window holds at most, day lines not counted. */
-const MAX_SHOWN = 240;
+const MAX_SHOWN = 300;
 /** Lines added at an edge that is scrolled to. */
 const STEP = 60;
 /** So near to an edge, in pixels, more is shown or asked for. */
@@ -20,11 +20,13 @@ export class Scrollback {
   #wanted = new Set();
   #turns = new WeakMap();
 
-  /** `ask(room, isNewer)` is called when a room's page is wanted; `mine()` tells one's own nick. */
-  constructor(box, button, { ask, mine }) {
+  /** `ask(room, isNewer)` is called when a room's page is wanted, `seen(room)` when its end is in sight again; `mine()` tells
+   * one's own nick. */
+  constructor(box, button, { ask, seen, mine }) {
     this.#box = box;
     this.#button = button;
     this.ask = ask;
+    this.seen = seen;
     this.mine = mine;
     box.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     box.addEventListener("keydown", (event) => this.#key(event));
@@ -66,15 +68,12 @@ export class Scrollback {
     this.#showButton();
   }
 
-  /** A page of history has come. */
-  paged(isNewer) {
+  /** A page of history has come; `isElsewhere` when it does not follow from what was shown. */
+  paged(isNewer, isElsewhere = false) {
     const room = this.#room;
     this.#wanted.delete(isNewer ? "newer" : "older");
     if (!room) return;
-    if (this.#isFollowing && !isNewer) {
-      this.open(room);
-      return;
-    }
+    if (isElsewhere || (this.#isFollowing && !isNewer)) return this.open(room);
     this.#keepPlace(() => this.#draw());
     this.#scrolled();
   }
@@ -88,7 +87,13 @@ export class Scrollback {
       this.#want(false);
     }
     this.open(room);
+    this.#reachEnd();
     this.#showButton();
+  }
+
+  #reachEnd() {
+    this.#missed = 0;
+    this.seen(this.#room);
   }
 
   /** Shows the line with the id in the middle. */
@@ -154,17 +159,18 @@ export class Scrollback {
     const anchor = lines.find((child) => child.getBoundingClientRect().bottom > top);
     const before = anchor?.getBoundingClientRect().top;
     const line = anchor && this.#room.lines.findIndex((other) => String(other.line) === anchor.dataset.line);
-    if (anchor && line >= 0) this.#frame(line);
+    this.#frame(anchor && line >= 0 ? line : Math.min(this.#first, this.#room.lines.length));
     change();
     const after = anchor && this.#box.querySelector(`[data-line="${anchor.dataset.line}"]`);
     if (after) this.#box.scrollTop += after.getBoundingClientRect().top - before;
   }
 
-  /** Puts the window around a line. */
+  /** Puts the window around a line, most of it where one scrolls to. */
   #frame(line) {
     const { length } = this.#room.lines;
-    this.#first = Math.max(0, line - MAX_SHOWN / 2);
-    this.#end = Math.min(length, line + MAX_SHOWN / 2);
+    const above = this.#box.scrollTop < NEAR ? MAX_SHOWN - STEP : MAX_SHOWN / 2;
+    this.#first = Math.max(0, line - above);
+    this.#end = Math.min(length, this.#first + MAX_SHOWN);
   }
 
   #scrolled() {
@@ -175,7 +181,7 @@ export class Scrollback {
     const isAtEnd = below < 24 && this.#end >= room.lines.length && !room.hasNewer;
     if (isAtEnd !== this.#isFollowing) {
       this.#isFollowing = isAtEnd;
-      if (isAtEnd) this.#missed = 0;
+      if (isAtEnd) this.#reachEnd();
       this.#showButton();
     }
     if (scrollTop < NEAR) {

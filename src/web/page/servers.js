@@ -6,12 +6,12 @@ import { button, element, isolated, shown } from "./shown.js";
 const COLUMNS = [
   ["server", "", (server) => isolated(server.name)],
   ["state", "", (server) => stateOf(server).replace("_", " ")],
-  ["order head", "the order goes up to this place", (server) => whole(server.head)],
+  ["head", "the order goes up to this place", (server) => whole(server.head)],
   ["have", "on this server's disk up to here", (server) => whole(server.have)],
   ["stable", "on every server's disk up to here", (server) => whole(server.stable)],
   ["lag", "places behind", (server) => whole(server.lag)],
   ["clients", "clients with a session here", (server) => whole(server.clients)],
-  ["loss", "beacons lost on the way to here", (server) => (server.loss === undefined ? "" : `${server.loss} %`)],
+  ["loss", "beacons lost on the way to here", (server) => (server.loss === undefined ? "" : `${server.loss}%`)],
   ["NACKs/min", "repairs asked for in the last minute", (server) => whole(server.nacks_per_min ?? server.nacks)],
   ["repairs", "messages sent again for others, as seen here", (server) => whole(server.repairs)],
 ];
@@ -51,7 +51,7 @@ export class Servers {
     this.#rows.clear();
     const table = element("table", "servers");
     const head = element("tr");
-    for (const [name, title] of COLUMNS) head.append(Object.assign(element("th", "", name), { title, scope: "col" }));
+    for (const [name, title] of COLUMNS) head.append(Object.assign(element("th", name.replace(/\W+/g, "-"), name), { title, scope: "col" }));
     if (isDemo) head.append(Object.assign(element("th", "", "history"), { title: "digest of this server's history", scope: "col" }), element("th", "", ""));
     const thead = element("thead");
     thead.append(head);
@@ -88,7 +88,7 @@ export class Servers {
     if (!this.#isDemo) return;
     const digest = row.querySelector(".digest");
     const isSame = server.digest === common;
-    put(digest, server.digest ? `${isSame ? "=" : "≠"} ${shown(String(server.digest).slice(0, 8))}` : "");
+    put(digest, server.digest ? `${isSame ? "=" : "≠"} ${shown(String(server.digest).slice(0, 6))}` : "");
     digest.dataset.same = String(isSame);
     const [crash, pause] = row.querySelector(".acts").children;
     const isGone = server.process === "crashed";

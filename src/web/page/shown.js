@@ -60,10 +60,17 @@ export function exactTime(ms) {
   return `${hourMinute(ms)}:${two(date.getSeconds())}.${thousandths}`;
 }
 
+const days = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+
 /** The day as a heading: `Tuesday, 24 November 2026`. */
 export function dayName(at) {
-  const options = { weekday: "long", day: "numeric", month: "long", year: "numeric" };
-  return new Date(at).toLocaleDateString("en-GB", options);
+  return days.format(new Date(at));
+}
+
+/** A number for the day of a time, to compare: cheaper than its name. */
+export function dayNumber(at) {
+  const date = new Date(at);
+  return (date.getFullYear() * 12 + date.getMonth()) * 31 + date.getDate();
 }
 
 /** A number with its noun: `1 message`, `7 messages`. */

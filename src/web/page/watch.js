@@ -22,6 +22,8 @@ const $ = (id) => document.getElementById(id);
 const REFRESH_MS = 500;
 /** Of more events at once, only the ring's last state is shown, not each hop and dot. */
 const MAX_LIVELY = 4000;
+/** Tags of what a demo is asked for, apart from those of questions. */
+const FIRST_TAG = 1_000_000;
 
 export class Watch {
   #connection;
@@ -34,7 +36,7 @@ export class Watch {
   #hasTrace = false;
   #isDrawn = true;
   #lost = 0;
-  #tag = 1_000_000;
+  #tag = FIRST_TAG;
 
   constructor({ connection, questions }) {
     this.#connection = connection;
@@ -68,6 +70,7 @@ export class Watch {
     on("replayed", () => this.#replayed());
     on("demo", this.#demo);
     on("tale", ({ at, text }) => this.tale.tell(Date.parse(at), text));
+    on("error", ({ tag, message, hint }) => tag >= FIRST_TAG && this.tale.tell(Date.now(), [message, hint].filter(Boolean).join(" ")));
     on("message", ({ id, nick }) => this.#lanes.learn(id, nick));
     $("taller").addEventListener("click", () => {
       const isTall = document.body.classList.toggle("tall");
