@@ -1,7 +1,8 @@
 // The page's connection to whichever host can be reached, and the move to the next one when it is gone.
 
-/** How long one address may take to welcome us. */
-const WELCOME_MS = 1500;
+/** How long an address may take to answer at all, and then its host to find a server and welcome us. */
+const ANSWER_MS = 1000;
+const WELCOME_MS = 5000;
 /** A host tells the ring's state each second; after so long without a word it is taken for gone. */
 const SILENCE_MS = 5000;
 /** The longest wait between two rounds through all addresses. */
@@ -82,7 +83,7 @@ export class Connection {
   #knock(page) {
     return new Promise((answer) => {
       const socket = new WebSocket(`${page.replace(/^http/, "ws")}/ws`);
-      const late = setTimeout(() => give(null), WELCOME_MS);
+      let late = setTimeout(() => give(null), ANSWER_MS);
       const give = (welcome) => {
         clearTimeout(late);
         socket.onmessage = socket.onclose = socket.onerror = null;
@@ -90,12 +91,17 @@ export class Connection {
         else this.#take(socket);
         answer(welcome);
       };
-      socket.onopen = () => socket.send(JSON.stringify(this.#hello));
+      socket.onopen = () => {
+        clearTimeout(late);
+        late = setTimeout(() => give(null), WELCOME_MS);
+        socket.send(JSON.stringify(this.#hello));
+      };
       socket.onclose = socket.onerror = () => give(null);
       this.#hello = this.#helloNow();
       socket.onmessage = ({ data }) => {
         const event = parse(data);
         if (event?.event === "welcome") give(event);
+        else if (event?.event === "lost") this.#tell("lost", event);
         else if (event?.event === "error") {
           this.#tell("error", event);
           give(null);
