@@ -36,7 +36,7 @@ export class Moves {
     this.#where.dataset.state = "open";
     this.#mode = mode ?? this.#mode;
     const words = { client: "client at ", demo: "demo, at ", replay: "replay of a file" }[this.#mode] ?? "at ";
-    this.#where.replaceChildren(words, isolated(server ?? ""));
+    this.#where.replaceChildren(words, ...(this.#mode === "replay" ? [] : [isolated(server ?? "")]));
     if (!mode || this.#isRefused) this.#notice.hidden = true;
     this.#isRefused = false;
     this.#where.dataset.server = server ?? "";

@@ -12,6 +12,7 @@ export class Picture {
   #kept = [];
   #next = 0;
   #at = -Infinity;
+  #lastOrder = "";
 
   constructor() {
     this.#clear();
@@ -70,13 +71,29 @@ export class Picture {
     if (kind === "beacon") {
       const { head, have, stable, clients, epoch } = fields ?? {};
       Object.assign(server, { head, have, stable, clients, lag: Math.max(0, head - have) || 0, viewEpoch: epoch });
-      if (server.state === "unknown" || server.isFailed) Object.assign(server, { state: "joining", isFailed: false });
+      if (server.isFailed) Object.assign(server, { state: "joining", isFailed: false });
+      if (server.state === "unknown" || server.state === "joining") server.state = epoch > 0 ? "member" : "joining";
       return true;
     }
+    if (kind === "order" && !fields?.repair) return this.#ordered(from, fields?.epoch ?? 0);
     if (kind === "nack") server.nacks += 1;
     if (fields?.repair) server.repairs += 1;
     if (kind === "elect") this.electing = { num: fields?.num, candidate: nameOf(fields?.candidate), path: (fields?.path ?? []).map(nameOf), from, to };
     return kind === "nack" || kind === "elect" || Boolean(fields?.repair);
+  }
+
+  /** Who gives places leads, even where the record began later than the view. */
+  #ordered(name, epoch) {
+    if (epoch === 0 || epoch < this.epoch || (epoch === this.epoch && this.leader === name)) return false;
+    this.#crown(name);
+    this.epoch = epoch;
+    return true;
+  }
+
+  #crown(name) {
+    this.leader = name;
+    for (const server of this.servers.values()) if (server.state === "leader") server.state = "member";
+    this.server(name).state = "leader";
   }
 
   #happened({ fields, at_us: at }) {
@@ -115,8 +132,16 @@ export class Picture {
 
   /** Keeps an event of a file for pictures of its moments. */
   keep(event) {
-    const isTelling = event.what === "event" || (event.what === "sent" && /^(beacon|nack|elect)$/.test(event.kind)) || event.fields?.repair;
-    if (isTelling && this.#kept.length < MAX_KEPT) this.#kept.push(event);
+    if (this.#kept.length < MAX_KEPT && this.#isTelling(event)) this.#kept.push(event);
+  }
+
+  #isTelling({ what, kind, fields, server }) {
+    if (what !== "sent") return what === "event";
+    if (kind !== "order" || fields?.repair) return /^(beacon|nack|elect)$/.test(kind) || Boolean(fields?.repair);
+    const order = `${server} ${fields?.epoch}`;
+    const isNew = order !== this.#lastOrder;
+    this.#lastOrder = order;
+    return isNew;
   }
 
   /** The picture of a moment, from what was kept. */

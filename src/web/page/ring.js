@@ -82,7 +82,7 @@ export class Ring {
   #makeNode(name) {
     const node = make("g", { class: "node", tabindex: 0, role: "button", "data-server": name });
     const crown = make("path", { class: "crown", d: "M-11 6 L-13 -8 L-6 -1 L0 -11 L6 -1 L13 -8 L11 6 Z" });
-    node.append(make("circle", { r: 23 }), crown, textAt(shownIsolated(shortened(name)), 0, 42, "name"), textAt("", 0, 57, "sub"));
+    node.append(make("circle", { r: 23 }), crown, textAt(shownIsolated(shortened(shown(name))), 0, 42, "name"), textAt("", 0, 57, "sub"));
     const choose = () => this.onChoose(name);
     node.addEventListener("click", choose);
     node.addEventListener("keydown", (event) => {
