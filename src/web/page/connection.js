@@ -5,6 +5,8 @@ const ANSWER_MS = 1000;
 const WELCOME_MS = 5000;
 /** A host tells the ring's state each second; after so long without a word it is taken for gone. */
 const SILENCE_MS = 5000;
+/** Events kept that a host tells before its welcome, such as a demo's commentary so far. */
+const MAX_EARLY = 1000;
 /** The longest wait between two rounds through all addresses. */
 const MAX_PAUSE_MS = 2000;
 
@@ -19,6 +21,7 @@ export class Connection {
   #heardAt = 0;
   #watching = { status: true, trace: false };
   #hello = null;
+  #early = [];
 
   constructor(identity, token) {
     this.#identity = identity;
@@ -98,6 +101,7 @@ export class Connection {
       };
       socket.onclose = socket.onerror = () => give(null);
       this.#hello = this.#helloNow();
+      this.#early = [];
       socket.onmessage = ({ data }) => {
         const event = parse(data);
         if (event?.event === "welcome") give(event);
@@ -105,7 +109,7 @@ export class Connection {
         else if (event?.event === "error") {
           this.#tell("error", event);
           give(null);
-        }
+        } else if (event && this.#early.length < MAX_EARLY) this.#early.push(event);
       };
     });
   }
@@ -152,6 +156,7 @@ export class Connection {
     this.learn(welcome.pages);
     this.send({ do: "watch", ...this.#watching });
     this.#tell("welcome", welcome);
+    for (const event of this.#early.splice(0)) this.#tell(event.event, event);
     if (from !== null) this.#tell("moved", { from, to: this.#server, ms: performance.now() - goneAt, again });
   }
 

@@ -73,6 +73,7 @@ export function paint(context, plane, colours, hit = -1) {
   const { width, height } = plane;
   context.fillStyle = colours.bg;
   context.fillRect(0, 0, width, height);
+  if (plane.record.rows === 0) return drawNothing(context, plane, colours);
   drawGrid(context, plane, colours);
   context.save();
   context.beginPath();
@@ -82,6 +83,15 @@ export function paint(context, plane, colours, hit = -1) {
   context.restore();
   drawLabels(context, plane, colours);
   return drawn;
+}
+
+function drawNothing(context, { width, height }, colours) {
+  context.fillStyle = colours.dim;
+  context.font = "13px system-ui, sans-serif";
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.fillText("The servers have told of no messages yet.", width / 2, height / 2);
+  return 0;
 }
 
 function drawRows(context, plane, colours, hit) {

@@ -159,7 +159,7 @@ export class Picture {
 }
 
 function unknown(name) {
-  return { name, id: "", state: "unknown", head: 0, stable: 0, have: 0, lag: 0, clients: 0, nacks: 0, repairs: 0, isSuspected: false, isFailed: false, cutFrom: [] };
+  return { name, id: "", state: "unknown", nacks: 0, repairs: 0, isSuspected: false, isFailed: false, cutFrom: [] };
 }
 
 /** A server's state for people and for the ring's hooks. */
