@@ -60,8 +60,6 @@ pub enum Bug {
     StaleBuffers,
     /// The leader orders on after it has promised a greater epoch.
     OrderAfterFreeze,
-    /// The leader orders before it has the ids of every member.
-    OrderBeforeTables,
     /// A member tells the leader ids of what the view change cut off, as if they were history.
     TableUncommitted,
     /// A coordinator waits for ever for who is silent.
@@ -130,8 +128,6 @@ pub enum Bug {
     FeedSkipsFlush,
 
     // Catch-up.
-    /// The epoch that is the receiver's own last one is filled.
-    FillLast,
     /// Entries above the committed length are sent as history.
     FillUncommitted,
     /// History is asked for from one too far, and taken with the hole.
@@ -192,7 +188,6 @@ impl Bug {
         Self::NoResend,
         Self::StaleBuffers,
         Self::OrderAfterFreeze,
-        Self::OrderBeforeTables,
         Self::TableUncommitted,
         Self::WaitsForSilent,
         Self::SameIncarnation,
@@ -224,7 +219,6 @@ impl Bug {
         Self::FeedTwice,
         Self::LateAsLive,
         Self::FeedSkipsFlush,
-        Self::FillLast,
         Self::FillUncommitted,
         Self::FillGap,
         Self::FillShort,

@@ -117,7 +117,7 @@ impl Scenario {
             "seen" => self.steps.push(Step::Seen(rest.to_owned())),
             "talk" => self.steps.push(Step::Talk(habit(rest)?)),
             "never" | "acked" | "serves" | "mark" | "views" | "leader" => {
-                self.steps.push(Step::Expect(Expect::read(word, rest)?))
+                self.steps.push(Step::Expect(Expect::read(word, rest)?));
             }
             "start" if rest == "all" => {
                 let servers = 0..self.servers;

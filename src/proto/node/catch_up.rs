@@ -39,7 +39,7 @@ impl Node {
     }
 
     fn ask_for_history(&mut self) {
-        let last = self.epochs.last().filter(|_| !self.settings.bugs.has(Bug::FillLast));
+        let last = self.epochs.last();
         let epochs = &self.epochs;
         let short = self.settings.bugs.has(Bug::FillShort);
         let newest = epochs.iter().rev().find(|(epoch, log)| short && Some(*epoch) != last && log.appended > 0);
@@ -136,10 +136,9 @@ impl Node {
 
     pub(super) fn on_fill(&mut self, from: Pid, fill: Fill) {
         let epoch = fill.view.epoch;
-        let own_last = self.epochs.last() == Some(epoch) && !self.settings.bugs.has(Bug::FillLast);
+        let own_last = self.epochs.last() == Some(epoch);
         let in_view = self.live.as_ref().is_some_and(|live| live.view.has(from));
-        let current = self.view_epoch() == Some(epoch) && !self.settings.bugs.has(Bug::FillLast);
-        if own_last || !in_view || current {
+        if own_last || !in_view || self.view_epoch() == Some(epoch) {
             return self.drop_because("a fill of one's own last epoch, or from outside the view");
         }
         let end = fill.first.saturating_add(fill.entries.len() as u64);
