@@ -2,7 +2,7 @@
 //!
 //! Servers find each other by multicast, stand in a ring, and carry every room message in one reliable, totally ordered
 //! multicast. The layers, each naming only those above it: the vocabulary ([`ids`], [`time`], [`seq`], [`name`],
-//! [`record`]), [`wire`], [`proto`], [`store`], then `net` and [`sim`], `runtime`, `server` and `client`, `cli`.
+//! [`record`]), [`wire`], [`proto`], [`store`], then `net` and [`sim`], `runtime`, `server` and `client`, `web`, `cli`.
 //! `docs/ARCHITECTURE.md` draws the house; `docs/PROTOCOL.md` is the protocol.
 
 #[cfg(all(feature = "bugs", not(debug_assertions)))]
@@ -28,3 +28,5 @@ pub mod net;
 pub mod runtime;
 #[cfg(feature = "host")]
 pub mod server;
+#[cfg(feature = "host")]
+pub mod web;

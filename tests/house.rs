@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers from the top. A module names its own layer's modules only where [`MAY_NAME_EACH_OTHER`] says so, and
 /// otherwise those above.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &["ids", "time", "seq", "name", "record", "config"],
     &["wire"],
     &["proto"],
@@ -14,6 +14,7 @@ const LAYERS: [&[&str]; 8] = [
     &["net", "sim"],
     &["runtime"],
     &["server", "client"],
+    &["web"],
     &["cli"],
 ];
 /// Layers of one vocabulary or one surface; `net` and `sim` must not know each other.
