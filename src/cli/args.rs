@@ -275,9 +275,15 @@ pub(crate) struct Demo {
     /// How many servers, 2 to 9
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=9))]
     pub(crate) servers: u8,
-    /// Play this and end; the name of no script lists them
+    /// Play this lesson and end; `list` lists them
     #[arg(long, value_name = "NAME")]
     pub(crate) script: Option<String>,
+    /// Wait for a key before each step of the lesson
+    #[arg(long, requires = "script")]
+    pub(crate) step: bool,
+    /// Let machines of this network join with servers and clients of their own, and print how
+    #[arg(long)]
+    pub(crate) classroom: bool,
 }
 
 /// `sim`.

@@ -67,6 +67,7 @@ struct Switch {
     loss_percent: AtomicU32,
     delay_ms: AtomicU32,
     drawn: AtomicU64,
+    dropped: AtomicU64,
     cuts: RwLock<BTreeMap<SocketAddr, Direction>>,
 }
 
@@ -136,12 +137,17 @@ impl FaultSwitch {
 
     /// Whether a datagram from `from` is dropped on arrival.
     pub fn drops_arrival(&self, from: SocketAddr) -> bool {
-        self.is_on() && (self.is_cut(from, Direction::In) || self.is_lost())
+        self.counted(self.is_on() && (self.is_cut(from, Direction::In) || self.is_lost()))
     }
 
     /// Whether a datagram to `to` is dropped instead of sent. Multicasts are lost where they arrive.
     pub fn drops_departure(&self, to: SocketAddr) -> bool {
-        self.is_on() && !to.ip().is_multicast() && (self.is_cut(to, Direction::Out) || self.is_lost())
+        self.counted(self.is_on() && !to.ip().is_multicast() && (self.is_cut(to, Direction::Out) || self.is_lost()))
+    }
+
+    /// How many datagrams were dropped so far.
+    pub fn dropped(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
     }
 
     /// Whether nothing passes this way between this server and the one at `addr`.
@@ -154,6 +160,13 @@ impl FaultSwitch {
                 .unwrap_or_else(PoisonError::into_inner)
                 .get(&addr)
                 .is_some_and(|direction| direction.stops(way))
+    }
+
+    fn counted(&self, drops: bool) -> bool {
+        if drops {
+            self.0.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        drops
     }
 
     fn is_on(&self) -> bool {
@@ -238,6 +251,7 @@ mod tests {
         switch.obey("loss 20").unwrap();
         let lost = (0..10_000).filter(|_| switch.drops_arrival(addr(8286))).count();
         assert!((1_800..2_200).contains(&lost), "{lost} of 10000");
+        assert_eq!(switch.dropped(), lost as u64);
         assert!(!switch.drops_departure(([239, 255, 82, 84], 8284).into()));
     }
 

@@ -1,9 +1,10 @@
-//! What the demo tells while it goes on: plain words for people, an object a line for scripts.
+//! What the demo tells while it goes on: plain words for people and for pages, an object a line for scripts.
 
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, Style, to_json};
 use crate::cli::shown::shown;
 use crate::cli::times::{clock, now_ms, rfc3339};
+use crate::web::control::Controls;
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -12,25 +13,62 @@ use std::time::Instant;
 pub(super) struct Tale {
     output: Output,
     begun: Instant,
+    /// The pages that are told too.
+    pages: Option<Controls>,
 }
 
 impl Tale {
     /// Begins now.
-    pub(super) fn new(output: &Output) -> Self {
-        Self { output: output.clone(), begun: clock() }
+    pub(super) fn new(output: &Output, pages: Option<Controls>) -> Self {
+        Self { output: output.clone(), begun: clock(), pages }
+    }
+
+    /// What pages ask for, if there are any.
+    pub(super) fn pages(&self) -> Option<&Controls> {
+        self.pages.as_ref()
     }
 
     /// Tells one thing.
     pub(super) fn tell(&self, event: &str, fields: Value, words: &str) -> Result<(), Failure> {
-        let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.tell_of(clock(), event, fields, words)
+    }
+
+    /// Tells one thing that happened at this moment.
+    pub(super) fn tell_of(&self, when: Instant, event: &str, fields: Value, words: &str) -> Result<(), Failure> {
+        let at = rfc3339(now_ms().saturating_sub(millis(when.elapsed())));
+        let ms = millis(when.saturating_duration_since(self.begun));
+        if let Some(pages) = &self.pages {
+            pages.show(&json!({ "event": "tale", "at": at, "ms": ms, "text": words }));
+        }
         if self.output.json {
-            let mut document = json!({ "event": event, "at": rfc3339(now_ms()), "ms": ms });
+            let mut document = json!({ "event": event, "at": at, "ms": ms });
             if let (Value::Object(document), Value::Object(fields)) = (&mut document, fields) {
                 document.extend(fields);
+                document.insert("text".to_owned(), words.into());
             }
             return self.output.line(&to_json(&document));
         }
         let at = self.output.paint(Style::Dim, &format!("{:>4}.{} s ", ms / 1000, ms % 1000 / 100));
-        self.output.line(&format!("{at} {}", shown(words)))
+        words.lines().enumerate().try_for_each(|(number, line)| {
+            let margin = if number == 0 { &at } else { &" ".repeat(9) };
+            self.output.line(&format!("{margin} {}", shown(line)))
+        })
     }
+
+    /// Shows a document to pages and scripts; people at the terminal have the words.
+    pub(super) fn show(&self, document: &Value, scripts: bool) -> Result<(), Failure> {
+        if let Some(pages) = &self.pages {
+            pages.show(document);
+        }
+        if self.output.json && scripts { self.output.line(&to_json(document)) } else { Ok(()) }
+    }
+
+    /// A few lines for people only, without a time.
+    pub(super) fn say(&self, text: &str) -> Result<(), Failure> {
+        if self.output.json { Ok(()) } else { self.output.raw(format!("{text}\n").as_bytes()) }
+    }
+}
+
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
