@@ -74,7 +74,7 @@ impl Ring {
         };
         let client = |at: usize| {
             let nick = format!("nick{at}");
-            let settings = Settings { net: NET, nick, server: None, peers: Vec::new(), follow: true };
+            let settings = Settings { net: NET, nick, server: None, prefer: None, peers: Vec::new(), follow: true };
             let loaded = Loaded { client: ClientId(100 + at as u64), ..Loaded::default() };
             Client::new(settings, loaded, Now::default(), seed * 100 + at as u64)
         };
