@@ -67,6 +67,7 @@ impl Ring {
                 tcp_port: 7000,
                 peers: Vec::new(),
                 memory_only: false,
+                record: true,
                 bugs,
             };
             let recovered = Recovered { pid: pid(at as u64 + 1), ..Recovered::default() };
