@@ -1,21 +1,54 @@
-// A line for each thing said in the lobby, and an input line.
+// The page's beginning: makes the parts and connects them.
 
-const token = document.querySelector('meta[name="token"]').content;
-const log = document.getElementById("log");
-const text = document.getElementById("text");
-const socket = new WebSocket(`ws://${location.host}/ws`);
-const send = (request) => socket.send(JSON.stringify(request));
-const show = (line) => log.append(`${line}\n`);
+import { Chat } from "./chat.js";
+import { Connection } from "./connection.js";
+import { Identity } from "./identity.js";
+import { Moves } from "./moves.js";
+import { Questions } from "./questions.js";
+import { Tabs } from "./tabs.js";
+import { Watch } from "./watch.js";
 
-socket.onopen = () => send({ do: "hello", token, nick: null, client: null, acked_upto: 0, outbox: [], cursor: null, rooms: ["lobby"] });
-socket.onmessage = ({ data }) => {
-  const event = JSON.parse(data);
-  if (event.event === "queued") send({ do: "saved", cseq: event.cseq });
-  if (event.event === "message") show(`<${event.nick}> ${event.text}`);
-  if (event.event === "welcome") show(`-- you are ${event.nick}`);
-};
-document.getElementById("form").onsubmit = (event) => {
-  event.preventDefault();
-  send({ do: "say", tag: 1, room: "lobby", text: text.value });
-  text.value = "";
-};
+const $ = (id) => document.getElementById(id);
+const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?? "";
+
+const identity = await Identity.open(meta("net") || "default");
+const connection = new Connection(identity, meta("token"));
+const questions = new Questions(connection);
+const watch = new Watch({ connection, questions });
+const views = new Tabs(document.querySelector("#top [role=tablist]"), show);
+const chat = new Chat({ identity, connection, questions, ask, showRing: () => views.show("tab-ring") });
+new Moves({ where: $("where"), notice: $("notice") }, connection, identity, (text) => chat.note(text));
+
+function show(tab) {
+  const isRing = tab === "tab-ring";
+  document.body.dataset.view = isRing ? "ring" : "chat";
+  watch.isShown = isRing;
+  if (!isRing) chat.seen();
+}
+
+connection
+  .on("welcome", ({ mode }) => {
+    document.body.dataset.mode = mode;
+    $("tab-chat").hidden = mode === "replay";
+    if (mode === "replay" || (mode === "demo" && !isWelcomed)) views.show("tab-ring");
+    if (!isWelcomed && mode !== "replay") chat.learnTopics();
+    isWelcomed = true;
+  })
+  .on("pages", ({ pages }) => connection.learn(pages));
+let isWelcomed = false;
+
+/** Asks for a line of text; null when the person thinks better of it. */
+function ask(label, text) {
+  const dialog = $("ask");
+  $("ask-label").textContent = label;
+  $("ask-text").value = text;
+  dialog.returnValue = "cancel";
+  dialog.showModal();
+  $("ask-text").select();
+  return new Promise((give) => {
+    dialog.addEventListener("close", () => give(dialog.returnValue === "ok" ? $("ask-text").value.trim() : null), { once: true });
+  });
+}
+
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && !$("chat").hidden && chat.seen());
+connection.open();
