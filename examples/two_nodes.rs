@@ -105,6 +105,7 @@ fn server(name: &str, number: u16) -> Result<(Node, Machine), StoreError> {
         tcp_port: number,
         peers: Vec::new(),
         memory_only: false,
+        record: true,
         bugs: Bugs::NONE,
     };
     let addr = (Ipv4Addr::LOCALHOST, number).into();

@@ -248,6 +248,7 @@ impl ServerBuilder {
             tcp_port,
             peers: self.peers,
             memory_only: self.memory_durability,
+            record: true,
             bugs: crate::proto::bugs::Bugs::default(),
         }
     }

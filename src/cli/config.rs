@@ -4,7 +4,7 @@
 
 use super::args::{Command, Global, Line};
 use super::failure::{Code, Failure};
-use super::values::{Color, Durability, Group, Name, Peer, Span};
+use super::values::{Color, Durability, Group, Name, Peer, Span, Web};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,7 @@ pub(crate) struct Layer {
     ephemeral: Option<bool>,
     durability: Option<Durability>,
     priority: Option<u8>,
+    web: Option<Web>,
 }
 
 fn port<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
@@ -108,6 +109,8 @@ pub(crate) struct Settings {
     pub(crate) durability: Setting<Durability>,
     /// How much this server wants to lead.
     pub(crate) priority: Setting<u8>,
+    /// Where the page is served.
+    pub(crate) web: Setting<Web>,
 }
 
 /// One line of `config show`.
@@ -158,6 +161,7 @@ impl Settings {
             ephemeral: pick(layers, |layer| layer.ephemeral, || false),
             durability: pick(layers, |layer| layer.durability, Durability::default),
             priority: pick(layers, |layer| layer.priority, || 0),
+            web: pick(layers, |layer| layer.web, Web::default),
             net,
         }
     }
@@ -181,6 +185,7 @@ impl Settings {
             row("ephemeral", &self.ephemeral),
             row("durability", &self.durability),
             row("priority", &self.priority),
+            row("web", &self.web),
         ]
     }
 }
@@ -216,6 +221,7 @@ impl Layer {
             layer.durability = server.durability.filter(|_| said("durability"));
             layer.priority = server.priority.filter(|_| said("priority"));
         }
+        layer.web = line.command.as_ref().and_then(Command::web).filter(|_| said("web"));
         layer
     }
 

@@ -21,6 +21,7 @@ mod store;
 mod table;
 mod times;
 mod values;
+mod web;
 
 use args::{Command, Line};
 use clap::{CommandFactory, FromArgMatches};

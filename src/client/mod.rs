@@ -32,7 +32,7 @@ mod outbox;
 #[cfg(test)]
 mod tests;
 
-pub use crate::proto::client::{Command, Draft, Event, Message, Notice, Progress, SubmitError, Waiting, words};
+pub use crate::proto::client::{Command, Draft, Event, Message, Notice, Progress, Save, SubmitError, Waiting, words};
 pub use builder::Builder;
 pub use error::{AskError, ConnectError, OpenError, SendError};
 pub use handle::{Client, Receipt, Stable};

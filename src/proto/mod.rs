@@ -11,7 +11,6 @@ pub mod cut;
 pub mod detector;
 pub mod election;
 pub mod epochs;
-pub mod event;
 pub mod hold_back;
 pub mod host;
 pub mod inspect;
@@ -34,4 +33,7 @@ pub mod rooms;
 pub mod sequencer;
 pub mod session_table;
 pub mod settings;
+pub mod trace;
 pub mod view_change;
+
+pub use crate::wire::event;

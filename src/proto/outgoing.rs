@@ -7,13 +7,26 @@ use crate::wire::message::Message;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+/// A datagram or frame on its way out.
+#[derive(Debug)]
+pub struct Letter {
+    /// Where it goes.
+    pub route: Route,
+    /// The server at that address, where one is meant.
+    pub to: Option<Pid>,
+    /// What it says.
+    pub message: Message,
+    /// Whether it answers a NACK.
+    pub repair: bool,
+}
+
 /// Datagrams and actions that wait for the host. Drained after every input, so that it never holds more than one input
 /// causes.
 #[derive(Debug)]
 pub struct Outgoing {
     header: Header,
-    control: VecDeque<(Route, Message)>,
-    data: VecDeque<(Route, Message)>,
+    control: VecDeque<Letter>,
+    data: VecDeque<Letter>,
     /// Messages of this process to itself: as a member of its own proposal, say.
     own: VecDeque<Message>,
     actions: VecDeque<Action>,
@@ -35,12 +48,17 @@ impl Outgoing {
 
     /// To everyone, before all data.
     pub fn multicast(&mut self, message: Message) {
-        self.control.push_back((Route::Multicast, message));
+        self.control.push_back(Letter::new(Route::Multicast, message));
     }
 
     /// To everyone, after all control.
     pub fn multicast_data(&mut self, message: Message) {
-        self.data.push_back((Route::Multicast, message));
+        self.data.push_back(Letter::new(Route::Multicast, message));
+    }
+
+    /// To everyone, after all control: a repair that several asked for.
+    pub fn multicast_repair(&mut self, message: Message) {
+        self.data.push_back(Letter { repair: true, ..Letter::new(Route::Multicast, message) });
     }
 
     /// To one process, before all data. What does not fit a datagram goes over the link. To oneself it comes back at once.
@@ -52,28 +70,28 @@ impl Outgoing {
         if let Some(addr) = addr {
             let long = may_be_long(&message) && encoded_len(&message) + HEADER_BYTES > MAX_DATAGRAM_BYTES;
             let route = if long { Route::Link(to, addr) } else { Route::Unicast(addr) };
-            self.control.push_back((route, message));
+            self.control.push_back(Letter { route, to: Some(to), message, repair: false });
         }
     }
 
     /// To one address, whoever is there.
     pub fn send_to(&mut self, addr: SocketAddr, message: Message) {
-        self.control.push_back((Route::Unicast(addr), message));
+        self.control.push_back(Letter::new(Route::Unicast(addr), message));
     }
 
     /// To the servers of every net.
     pub fn ask_any_net(&mut self, message: Message) {
-        self.control.push_back((Route::AnyNet, message));
+        self.control.push_back(Letter::new(Route::AnyNet, message));
     }
 
     /// To one process, after all control: a repair.
-    pub fn send_data(&mut self, addr: SocketAddr, message: Message) {
-        self.data.push_back((Route::Unicast(addr), message));
+    pub fn send_repair(&mut self, to: Pid, addr: SocketAddr, message: Message) {
+        self.data.push_back(Letter { route: Route::Unicast(addr), to: Some(to), message, repair: true });
     }
 
     /// To one server over the link.
     pub fn send_by_link(&mut self, to: Pid, addr: SocketAddr, message: Message) {
-        self.data.push_back((Route::Link(to, addr), message));
+        self.data.push_back(Letter { route: Route::Link(to, addr), to: Some(to), message, repair: false });
     }
 
     /// To be done by the host.
@@ -95,10 +113,10 @@ impl Outgoing {
     }
 
     /// Writes the next datagram into `buf`.
-    pub fn pop_datagram(&mut self, buf: &mut Vec<u8>) -> Option<Route> {
-        let (route, message) = self.control.pop_front().or_else(|| self.data.pop_front())?;
-        datagram::encode(&self.header, &message, buf);
-        Some(route)
+    pub fn pop_datagram(&mut self, buf: &mut Vec<u8>) -> Option<Letter> {
+        let letter = self.control.pop_front().or_else(|| self.data.pop_front())?;
+        datagram::encode(&self.header, &letter.message, buf);
+        Some(letter)
     }
 
     /// The next action.
@@ -112,6 +130,12 @@ impl Outgoing {
         self.control.clear();
         self.data.clear();
         self.own.clear();
+    }
+}
+
+impl Letter {
+    fn new(route: Route, message: Message) -> Self {
+        Self { route, to: None, message, repair: false }
     }
 }
 

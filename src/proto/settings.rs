@@ -22,6 +22,8 @@ pub struct Settings {
     pub peers: Vec<SocketAddr>,
     /// Acknowledge at receipt by all, before the disk has it (`--durability memory`). The host acknowledges writes at once.
     pub memory_only: bool,
+    /// Whether an event record is kept: at most 8 MiB, and about a hundredth of the protocol's time.
+    pub record: bool,
     /// Planted bugs; none outside the simulator's hunt.
     pub bugs: Bugs,
 }

@@ -57,7 +57,7 @@ fn answer(open: &OpenArchive, archive: &mut Option<Box<dyn Archive>>, query: &Qu
         Query::History(within) => page(archive.history(within)?),
         Query::Search { words, within } => page(archive.search(words, within)?),
         Query::Rooms => Answer::Rooms(archive.rooms()?),
-        Query::Who(_) | Query::Status | Query::Ring | Query::Nick(_) => {
+        Query::Who(_) | Query::Status | Query::Ring | Query::Nick(_) | Query::Record { .. } => {
             Answer::Failed("not a question about history".to_owned())
         }
     })

@@ -69,6 +69,7 @@ fn weight(reply: &Reply) -> usize {
         Reply::Answer { answer: Answer::Page { records, .. }, .. } => {
             records.iter().map(|(record, _)| FIXED + record.message.body.len()).sum()
         }
+        Reply::Answer { answer: Answer::Record(page), .. } => page.events.len() * 2 * FIXED,
         Reply::View(_) | Reply::Welcome(_) | Reply::Answer { .. } => 16 * FIXED,
         _ => 0,
     };

@@ -23,3 +23,6 @@ pub use hunt::{Catch, hunt};
 pub use plan::{Options, Plan};
 pub use scenario::Scenario;
 pub use swarm::{Outcome, Sweep, run, shrink};
+
+#[cfg(test)]
+mod record;

@@ -44,7 +44,7 @@ pub struct Controls {
     board: Arc<Board>,
 }
 
-/// The web host's end; given to the host when it starts.
+/// The web host's end; given to [`HostBuilder::controller`](super::HostBuilder::controller).
 #[derive(Clone, Debug)]
 pub struct Controller {
     ask: Sender<Control>,
@@ -85,7 +85,7 @@ impl Controls {
 
 impl Controller {
     /// Asks for something; the answer is called once, on any thread, and must not wait.
-    pub(super) fn ask(&self, request: Value, answer: impl FnOnce(Result<(), Refused>) + Send + 'static) {
+    fn ask(&self, request: Value, answer: impl FnOnce(Result<(), Refused>) + Send + 'static) {
         let control = Control { request, answer: Some(Box::new(answer)) };
         if let Err(error) = self.ask.try_send(control) {
             let refused = if error.is_full() {
@@ -163,6 +163,18 @@ impl Refused {
     pub(super) fn document(&self, tag: &Value) -> Value {
         json!({ "event": "error", "tag": tag, "code": self.code, "message": self.message, "hint": self.hint })
     }
+}
+
+/// Asks a demo for what a page wants, and tells the page the answer: `{"event":"done","tag"}`, or why not.
+pub(super) fn forward(controller: &Controller, request: Value, page: &Outlet) {
+    let (tag, page) = (request["tag"].clone(), page.clone());
+    controller.ask(request, move |answer| {
+        let document = match answer {
+            Ok(()) => json!({ "event": "done", "tag": tag }),
+            Err(why) => why.document(&tag),
+        };
+        page.try_tell(to_json(&document).into());
+    });
 }
 
 /// What pages see, and the pages that see it.

@@ -69,6 +69,11 @@ impl Outlet {
         self.room.is_closed()
     }
 
+    /// Whether both go to the same browser.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.room, &other.room)
+    }
+
     fn push(&self, text: Utf8Bytes, room: OwnedSemaphorePermit) -> bool {
         // Never full: every frame took its share of the room.
         self.frames.try_send(Frame { text, _room: room }).is_ok()

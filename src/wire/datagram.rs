@@ -103,6 +103,12 @@ pub fn encode(header: &Header, message: &Message, buf: &mut Vec<u8>) {
     }
 }
 
+/// The checksum that a datagram's envelope bears; 0 when there is no whole envelope.
+pub fn sum(bytes: &[u8]) -> u32 {
+    let bytes = bytes.get(HEADER_BYTES - 4..HEADER_BYTES).and_then(|bytes| bytes.first_chunk());
+    bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
 /// The envelope of a datagram whose checksum holds, and the bytes of its message.
 ///
 /// # Errors

@@ -20,6 +20,8 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::net::SocketAddr;
 
+mod trace;
+
 const GOLDEN: &str = include_str!("golden.txt");
 
 fn pid(server: u64) -> Pid {
@@ -203,6 +205,7 @@ pub(super) fn queries() -> Vec<Query> {
         Query::Status,
         Query::Ring,
         Query::Nick("ana".into()),
+        Query::Record { after: 300, limit: 50 },
     ]
 }
 
@@ -235,6 +238,7 @@ pub(super) fn replies() -> Vec<Reply> {
         Reply::Entries { view: ViewTag(0x77), first: 3, entries: vec![entry()] },
         Reply::Pong,
         Reply::Answer { tag: 1, answer: Answer::Rooms(Vec::new()) },
+        Reply::Answer { tag: 1, answer: Answer::Record(Box::new(trace::page())) },
         Reply::Bye,
     ];
     let refusals = [
@@ -302,6 +306,7 @@ pub(super) fn answers() -> Vec<Answer> {
         Answer::Ring(Box::new(ring)),
         Answer::Failed("no".into()),
         Answer::Nick(Some(ClientId(0x44))),
+        Answer::Record(Box::new(trace::page())),
     ]
 }
 
@@ -316,13 +321,15 @@ macro_rules! numbers {
     )+};
 }
 
+use numbers;
+
 numbers! {
     of_message of Message: Beacon Scout Elsewhere Ping Pong Suspect Heard Failed Bye Elect ElectAck Propose State Refuse
         Commit Prepared Install Opened WantTable Table Data Order Ack Nack Heads Digest Want Fill Working;
     of_request of Request: Hello Submit Ping Hearing Fetch Query Bye Follow;
     of_reply of Reply: Welcome Refused Accepted Stable Busy Rejected Feed View Entries Pong Answer Bye;
-    of_query of Query: History Search Rooms Who Status Ring Nick;
-    of_answer of Answer: Page Rooms Who Status Ring Failed Nick;
+    of_query of Query: History Search Rooms Who Status Ring Nick Record;
+    of_answer of Answer: Page Rooms Who Status Ring Failed Nick Record;
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -5,8 +5,11 @@
 //! and no zero-sized types, and takes all of its input or refuses it. `docs/PROTOCOL.md` §3 and §4.
 
 pub mod datagram;
+pub mod event;
 pub mod message;
 pub mod session;
+pub mod sketch;
+pub mod trace;
 
 #[cfg(test)]
 mod golden;

@@ -7,6 +7,7 @@ use crate::ids::{ClientId, EpochId, Pid, RecordKey, ViewTag};
 use crate::record::{Entry, Kind, Record, View};
 use crate::time::Hlc;
 use crate::wire::message::{are_entries, are_numbers, is_view};
+use crate::wire::trace::RecordPage;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -260,6 +261,13 @@ pub enum Query {
     Ring,
     /// To whom this nick belongs, here or away.
     Nick(String),
+    /// A page of the server's own event record.
+    Record {
+        /// Events after this number; 0 for the oldest.
+        after: u64,
+        /// At most this many; the server may send fewer.
+        limit: u32,
+    },
 }
 
 /// Which part of history.
@@ -309,6 +317,8 @@ pub enum Answer {
     Failed(String),
     /// To whom the nick belongs; `None` when nobody claimed it.
     Nick(Option<ClientId>),
+    /// A page of the record.
+    Record(Box<RecordPage>),
 }
 
 /// One room.
@@ -473,6 +483,7 @@ impl Bounded for Reply {
             Self::Feed { first, upto, .. } => *first > 0 && are_numbers([*first, upto.0.num, upto.1]),
             Self::View(note) => is_note(note),
             Self::Entries { first, entries, .. } => are_entries(*first, entries),
+            Self::Answer { answer: Answer::Record(page), .. } => page.is_within_bounds(),
             Self::Refused(_) | Self::Pong | Self::Answer { .. } | Self::Bye => true,
         }
     }

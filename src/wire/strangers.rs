@@ -376,3 +376,36 @@ fn request_at_a_limit_is_taken_and_beyond_it_refused() {
         assert_eq!(session::decode::<Reply>(&session::encode(&reply)[4..]).is_some(), is_sound);
     }
 }
+
+#[test]
+fn page_of_a_record_at_a_limit_is_taken_and_beyond_it_refused() {
+    use super::sketch::Sketch;
+    use super::trace::{MAX_PAGE_EVENTS, MAX_PAGE_NAMES, RecordPage, TraceEvent, Via, What, Whom};
+    let page = |events: Vec<TraceEvent>| RecordPage { events, ..RecordPage::default() };
+    let events = |count: u64, what: &What| {
+        let event = |seq| TraceEvent { seq, at_us: u64::MAX, what: what.clone() };
+        page((1..=count).map(event).collect())
+    };
+    let many = |count| events(count, &What::Durable { epoch: u64::MAX, upto: u64::MAX });
+    let sketched = |sketch| events(1, &What::Received { from: Whom::All, via: Via::Link, sum: 0, bytes: 0, sketch });
+    let path = |count| sketched(Sketch::Suspect { servers: vec![ServerId(1); count] });
+    let names = |count| RecordPage { names: vec![(ServerId(1), "oak".into()); count], ..RecordPage::default() };
+    let next = |next| RecordPage { next, ..RecordPage::default() };
+    let reason = |length| events(1, &What::Dropped { reason: "x".repeat(length).into(), from: None, sum: 0 });
+    let mut backwards = many(2);
+    backwards.events.reverse();
+    let limits = [
+        (many(MAX_PAGE_EVENTS as u64), many(MAX_PAGE_EVENTS as u64 + 1)),
+        (names(MAX_PAGE_NAMES), names(MAX_PAGE_NAMES + 1)),
+        (path(MAX_SERVERS), path(MAX_SERVERS + 1)),
+        (reason(256), reason(257)),
+        (next(MAX_NUMBER), next(MAX_NUMBER + 1)),
+        (many(2), backwards),
+    ];
+    for (at, beyond) in limits {
+        let say = |page: &RecordPage| Reply::Answer { tag: 1, answer: session::Answer::Record(Box::new(page.clone())) };
+        let decode = |page: &RecordPage| session::decode::<Reply>(&session::encode(&say(page))[4..]);
+        assert_eq!(decode(&at), Some(say(&at)));
+        assert_eq!(decode(&beyond), None);
+    }
+}

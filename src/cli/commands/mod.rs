@@ -13,6 +13,7 @@ mod server;
 mod sim;
 mod status;
 mod tail;
+mod web;
 mod who;
 
 use super::Run;
@@ -23,6 +24,7 @@ use super::failure::Failure;
 pub(super) fn run(command: Command, run: &Run) -> Result<(), Failure> {
     match command {
         Command::Server(args) => server::run(&args, run),
+        Command::Web(_) => web::run(run),
         Command::Chat(args) => chat::run(&args, run),
         Command::Send(args) => send::run(&args, run),
         Command::Tail(args) => tail::run(&args, run),

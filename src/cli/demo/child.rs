@@ -41,7 +41,7 @@ impl Process {
         };
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
         let mut command = Command::new(program);
-        command.args(["server", "--faults", "--json", "--config", "/dev/null"]);
+        command.args(["server", "--faults", "--json", "--web", "off", "--config", "/dev/null"]);
         command.args(ground.place());
         let mut child = command
             .args(["--name", name])

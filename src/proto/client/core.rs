@@ -71,7 +71,7 @@ impl Client {
     pub fn new(settings: Settings, loaded: Loaded, now: Now, seed: u64) -> Self {
         let Loaded { client, last_cseq, acked_upto, floor, messages } = loaded;
         let mut new = Self {
-            directory: Directory::new(settings.server.clone()),
+            directory: Directory::new(settings.server.clone(), settings.prefer),
             search: Search::new(settings.peers.clone()),
             settings,
             me: client,
@@ -371,7 +371,9 @@ impl Client {
             self.stage = Stage::NOBODY;
             return;
         };
-        if self.gone.is_none() && self.settings.server.is_none() && self.stage.gathers(now) {
+        let is_wanted = choice.server.is_some() && choice.server == self.settings.prefer;
+        let any = self.settings.server.is_none() && !is_wanted;
+        if self.gone.is_none() && any && self.stage.gathers(now) {
             return;
         }
         self.connections += 1;

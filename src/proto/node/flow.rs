@@ -116,6 +116,7 @@ impl Node {
         if let Some(log) = self.epochs.get_mut(epoch) {
             log.durable = log.durable.max(len);
         }
+        self.trace_durable(epoch, len);
         if self.view_epoch() != Some(epoch) || !self.is_active() {
             return;
         }
@@ -214,6 +215,7 @@ impl Node {
             return;
         }
         live.stable = stable;
+        self.trace_stable(stable);
         self.settle();
         self.deliver_stable();
     }

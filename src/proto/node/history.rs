@@ -57,6 +57,7 @@ impl Node {
         }
         self.write(Write::Commit { epoch, upto: last }, Pending::Nothing);
         for (gsn, entry) in entries {
+            self.trace_delivered(epoch, gsn, &entry, how);
             self.enter_history(epoch, gsn, &entry, how);
         }
     }
@@ -108,6 +109,7 @@ impl Node {
             log.reading = log.reading.max(upto);
         }
         if upto > delivered {
+            self.trace_delivered_late(epoch, delivered + 1, upto);
             self.write(Write::Commit { epoch, upto }, Pending::Nothing);
         }
     }

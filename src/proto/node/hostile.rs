@@ -47,6 +47,7 @@ impl Pair {
             tcp_port: 1,
             peers: Vec::new(),
             memory_only: false,
+            record: true,
             bugs: Bugs::NONE,
         };
         let node = |at: usize, name| {

@@ -109,10 +109,10 @@ impl Node {
             };
             self.pacer.take(now, Lane::Repair, MAX_DATAGRAM_BYTES as u64);
             match to {
-                RepairTo::Multicast => self.out.multicast_data(message),
+                RepairTo::Multicast => self.out.multicast_repair(message),
                 RepairTo::Asker(pid) => {
                     if let Some(addr) = self.detector.addr(pid) {
-                        self.out.send_data(addr, message);
+                        self.out.send_repair(pid, addr, message);
                     }
                 }
             }

@@ -11,6 +11,7 @@
 //! | `catch_up.rs` | digests, wants, fills |
 //! | `ring.rs` | beacons, suspicion, election, joins, merges |
 //! | `sessions.rs` | clients |
+//! | `trace.rs` | the event record |
 //! | `report.rs` | status, ring, who, and what the simulator's checker sees |
 
 mod catch_up;
@@ -21,6 +22,7 @@ mod receive;
 mod report;
 mod ring;
 mod sessions;
+mod trace;
 mod view;
 
 use crate::ids::{EpochId, Pid};
@@ -44,6 +46,7 @@ use crate::proto::rng::Rng;
 use crate::proto::rooms::Rooms;
 use crate::proto::session_table::SessionTable;
 use crate::proto::settings::{BURST_BYTES, BYES, RATE_BYTES, Settings};
+use crate::proto::trace::Trace;
 use crate::proto::view_change::{Milestone, ViewChange};
 use crate::record::Entry;
 use crate::seq::IdSet;
@@ -87,6 +90,7 @@ pub struct Node {
     compare_at: Time,
     pacer: Pacer,
     drops: BTreeMap<&'static str, u64>,
+    trace: Trace,
     disk: Disk,
     leaving: bool,
     /// When this machine wanted to be called at the latest.
@@ -151,6 +155,7 @@ impl Node {
             compare_at: now.mono,
             pacer: Pacer::new(RATE_BYTES, BURST_BYTES),
             drops: BTreeMap::new(),
+            trace: Trace::new(now, settings.record),
             disk: Disk::Works,
             leaving: false,
             expected: Time::NEVER,
@@ -171,6 +176,7 @@ impl Node {
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         self.now = Now { mono: now.mono.max(self.now.mono), wall_ms: now.wall_ms };
         self.note_lateness();
+        self.trace.arrives(None);
         match input {
             Input::Datagram { from, multicast, bytes } => self.on_datagram(from, multicast, bytes),
             Input::Frame { from, bytes } => self.on_frame(from, bytes),
@@ -184,6 +190,7 @@ impl Node {
             Input::Timeout => {}
             Input::Leave => self.leave(),
         }
+        self.trace.arrives(None);
         self.run();
         self.expected = self.next_timeout();
     }
@@ -197,7 +204,10 @@ impl Node {
 
     /// Clears `buf` and fills it with one datagram or frame; `None` when there is nothing to send.
     pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Route> {
-        self.out.pop_datagram(buf)
+        let letter = self.out.pop_datagram(buf)?;
+        let route = letter.route;
+        self.trace_sent(&letter, buf);
+        Some(route)
     }
 
     /// The next thing for the host to do.
@@ -281,11 +291,13 @@ impl Node {
     }
 
     fn event(&mut self, event: Event) {
+        self.trace_event(&event);
         self.out.act(Action::Event(event));
     }
 
     fn drop_because(&mut self, reason: &'static str) {
         *self.drops.entry(reason).or_default() += 1;
+        self.trace_dropped(reason);
     }
 
     fn on_written(&mut self, upto: Ticket) {
@@ -326,7 +338,9 @@ impl Node {
         let mut out = std::mem::replace(&mut self.out, Outgoing::new(Header::default()));
         out.reborn(recovered.pid);
         let seed = self.rng.next_u64();
+        let trace = std::mem::replace(&mut self.trace, Trace::new(self.now, false));
         *self = Self::with_outgoing(self.settings.clone(), recovered, self.now, seed, out);
+        self.trace = trace;
     }
 
     fn leave(&mut self) {

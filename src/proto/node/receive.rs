@@ -9,10 +9,15 @@ use crate::proto::io::ReadFor;
 use crate::record::Entry;
 use crate::wire::datagram::{self, Malformed};
 use crate::wire::message::Message;
+use crate::wire::trace::{Via, Whom};
 use std::net::SocketAddr;
+
+/// Why another net's datagrams are dropped.
+pub(super) const FOREIGN: &str = "another net's";
 
 impl Node {
     pub(super) fn on_datagram(&mut self, from: SocketAddr, multicast: bool, bytes: &[u8]) {
+        self.trace.arrives(Some((Whom::Addr(from), 0)));
         let (header, body) = match datagram::open(bytes) {
             Ok(opened) => opened,
             Err(Malformed::Version(version)) => return self.on_other_version(from, version),
@@ -24,17 +29,22 @@ impl Node {
         if header.net != self.settings.net && !self.settings.bugs.has(Bug::ForeignNet) {
             return self.on_foreign(from, body);
         }
+        let whom = if header.client { Whom::Addr(from) } else { Whom::Server(header.sender.server) };
+        self.trace.arrives(Some((whom, datagram::sum(bytes))));
         let Ok(message) = datagram::decode(body) else {
             return self.drop_because("undecodable");
         };
+        let via = if multicast { Via::Multicast } else { Via::Unicast };
         if header.client {
             if let Message::Scout(_) = message {
+                self.trace_received(whom, via, bytes, &message);
                 self.announcements.scouted(self.now.mono, from, &mut self.rng);
             }
             return;
         }
         let beacon = matches!(message, Message::Beacon(_));
         if self.meet(header.sender, from, beacon, multicast) {
+            self.trace_received(whom, via, bytes, &message);
             self.on_message_from(header.sender, from, message);
         }
     }
@@ -44,6 +54,9 @@ impl Node {
         match opened {
             Ok((header, message)) if header.sender == from && header.net == self.settings.net && !header.client => {
                 if self.disk == Disk::Works && self.detector.is_alive(from) {
+                    let whom = Whom::Server(from.server);
+                    self.trace.arrives(Some((whom, datagram::sum(bytes))));
+                    self.trace_received(whom, Via::Link, bytes, &message);
                     self.on_message(from, message);
                 }
             }
@@ -76,7 +89,7 @@ impl Node {
 
     /// Another net's datagram: nothing of it is believed; a scout that asks all nets learns this one's name.
     fn on_foreign(&mut self, from: SocketAddr, body: &[u8]) {
-        self.drop_because("another net's");
+        self.drop_because(FOREIGN);
         if let Ok(Message::Scout(scout)) = datagram::decode(body)
             && scout.any_net
         {

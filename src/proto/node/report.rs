@@ -19,6 +19,7 @@ impl Node {
             Query::Ring => Answer::Ring(Box::new(self.ring_info())),
             Query::Who(room) => Answer::Who(self.rooms.who(room.as_deref())),
             Query::Nick(nick) => Answer::Nick(self.rooms.resolve(nick)),
+            Query::Record { after, limit } => Answer::Record(Box::new(self.record_page(*after, *limit))),
             Query::History(_) | Query::Search { .. } | Query::Rooms => {
                 Answer::Failed("this server has no store to read".to_owned())
             }
@@ -138,7 +139,7 @@ impl Node {
         let own = self.own_addr();
         let addr = |pid: Pid| if pid == self.me { Some(own) } else { self.detector.addr(pid) };
         let addrs = view.members.iter().map(|member| addr(member.pid)).collect();
-        self.event(Event::View { view: view.clone(), addrs, reason });
+        self.event(Event::View { view: view.clone(), addrs, reason: reason.into() });
     }
 
     /// Tells how an election ended, if this view ended one.
@@ -176,7 +177,7 @@ impl Node {
 
     /// How full each buffer is that the network or clients can fill.
     pub fn gauges(&self) -> Vec<Gauge> {
-        use crate::proto::{hold_back, origin, settings};
+        use crate::proto::{hold_back, origin, settings, trace};
         let live = self.live.as_ref();
         let gauge = |name, level, bound| Gauge { name, level, bound };
         vec![
@@ -188,6 +189,8 @@ impl Node {
                 hold_back::MAX_PIECES + origin::PIECES_A_BATCH,
             ),
             gauge("places", live.map_or(0, |live| live.hold_back.places()), hold_back::MAX_PLACES),
+            gauge("record", self.trace.level().0, trace::MAX_EVENTS),
+            gauge("record's bytes", self.trace.level().1, trace::MAX_BYTES),
             gauge("undelivered", live.map_or(0, |live| live.undelivered.len()), hold_back::MAX_PLACES),
         ]
     }

@@ -318,7 +318,7 @@ impl Node {
 
     pub(super) fn on_abandoned(&mut self, epoch: EpochId, reason: &'static str, silent: &[Pid]) {
         let members = self.proposed.clone();
-        self.event(Event::Abandoned { epoch, reason });
+        self.event(Event::Abandoned { epoch, reason: reason.into() });
         if reason == "another proposal" {
             return;
         }

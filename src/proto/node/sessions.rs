@@ -163,12 +163,14 @@ impl Node {
             kind: submit.kind,
             body: submit.body,
         };
+        let room = message.room.clone();
         if !self.origin.offer(self.now.mono, message) {
             return self.reply(id, Reply::Busy { cseq, retry_ms: BUSY_RETRY_MS });
         }
         if let Some(session) = self.sessions.get_mut(id) {
             session.next = session.next.max(cseq + 1);
         }
+        self.trace_accepted(message_id, room);
         self.reply(id, Reply::Accepted { cseq });
     }
 

@@ -77,6 +77,7 @@ impl World {
             tcp_port: 8285,
             peers: Vec::new(),
             memory_only: false,
+            record: self.record,
             bugs: self.bugs,
         };
         self.timeline.note(self.time, || format!("s{} starts as {}", at + 1, server.pid));

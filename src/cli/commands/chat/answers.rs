@@ -47,7 +47,7 @@ pub(super) fn lines(asked: &Asked, answer: &Answer, room: &str, reader: ClientId
         (_, Answer::Page { records, .. }) if records.is_empty() => vec!["-- nothing".to_owned()],
         (_, Answer::Page { records, .. }) => page(records, reader, output),
         (_, Answer::Failed(why)) => vec![format!("-- {}", shown(why))],
-        (_, Answer::Ring(_) | Answer::Nick(_)) => Vec::new(),
+        (_, Answer::Ring(_) | Answer::Nick(_) | Answer::Record(_)) => Vec::new(),
     }
 }
 

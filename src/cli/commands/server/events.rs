@@ -132,7 +132,7 @@ mod tests {
         let member = |(at, name): (usize, &&str)| Member { pid: pid(at as u64 + 1), name: (*name).to_owned() };
         let members = names.iter().enumerate().map(member).collect();
         let view = View { epoch: EpochId { num: 12, leader: pid(2) }, members, parents: Vec::new() };
-        Event::View { view, addrs: vec![None, "10.0.0.2:8285".parse().ok()], reason: "join" }
+        Event::View { view, addrs: vec![None, "10.0.0.2:8285".parse().ok()], reason: "join".into() }
     }
 
     #[test]

@@ -6,7 +6,8 @@ mod pipe;
 
 use crate::cli::Run;
 use crate::cli::args;
-use crate::cli::client::{net_failure, peers};
+use crate::cli::client::{net_failure, peers, template};
+use crate::cli::config::{Setting, Settings};
 use crate::cli::failure::{Code, Failure};
 use crate::cli::output::Output;
 use crate::cli::shown::shown;
@@ -14,9 +15,11 @@ use crate::cli::signals::Interrupt;
 use crate::cli::store::store_failure;
 use crate::cli::times::now_ms;
 use crate::cli::values::Durability;
+use crate::cli::web;
 use crate::net::FaultSwitch;
 use crate::proto::event::Event;
 use crate::server::{Server, ServerError};
+use crate::web::{Door, Host, Mode, WebError};
 use crossbeam_channel::{Receiver, never, select, tick};
 use events::Teller;
 use serde_json::json;
@@ -31,11 +34,16 @@ pub(super) fn run(args: &args::Server, run: &Run) -> Result<(), Failure> {
     let interrupt = Interrupt::install()?;
     let faults = FaultSwitch::default();
     let pipe = if args.faults { Some(Pipe { ended: pipe::obey(&faults)?, faults: faults.clone() }) } else { None };
+    let door = open_door(run);
     let server = start(run, faults)?;
+    let page = door.and_then(|door| serve(door, &server, run));
     let mut watch = Watch { output: &run.output, teller: Teller::default() };
-    let outcome = watch.begin(&server).and_then(|()| watch.go(&server, &interrupt, pipe.as_ref()));
+    let outcome =
+        watch.begin(&server, page.as_ref().map(Host::url)).and_then(|()| watch.go(&server, &interrupt, pipe.as_ref()));
     if matches!(outcome, Ok(End::Asked)) {
         watch.stopping()?;
+        // Browsers first: they go on at another server's page.
+        drop(page);
         if !server.leave() {
             log::warn!("not everything could be ended in time");
         }
@@ -56,6 +64,27 @@ struct Pipe {
     ended: Receiver<Infallible>,
     /// What the demo has it lose.
     faults: FaultSwitch,
+}
+
+/// The page's door. A server without one goes on, and says so.
+fn open_door(run: &Run) -> Option<Door> {
+    web::door(&run.settings).unwrap_or_else(|error| {
+        no_page(&error, run);
+        None
+    })
+}
+
+/// Serves the page, whose browsers come to this server first.
+fn serve(door: Door, server: &Server, run: &Run) -> Option<Host> {
+    let any = Setting { value: None, origin: run.settings.server.origin.clone() };
+    let settings = Settings { server: any, ..run.settings.clone() };
+    let clients = template(&settings).peer(server.addr()).prefer(server.pid().server);
+    let host = Host::builder(door, clients, settings.net.value.as_str()).mode(Mode::Server);
+    host.start().map_err(|error| no_page(&error, run)).ok()
+}
+
+fn no_page(error: &WebError, run: &Run) {
+    run.output.note(&format!("No page: {error}.\nhint: {}", error.hint()));
 }
 
 /// The disk takes nothing: told on stderr too, where whoever looks after the machine looks.
@@ -116,11 +145,11 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn begin(&self, server: &Server) -> Result<(), Failure> {
+    fn begin(&self, server: &Server, page: Option<&str>) -> Result<(), Failure> {
         if self.output.json {
-            return self.output.document(&banner::document(server.about()));
+            return self.output.document(&banner::document(server.about(), page));
         }
-        banner::lines(server.about()).iter().try_for_each(|line| self.output.line(line))
+        banner::lines(server.about(), page).iter().try_for_each(|line| self.output.line(line))
     }
 
     fn go(&mut self, server: &Server, interrupt: &Interrupt, pipe: Option<&Pipe>) -> Result<End, Failure> {

@@ -67,6 +67,7 @@ impl Ring {
                 tcp_port: 7000,
                 peers: Vec::new(),
                 memory_only: false,
+                record: true,
                 bugs,
             };
             let recovered = Recovered { pid: pid(at as u64 + 1), ..Recovered::default() };
@@ -74,7 +75,7 @@ impl Ring {
         };
         let client = |at: usize| {
             let nick = format!("nick{at}");
-            let settings = Settings { net: NET, nick, server: None, peers: Vec::new(), follow: true };
+            let settings = Settings { net: NET, nick, server: None, prefer: None, peers: Vec::new(), follow: true };
             let loaded = Loaded { client: ClientId(100 + at as u64), ..Loaded::default() };
             Client::new(settings, loaded, Now::default(), seed * 100 + at as u64)
         };

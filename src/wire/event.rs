@@ -1,12 +1,20 @@
-//! What happened, as typed events: what `server --json` prints, what logs are made from, what the page will draw.
+//! What happened, as typed events: what `server --json` prints, what logs are made from, what event records keep.
 
 use crate::ids::{EpochId, Pid};
-use crate::record::View;
+use crate::record::{MAX_SERVERS, View};
+use crate::wire::message::is_view;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// Longest name or reason in one.
+pub(super) const MAX_WORDS_BYTES: usize = 256;
+
 /// Something that people and records want to know.
-#[derive(Clone, PartialEq, Eq, Debug)]
+///
+/// The variants' order is their number in an event record's answers: new ones go to the end.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Event {
     /// A view began.
     View {
@@ -15,7 +23,7 @@ pub enum Event {
         /// Addresses of its members, in their order, where known.
         addrs: Vec<Option<SocketAddr>>,
         /// Why, in a word or two.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
     /// The history is as full as any reachable server's: clients may come.
     Ready,
@@ -77,7 +85,7 @@ pub enum Event {
         /// The epoch.
         epoch: EpochId,
         /// Why.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
     /// The same server id was heard from another process that lives.
     Cloned {
@@ -98,4 +106,24 @@ pub enum Event {
         /// Its version.
         version: u8,
     },
+}
+
+impl Event {
+    /// Whether lists and texts are within the protocol's bounds.
+    pub(super) fn is_within_bounds(&self) -> bool {
+        let short = |text: &str| text.len() <= MAX_WORDS_BYTES;
+        match self {
+            Self::View { view, addrs, reason } => is_view(view) && addrs.len() <= MAX_SERVERS && short(reason),
+            Self::Suspected { name, .. } | Self::Failed { name, .. } | Self::Rejoined { name, .. } => short(name),
+            Self::Election { started_by, winner, .. } => short(started_by) && winner.iter().all(|name| short(name)),
+            Self::Abandoned { reason, .. } => short(reason),
+            Self::Ready
+            | Self::CaughtUp { .. }
+            | Self::Merged { .. }
+            | Self::Proposed { .. }
+            | Self::Cloned { .. }
+            | Self::ReadOnly { .. }
+            | Self::OtherVersion { .. } => true,
+        }
+    }
 }

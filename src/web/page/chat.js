@@ -1,0 +1,432 @@
+// The chat: what the host tells becomes lines, what is typed becomes requests.
+
+import { Composer } from "./composer.js";
+import { Finder } from "./finder.js";
+import { MAX_WAITING } from "./identity.js";
+import { mentions } from "./line.js";
+import { People } from "./people.js";
+import { Rooms } from "./rooms.js";
+import { Scrollback } from "./scrollback.js";
+import { counted, hourMinute, shown } from "./shown.js";
+
+/** Messages in a page of history; more for who pages on and on. */
+const PAGE = 100;
+const LONG_PAGE = 500;
+const SOON_MS = 3000;
+/** Kinds of messages in an outbox that a person said. */
+const SAID = ["text", "action", "direct"];
+
+const $ = (id) => document.getElementById(id);
+
+export class Chat {
+  #identity;
+  #connection;
+  #questions;
+  #rooms;
+  #view;
+  #composer;
+  #people;
+  #lateFrom = null;
+
+  /** `ask(label, text)` resolves to what the person typed; `showRing()` turns to the other view. */
+  constructor({ identity, connection, questions, ask, showRing }) {
+    this.#identity = identity;
+    this.#connection = connection;
+    this.#questions = questions;
+    this.ask = ask;
+    const lists = { rooms: $("rooms"), peers: $("peers"), peersTitle: $("peers-title") };
+    this.#rooms = new Rooms(lists, (room) => this.#opened(room));
+    this.#view = new Scrollback($("messages"), $("newest"), {
+      ask: (room, isNewer) => this.#page(room, isNewer),
+      seen: (room) => this.#rooms.read(room),
+      mine: () => identity.nick,
+    });
+    this.#people = new People({ list: $("people-list"), count: $("people-count") }, questions, (nick) => this.talkTo(nick));
+    this.#composer = new Composer({ form: $("compose"), input: $("say"), hint: $("hint") }, this.#acts(showRing));
+    this.finder = new Finder({ form: $("find"), words: $("words"), found: $("found") }, questions, (hit) => this.#jump(hit));
+    this.#listen();
+    this.#buttons();
+    for (const name of identity.rooms) this.#rooms.room(name);
+    this.#queueWaiting();
+    this.#rooms.open(this.#rooms.all[0]);
+  }
+
+  #listen() {
+    const on = (name, listener) => this.#connection.on(name, (event) => listener.call(this, event));
+    on("welcome", this.#welcomed);
+    on("message", this.#heard);
+    on("queued", this.#numbered);
+    on("accepted", ({ id }) => this.#advance(id, { state: "accepted" }));
+    on("stable", this.#stable);
+    on("rejected", this.#rejected);
+    on("cursor", this.#shownUpTo);
+    on("nick", ({ nick }) => this.#renamed(nick));
+    on("joined", (event) => this.#moved("joined", event));
+    on("left", (event) => this.#moved("left", event));
+    on("merged", this.#merged);
+    on("view", this.#viewed);
+    on("host-gone", () => this.#view.forgetQuestions());
+    on("gone", () => this.#people.refreshSoon(this.#rooms.shown));
+    on("error", ({ tag, message, hint }) => tag || this.#composer.warn(shown([message, hint].filter(Boolean).join(" "))));
+  }
+
+  #buttons() {
+    $("nick").addEventListener("click", () => this.#askNick());
+    $("topic").addEventListener("click", () => this.#askTopic());
+    $("leave").addEventListener("click", () => this.#leave());
+    $("join").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const problem = this.join($("join-room").value.trim());
+      this.#composer.warn(problem ?? "");
+      if (!problem) $("join-room").value = "";
+    });
+    $("join-room").addEventListener("focus", () => this.#offerRooms());
+    document.addEventListener("keydown", (event) => {
+      if (event.altKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+        event.preventDefault();
+        this.#rooms.step(event.key === "ArrowDown" ? 1 : -1);
+      }
+    });
+  }
+
+  #acts(showRing) {
+    return {
+      say: (text) => this.#say(text),
+      join: (name) => this.join(name),
+      leave: () => this.#leave(),
+      msg: (rest) => this.#message(rest),
+      me: (text) => (this.#rooms.shown.peer === null ? this.#say(text, "action") : "Only rooms have /me."),
+      nick: (nick) => this.#change({ do: "nick", nick }),
+      topic: (text) => this.#change({ do: "topic", room: this.#rooms.shown.name, text }),
+      search: (words) => void this.finder.search(words),
+      ring: () => void showRing(),
+      help: () => this.#note(this.#composer.help()),
+      names: () => [...this.#people.names, ...this.#rooms.names],
+    };
+  }
+
+  /** Says to the whole room, or to the person the open talk is with. */
+  #say(text, kind) {
+    const room = this.#rooms.shown;
+    if (!room) return "Join a room first: /join ROOM";
+    if (this.#identity.waiting.length >= MAX_WAITING) return "Too much is waiting for a server. Try again when one is back.";
+    const draft = { tag: this.#questions.tag(), room: room.peer === null ? room.name : "", text, to: room.peer, kind };
+    this.#view.toEnd();
+    this.#identity.waiting.push(draft);
+    this.#identity.save();
+    room.queue({ tag: draft.tag, text, told: kind }, this.#identity.nick);
+    this.#submit(draft);
+    this.#view.changed();
+    return null;
+  }
+
+  #submit({ tag, room, text, to, kind }) {
+    this.#connection.send(to === null ? { do: "say", tag, room, text, kind } : { do: "tell", tag, nick: to, text });
+  }
+
+  /** What an earlier life of this tab left behind is shown where it was. */
+  #queueWaiting() {
+    for (const entry of [...this.#identity.outbox.values(), ...this.#identity.waiting]) {
+      if (entry.kind && !SAID.includes(entry.kind)) continue;
+      entry.tag = this.#questions.tag();
+      const room = entry.to ? this.#rooms.peer(entry.to) : this.#rooms.room(entry.room);
+      room.queue({ tag: entry.tag, text: entry.text }, this.#identity.nick);
+      if (entry.cseq) room.rename(entry.tag, this.#idOf(entry.cseq));
+    }
+  }
+
+  #idOf(cseq) {
+    return `${this.#identity.client}-${cseq}`;
+  }
+
+  #welcomed({ client, nick, mode }) {
+    if (mode === "replay") return;
+    this.#identity.become(client);
+    this.#renamed(nick);
+    this.#identity.save();
+    for (const draft of this.#identity.waiting) this.#submit(draft);
+    this.#load(this.#rooms.shown);
+    for (const room of this.#rooms.all) this.#catchUp(room);
+    this.#view.forgetQuestions();
+    this.#people.refresh(this.#rooms.shown);
+    this.#describe();
+  }
+
+  /** The host gave a message its number: kept here, and told so where the host waits for that. */
+  #numbered({ tag, id, cseq, save, room, text, kind, to }) {
+    let entry = this.#identity.number(tag, cseq);
+    if (!entry && save) {
+      entry = { cseq, room: room ?? "", text: text ?? "", to: to ?? null, kind };
+      this.#identity.outbox.set(cseq, entry);
+      this.#identity.save();
+    }
+    if (save) this.#connection.send({ do: "saved", cseq });
+    for (const known of this.#rooms.all) if (known.rename(tag, id)) break;
+    this.#view.changed();
+  }
+
+  #heard(event) {
+    const message = { ...event, own: String(event.id).startsWith(`${this.#identity.client}-`) };
+    const room = this.#roomOf(message);
+    if (!room) return;
+    if (message.late) this.#lateHead(room, message);
+    if (message.kind === "topic") this.#topic(room, message.text);
+    const isNew = room.take(message);
+    if (message.own) this.#done(message.id);
+    const isSeen = room === this.#rooms.shown && this.#view.isFollowing && document.visibilityState === "visible" && !$("chat").hidden;
+    if (isNew && !message.own && !isSeen) {
+      room.unread += 1;
+      room.mentioned ||= room.peer !== null || mentions(message.text, this.#identity.nick);
+      this.#rooms.draw();
+    }
+    if (room === this.#rooms.shown) this.#view.changed({ isNews: isNew && !message.own });
+  }
+
+  #roomOf({ own, to, nick, room, kind }) {
+    if (to || kind === "direct") return this.#rooms.peer(own ? to : nick);
+    return room ? this.#rooms.room(room) : null;
+  }
+
+  #advance(id, change) {
+    const room = this.#rooms.holding(id);
+    if (!room?.advance(id, change)) return;
+    if (room === this.#rooms.shown) this.#view.changed();
+  }
+
+  #stable({ id, key, copies, of }) {
+    this.#done(id);
+    const room = this.#rooms.holding(id);
+    const line = room?.find(id);
+    if (line && !line.key && key) room.take({ ...line, kind: line.told, id, key, copies, of, own: true });
+    this.#advance(id, { state: "stable", copies, of });
+  }
+
+  /** A message that is stable needs no keeping. */
+  #done(id) {
+    const cseq = Number(String(id).split("-").pop());
+    if (this.#identity.outbox.delete(cseq)) this.#identity.save();
+  }
+
+  #rejected({ tag, id, message, code }) {
+    const { waiting, outbox } = this.#identity;
+    this.#identity.waiting = waiting.filter((draft) => draft.tag !== tag);
+    if (id) outbox.delete(Number(String(id).split("-").pop()));
+    this.#identity.save();
+    const reason = message ?? code;
+    for (const room of this.#rooms.all) {
+      const line = room.lines.find((other) => other.state && (other.tag === tag || (id && other.id === id)));
+      if (line) Object.assign(line, { state: "rejected", reason });
+    }
+    this.#composer.warn(shown(reason));
+    this.#view.changed();
+  }
+
+  #shownUpTo({ cursor, acked_upto: upto }) {
+    this.#identity.cursor = cursor;
+    this.#identity.acknowledge(upto ?? 0);
+    this.#identity.save();
+  }
+
+  #moved(event, { room, nick }) {
+    const rooms = room ? [this.#rooms.room(room)] : this.#rooms.all.filter(({ people }) => people.has(nick));
+    for (const known of rooms) known.fold(event, nick);
+    if (rooms.includes(this.#rooms.shown)) this.#view.changed();
+    this.#people.refreshSoon(this.#rooms.shown);
+  }
+
+  #lateHead(room, message) {
+    if (room.lines.findLast((line) => line.kind !== "fold")?.late) return;
+    const text = this.#lateFrom ?? "Messages from the other side";
+    room.tell("late", text, { late: true, at: message.at });
+  }
+
+  /** Told before or after the messages of the block. */
+  #merged({ messages, from, until, servers }) {
+    const who = servers ? `${counted(servers, "server")} rejoined` : "Servers rejoined";
+    const text = `${who}: ${counted(messages, "message")} from the other side, ${hourMinute(from)} to ${hourMinute(until)}`;
+    this.#lateFrom = text;
+    setTimeout(() => (this.#lateFrom = null), 3000);
+    let isTold = false;
+    for (const room of this.#rooms.all) {
+      const head = room.lines.findLast((line) => line.kind === "late");
+      if (!head || Date.now() - (head.toldAt ?? Date.now()) > 3000) continue;
+      Object.assign(head, { text, toldAt: Date.now(), version: 1 });
+      isTold = true;
+    }
+    if (!isTold) this.note(text);
+    this.#view.changed();
+  }
+
+  #viewed({ leader, epoch, members }) {
+    const name = typeof leader === "string" ? leader : leader?.name;
+    const of = Array.isArray(members) ? `, ${counted(members.length, "server")}` : "";
+    this.note(`${shown(name)} leads now (epoch ${epoch}${of})`);
+  }
+
+  /** A line of the page's own in the open room. */
+  note(text) {
+    const room = this.#rooms.shown;
+    room?.tell("notice", text);
+    this.#view.changed();
+  }
+
+  #note(lines) {
+    for (const line of lines) this.note(line);
+  }
+
+  #opened(room) {
+    $("room-name").replaceChildren(room.peer === null ? "#" : "@", Object.assign(document.createElement("bdi"), { textContent: shown(room.name) }));
+    this.#describe();
+    this.finder.close();
+    this.#view.open(room);
+    this.#load(room);
+    this.#people.refresh(room);
+    this.#rooms.draw();
+    $("say").placeholder = room.peer === null ? `Message #${shown(room.name)}` : `Message @${shown(room.name)} – only the two of you see it`;
+  }
+
+  #describe() {
+    const room = this.#rooms.shown;
+    $("topic").hidden = room.peer !== null;
+    $("topic").textContent = shown(room.topic) || "Set a topic";
+    $("topic").classList.toggle("unset", !room.topic);
+    $("leave").textContent = room.peer === null ? "Leave" : "Close";
+  }
+
+  #topic(room, text) {
+    room.topic = text;
+    this.#describe();
+    this.#rooms.draw();
+  }
+
+  #load(room) {
+    if (room && !room.isLoaded) this.#page(room, false);
+  }
+
+  /** Where the feed has no place to go on from, what was said meanwhile is in the newest page of history. */
+  async #catchUp(room) {
+    if (this.#identity.cursor !== null || !room.isLoaded || room.hasNewer || room.peer !== null) return;
+    const answer = await this.#questions.ask({ do: "history", rooms: [room.name], before: null, limit: PAGE });
+    for (const message of this.#mark(answer?.messages)) room.take(message);
+    if (room === this.#rooms.shown) this.#view.changed();
+  }
+
+  /** Asks for the page above or below what is loaded; false when it cannot be asked for. */
+  #page(room, isNewer) {
+    if (room.peer !== null || !this.#connection.isOpen) return false;
+    const now = performance.now();
+    const request = { do: "history", rooms: [room.name], limit: now - room.pagedAt < SOON_MS ? LONG_PAGE : PAGE };
+    room.pagedAt = now;
+    if (isNewer) request.after = room.newestKey;
+    else request.before = room.oldestKey;
+    this.#questions.ask({ before: null, ...request }).then((answer) => {
+      // A host that knows no pages below a place answers with the newest page.
+      const isNewest = isNewer && answer && answer.after === undefined;
+      if (isNewest) room.clear();
+      const isBelow = isNewer && !isNewest;
+      if (answer) room.takePage(this.#mark(answer.messages), { isNewer: isBelow, hasMore: Boolean(answer.more) });
+      if (room === this.#rooms.shown) this.#view.paged(isNewer, isNewest);
+    });
+    return true;
+  }
+
+  #mark(messages) {
+    const prefix = `${this.#identity.client}-`;
+    return (messages ?? []).map((message) => ({ ...message, late: false, own: String(message.id).startsWith(prefix) }));
+  }
+
+  /** Shows a found message where it stands in history. */
+  async #jump(hit) {
+    const room = hit.to ? this.#rooms.peer(hit.nick) : this.#rooms.room(hit.room);
+    if (room !== this.#rooms.shown) this.#rooms.open(room);
+    if (this.#view.toLine(hit.id) || room.peer !== null) return;
+    const before = await this.#questions.ask({ do: "history", rooms: [room.name], before: hit.key, limit: PAGE });
+    if (!before) return;
+    room.clear();
+    room.takePage([...this.#mark(before.messages), ...this.#mark([hit])], { hasMore: Boolean(before.more) });
+    room.hasNewer = true;
+    this.#view.toLine(hit.id);
+  }
+
+  join(name) {
+    const bare = name.replace(/^#/, "");
+    if (!bare) return "Which room? /join ROOM";
+    if (!this.#rooms.has(bare)) {
+      const problem = this.#change({ do: "join", room: bare });
+      if (problem) return problem;
+    }
+    this.#rooms.open(this.#rooms.room(bare));
+    this.#keepRooms();
+    return null;
+  }
+
+  #leave() {
+    const room = this.#rooms.shown;
+    if (room.peer === null && this.#rooms.names.length === 1) return "This is the only room you are in.";
+    if (room.peer === null) this.#change({ do: "leave", room: room.name });
+    this.#rooms.leave(room);
+    this.#keepRooms();
+    return null;
+  }
+
+  #keepRooms() {
+    this.#identity.rooms = this.#rooms.names;
+    this.#identity.save();
+  }
+
+  /** Opens the talk with a person. */
+  talkTo(nick) {
+    if (nick === this.#identity.nick) return;
+    this.#rooms.open(this.#rooms.peer(nick));
+    this.#composer.focus();
+  }
+
+  #message(rest) {
+    const [, nick, text] = /^@?(\S+)\s*([^]*)$/.exec(rest);
+    this.talkTo(nick);
+    return text ? this.#say(text) : null;
+  }
+
+  #change(request) {
+    return this.#connection.send(request) ? null : "No server is there to take that. Try again in a moment.";
+  }
+
+  #renamed(nick) {
+    if (!nick) return;
+    this.#identity.nick = nick;
+    this.#identity.save();
+    $("nick").replaceChildren(Object.assign(document.createElement("bdi"), { textContent: shown(nick) }));
+    this.#people.refreshSoon(this.#rooms.shown);
+  }
+
+  async #askNick() {
+    const nick = await this.ask("Your nick", this.#identity.nick);
+    if (nick && nick !== this.#identity.nick) this.#composer.warn(this.#change({ do: "nick", nick }) ?? "");
+  }
+
+  async #askTopic() {
+    const room = this.#rooms.shown;
+    const text = await this.ask(`Topic of #${shown(room.name)}`, room.topic);
+    if (text !== null && text !== room.topic) this.#composer.warn(this.#change({ do: "topic", room: room.name, text }) ?? "");
+  }
+
+  async #offerRooms() {
+    const answer = await this.#questions.ask({ do: "rooms" });
+    if (!answer) return;
+    const options = answer.rooms.slice(0, 200).map(({ room }) => Object.assign(document.createElement("option"), { value: room }));
+    $("known-rooms").replaceChildren(...options);
+    for (const { room, topic } of answer.rooms) if (this.#rooms.has(room)) this.#rooms.room(room).topic = topic ?? "";
+    this.#describe();
+  }
+
+  /** The chat is on the screen again. */
+  seen() {
+    if (this.#view.isFollowing) this.#rooms.read(this.#rooms.shown);
+    this.#view.changed();
+  }
+
+  /** Topics are asked for once when the host is new to us. */
+  learnTopics() {
+    return this.#offerRooms();
+  }
+}

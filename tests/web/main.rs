@@ -1,0 +1,5 @@
+//! The web host, with browsers that are WebSocket clients, on real servers of the loopback interface.
+
+mod chat;
+mod security;
+mod support;
