@@ -12,8 +12,35 @@ use std::collections::BTreeSet;
 /// Most messages of bursts that wait to be said.
 const MAX_UNSAID: u32 = 2000;
 
-/// Done, or refused in words; a [`Failure`] ends the demo.
-type Outcome = Result<Result<(), Refusal>, Failure>;
+/// Done, or not.
+type Outcome = Result<(), Trouble>;
+
+/// Why something was not done.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// It makes no sense now: who asked is told, and the demo goes on.
+    Refused(Refusal),
+    /// The demo cannot go on.
+    Failed(Failure),
+}
+
+impl Trouble {
+    fn refused(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Refused(Refusal::new(code, message, hint))
+    }
+}
+
+impl From<Refusal> for Trouble {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
 
 impl Stage {
     /// Does one thing, and tells of it.
@@ -31,7 +58,11 @@ impl Stage {
             Action::Delay(whom, ms) => self.slow_down(whom, ms),
             Action::Burst(count) => self.burst(count),
             Action::Script { script, stepwise } => self.begin_script(Play::new(script, stepwise)),
-            Action::Step => self.ask_for_step(),
+            Action::Step if self.play.is_some() => {
+                self.step_asked = true;
+                Ok(())
+            }
+            Action::Step => Err(Trouble::refused("no_script", "No lesson is going on.", "begin one")),
             Action::Stop => self.stop(),
         };
         self.note_lives();
@@ -49,14 +80,11 @@ impl Stage {
                 let code = if state == State::Running { "not_running" } else { "not_so" };
                 Err(Refusal::new(code, words, format!("it is {}", self.fleet.state(at).word())))
             }
-            Whom::Leader => match self.fleet.leader() {
-                Some(at) => Ok(vec![at]),
-                None => {
-                    let who = self.fleet.view().map_or("nobody", |view| view.leader.as_str());
-                    let words = format!("None of the demo's running servers leads: {who} does.");
-                    Err(Refusal::new("no_leader", words, "wait a moment, or name a server"))
-                }
-            },
+            Whom::Leader => self.fleet.leader().map(|at| vec![at]).ok_or_else(|| {
+                let who = self.fleet.view().map_or("nobody", |view| view.leader.as_str());
+                let words = format!("None of the demo's running servers leads: {who} does.");
+                Refusal::new("no_leader", words, "wait a moment, or name a server")
+            }),
         }
     }
 
@@ -65,81 +93,69 @@ impl Stage {
     }
 
     fn crash(&mut self, whom: Whom) -> Outcome {
-        let these = match self.meant(whom, State::Running).or_else(|refusal| {
+        let these = self.meant(whom, State::Running).or_else(|refusal| {
             // Who is paused can be killed too.
             if matches!(whom, Whom::One(_)) {
                 self.meant(whom, State::Paused).map_err(|_| refusal)
             } else {
                 Err(refusal)
             }
-        }) {
-            Ok(these) => these,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        })?;
         let led = self.fleet.leader();
         for &at in &these {
             self.fleet.crash(at);
         }
         let names = self.names(&these);
         let words = match these[..] {
-            [] => return Ok(Err(Refusal::new("not_running", "No server runs.", "restart them"))),
+            [] => return Err(Trouble::refused("not_running", "No server runs.", "restart them")),
             [one] if Some(one) == led => format!("{}, who leads, is killed (kill -9).", names[0]),
             _ => format!("{} killed (kill -9).", are(&names)),
         };
         let server = if let [one] = names[..] { json!(one) } else { json!(null) };
-        self.tell("crashed", json!({ "server": server, "servers": names }), &words).map(Ok)
+        Ok(self.tell("crashed", json!({ "server": server, "servers": names }), &words)?)
     }
 
     fn restart(&mut self, whom: Whom) -> Outcome {
-        let these = match self.meant(whom, State::Crashed) {
-            Ok(these) => these,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let these = self.meant(whom, State::Crashed)?;
         if these.is_empty() {
-            return Ok(Err(Refusal::new("nobody", "All servers run.", "crash one first")));
+            return Err(Trouble::refused("nobody", "All servers run.", "crash one first"));
         }
         for &at in &these {
             if let Err(failure) = self.fleet.start(at, &self.ground) {
-                return Ok(Err(Refusal::new("failed", failure.message, failure.hint)));
+                return Err(Trouble::refused("failed", failure.message, failure.hint));
             }
         }
         let names = self.names(&these);
-        self.tell("restarted", json!({ "servers": names }), &format!("{} started again.", are(&names))).map(Ok)
+        Ok(self.tell("restarted", json!({ "servers": names }), &format!("{} started again.", are(&names)))?)
     }
 
     fn pause(&mut self, whom: Whom) -> Outcome {
-        let these = match self.meant(whom, State::Running) {
-            Ok(these) => these,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let these = self.meant(whom, State::Running)?;
         for &at in &these {
             self.fleet.pause(at);
         }
         let names = self.names(&these);
         let words = format!("{} stopped in the middle of everything (SIGSTOP), as a machine that hangs.", are(&names));
-        self.tell("paused", json!({ "servers": names }), &words).map(Ok)
+        Ok(self.tell("paused", json!({ "servers": names }), &words)?)
     }
 
     fn resume(&mut self, whom: Whom) -> Outcome {
-        let these = match self.meant(whom, State::Paused) {
-            Ok(these) => these,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let these = self.meant(whom, State::Paused)?;
         if these.is_empty() {
-            return Ok(Err(Refusal::new("nobody", "No server is paused.", "pause one first")));
+            return Err(Trouble::refused("nobody", "No server is paused.", "pause one first"));
         }
         for &at in &these {
             self.fleet.resume(at);
         }
         let names = self.names(&these);
-        self.tell("resumed", json!({ "servers": names }), &format!("{} let go on (SIGCONT).", are(&names))).map(Ok)
+        Ok(self.tell("resumed", json!({ "servers": names }), &format!("{} let go on (SIGCONT).", are(&names)))?)
     }
 
     fn split(&mut self, groups: &[BTreeSet<usize>]) -> Outcome {
         let groups: Vec<BTreeSet<usize>> = groups.iter().filter(|group| !group.is_empty()).cloned().collect();
         let grouped: BTreeSet<usize> = groups.iter().flatten().copied().collect();
         if groups.is_empty() || (groups.len() == 1 && grouped.len() == self.fleet.names().len()) {
-            return Ok(Err(Refusal::new("bad_control", "That cuts nothing.", "name two groups, or heal")));
+            return Err(Trouble::refused("bad_control", "That cuts nothing.", "name two groups, or heal"));
         }
         self.fleet.rewire(|wiring| wiring.split(&groups));
         let mut sides: Vec<Vec<&str>> =
@@ -148,7 +164,7 @@ impl Stage {
         sides.extend(alone.map(|at| vec![self.fleet.name(at)]));
         let words: Vec<String> = sides.iter().map(|side| list(side)).collect();
         let words = format!("The network is cut: {}.", words.join(" | "));
-        self.tell("cut", json!({ "sides": sides }), &words).map(Ok)
+        Ok(self.tell("cut", json!({ "sides": sides }), &words)?)
     }
 
     fn cut(&mut self, from: usize, to: usize, both: bool) -> Outcome {
@@ -164,43 +180,34 @@ impl Stage {
         } else {
             format!("{other} does not hear {one} any more; {one} still hears {other}.")
         };
-        self.tell("link_cut", json!({ "from": one, "to": other, "both": both }), &words).map(Ok)
+        Ok(self.tell("link_cut", json!({ "from": one, "to": other, "both": both }), &words)?)
     }
 
     fn mute(&mut self) -> Outcome {
-        let leader = match self.meant(Whom::Leader, State::Running) {
-            Ok(these) => these[0],
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let leader = self.meant(Whom::Leader, State::Running)?[0];
         let all = self.fleet.names().len();
         self.fleet.rewire(|wiring| (0..all).for_each(|to| wiring.cut(leader, to)));
         self.chosen = Some(leader);
         let name = self.fleet.name(leader);
         let words = format!("Nobody hears {name} any more; it hears everyone.");
-        self.tell("muted", json!({ "server": name }), &words).map(Ok)
+        Ok(self.tell("muted", json!({ "server": name }), &words)?)
     }
 
     fn lose(&mut self, whom: Whom, percent: u8) -> Outcome {
-        let these = match self.places(whom) {
-            Ok(these) => these,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let these = self.places(whom)?;
         self.fleet.rewire(|wiring| these.iter().for_each(|&at| wiring.lose(at, percent)));
         let who = if whom == Whom::All { "every server".to_owned() } else { list(&self.names(&these)) };
         let words = format!("Now {who} loses {percent} of 100 datagrams.");
-        self.tell("loss", json!({ "percent": percent, "servers": self.names(&these) }), &words).map(Ok)
+        Ok(self.tell("loss", json!({ "percent": percent, "servers": self.names(&these) }), &words)?)
     }
 
     fn heal(&mut self) -> Outcome {
         self.fleet.rewire(super::wiring::Wiring::heal);
-        self.tell("healed", json!({}), "The network is whole again: nothing is cut, nothing is lost.").map(Ok)
+        Ok(self.tell("healed", json!({}), "The network is whole again: nothing is cut, nothing is lost.")?)
     }
 
     fn slow_down(&mut self, whom: Whom, ms: u16) -> Outcome {
-        let these = match self.places(whom) {
-            Ok(these) => these,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let these = self.places(whom)?;
         self.fleet.rewire(|wiring| these.iter().for_each(|&at| wiring.delay(at, ms)));
         let who = if whom == Whom::All { "every server".to_owned() } else { list(&self.names(&these)) };
         let words = match ms {
@@ -208,7 +215,7 @@ impl Stage {
             ms => format!("Slow motion: whatever comes to {who} takes {ms} ms longer to get there."),
         };
         let fields = json!({ "ms": ms, "factor": slow_factor(ms), "servers": self.names(&these) });
-        self.tell("slow", fields, &words).map(Ok)
+        Ok(self.tell("slow", fields, &words)?)
     }
 
     /// Who is meant by a fault, which waits for those that do not run.
@@ -224,40 +231,32 @@ impl Stage {
         let unsaid: u32 = self.talkers.iter().map(super::talker::Talker::unsaid).sum();
         if unsaid + count > MAX_UNSAID || self.talkers.is_empty() {
             let words = format!("{} of earlier bursts wait.", messages(unsaid.into()));
-            return Ok(Err(Refusal::new("busy", words, "wait until they are said")));
+            return Err(Trouble::refused("busy", words, "wait until they are said"));
         }
         let people = self.talkers.len() as u32;
         for (number, talker) in self.talkers.iter().enumerate() {
             talker.burst(count / people + u32::from((number as u32) < count % people));
         }
         let words = format!("{} at once.", messages(count.into()));
-        self.tell("burst", json!({ "messages": count }), &words).map(Ok)
+        Ok(self.tell("burst", json!({ "messages": count }), &words)?)
     }
 
     fn begin_script(&mut self, play: Play) -> Outcome {
         if self.play.is_some() {
-            return Ok(Err(Refusal::new("busy", "A lesson is going on.", "stop it first")));
+            return Err(Trouble::refused("busy", "A lesson is going on.", "stop it first"));
         }
         let words = format!("Lesson {}: {}.", play.script.name, play.script.what);
         self.tell("script", json!({ "script": play.script.name, "stepwise": play.stepwise }), &words)?;
         (self.play, self.step_asked, self.chosen) = (Some(play), false, None);
-        Ok(Ok(()))
-    }
-
-    fn ask_for_step(&mut self) -> Outcome {
-        if self.play.is_none() {
-            return Ok(Err(Refusal::new("no_script", "No lesson is going on.", "begin one")));
-        }
-        self.step_asked = true;
-        Ok(Ok(()))
+        Ok(())
     }
 
     fn stop(&mut self) -> Outcome {
         match self.play.take() {
-            None => Ok(Err(Refusal::new("no_script", "No lesson is going on.", "begin one"))),
+            None => Err(Trouble::refused("no_script", "No lesson is going on.", "begin one")),
             Some(play) => {
                 let words = format!("Lesson {} is stopped; what it broke is still broken.", play.script.name);
-                self.tell("script_stopped", json!({ "script": play.script.name }), &words).map(Ok)
+                Ok(self.tell("script_stopped", json!({ "script": play.script.name }), &words)?)
             }
         }
     }

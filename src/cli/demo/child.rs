@@ -122,9 +122,9 @@ impl Drop for Process {
 }
 
 fn hear(life: Life, out: ChildStdout, told: &Sender<Happening>) {
-    for line in BufReader::new(out).lines() {
-        let Ok(line) = line else { break };
-        if let Ok(event) = serde_json::from_str::<Value>(&line)
+    for told_line in BufReader::new(out).lines() {
+        let Ok(told_line) = told_line else { break };
+        if let Ok(event) = serde_json::from_str::<Value>(&told_line)
             && told.send(Happening::Server { life, event }).is_err()
         {
             return;

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// How long is listened before what was heard is told.
 const TOGETHER: Duration = Duration::from_millis(150);
+/// When no more missing messages came for this time, it is told how many did.
+const CATCH_UP: Duration = Duration::from_millis(400);
 /// Most things that are heard together; beyond, they are left out.
 const MAX_HEARD: usize = 64;
 /// Digits of a server's id that are shown: enough to compare nine of them by.
@@ -21,13 +23,12 @@ const ID_DIGITS: usize = 4;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Topic {
     Suspected(String),
-    Failed(String, bool),
+    Proven(String),
+    GivenUp(String),
     Election(u64),
     View(u64, String),
     Gone(String),
     Moved(String),
-    Merged,
-    CaughtUp(String),
     Ready,
     Other(String),
 }
@@ -41,12 +42,23 @@ struct Heard {
     words: String,
 }
 
+/// Missing messages that came.
+#[derive(Clone, Debug)]
+struct Filled {
+    first: Instant,
+    last: Instant,
+    /// How many, to whom.
+    at: Vec<(String, u64)>,
+}
+
 /// Listens, and tells a moment later.
 #[derive(Debug, Default)]
 pub(super) struct Commentary {
     heard: BTreeMap<Topic, Heard>,
     since: Option<Instant>,
     left_out: u64,
+    /// Messages that were missing, until no more come.
+    filled: Option<Filled>,
     /// Elections and views that were told already.
     last_election: u64,
     last_views: Vec<(u64, String)>,
@@ -60,8 +72,9 @@ impl Commentary {
         match event["event"].as_str() {
             Some("suspected") => self.note(now, Topic::Suspected(name()), by, 0, String::new()),
             Some("failed") => {
-                let proven = event["proven"].as_bool().unwrap_or(false);
-                self.note(now, Topic::Failed(name(), proven), by, 0, String::new());
+                let is_proven = event["proven"].as_bool().unwrap_or(false);
+                let topic = if is_proven { Topic::Proven(name()) } else { Topic::GivenUp(name()) };
+                self.note(now, topic, by, 0, String::new());
             }
             Some("election") => {
                 let words = election_words(event);
@@ -71,15 +84,14 @@ impl Commentary {
                 }
             }
             Some("view") => self.hear_view(now, by, event, before, fleet),
-            Some("caught_up") if number("messages") > 0 => {
-                let words = format!(
-                    "{by} lacked {}; the others filled them in within {} ms.",
-                    messages(number("messages")),
-                    number("ms")
-                );
-                self.note(now, Topic::CaughtUp(by.to_owned()), by, 0, words);
+            Some("merged") => {
+                let filled = self.filled.get_or_insert_with(|| Filled { first: now, last: now, at: Vec::new() });
+                filled.last = now;
+                match filled.at.iter_mut().find(|(who, _)| who == by) {
+                    Some((_, sum)) => *sum += number("messages"),
+                    None => filled.at.push((by.to_owned(), number("messages"))),
+                }
             }
-            Some("merged") => self.note(now, Topic::Merged, by, number("messages"), String::new()),
             Some("ready") => self.note(now, Topic::Ready, by, 0, String::new()),
             Some("cloned") => self.other(now, by, format!("{by} hears another server with its own id.")),
             Some("read_only") => self.other(now, by, format!("{by}'s disk takes nothing: it is read-only.")),
@@ -105,7 +117,13 @@ impl Commentary {
 
     /// When there is something to be told.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.since.map(|since| since + TOGETHER)
+        let filled = self.filled.as_ref().map(|filled| filled.last + CATCH_UP);
+        self.since.map(|since| since + TOGETHER).into_iter().chain(filled).min()
+    }
+
+    /// Whether something was heard that is about to be told.
+    pub(super) fn is_busy(&self) -> bool {
+        self.since.is_some()
     }
 
     /// What is to be told, each with its moment.
@@ -113,11 +131,17 @@ impl Commentary {
         if self.due().is_none_or(|due| now < due) {
             return Vec::new();
         }
-        self.since = None;
-        let heard = std::mem::take(&mut self.heard);
-        let mut lines: Vec<(Instant, String)> =
-            heard.into_iter().map(|(topic, heard)| (heard.first, words(&topic, &heard))).collect();
-        lines.retain(|(_, words)| !words.is_empty());
+        let mut lines = Vec::new();
+        if self.since.is_some_and(|since| now >= since + TOGETHER) {
+            self.since = None;
+            lines = told(std::mem::take(&mut self.heard));
+        }
+        if let Some(filled) = self.filled.take_if(|filled| now >= filled.last + CATCH_UP) {
+            let ms = filled.last.duration_since(filled.first).as_millis();
+            let words =
+                format!("Messages were missing, and others filled them in, within {ms} ms: {}.", each(&filled.at));
+            lines.push((filled.last, words));
+        }
         if self.left_out > 0 {
             lines.push((now, format!("… and {} more things happened at once.", std::mem::take(&mut self.left_out))));
         }
@@ -156,38 +180,78 @@ impl Commentary {
     }
 }
 
+/// The lines of what was heard. Who accuses the same servers of the same is told of together.
+fn told(heard: BTreeMap<Topic, Heard>) -> Vec<(Instant, String)> {
+    let (mut silent, mut given_up) = (Accused::default(), Accused::default());
+    let mut lines = Vec::new();
+    for (topic, heard) in heard {
+        match &topic {
+            Topic::Suspected(server) => silent.add(server, heard),
+            Topic::GivenUp(server) => given_up.add(server, heard),
+            _ => lines.push((heard.first, words(&topic, &heard))),
+        }
+    }
+    let silent = silent.lines(|who, whom| format!("{who} heard nothing of {whom} for too long and asked the others."));
+    let given_up =
+        given_up.lines(|who, whom| format!("{who} gave {whom} up: no answer, and nobody else heard anything."));
+    let mut all = silent;
+    all.extend(given_up);
+    all.extend(lines.into_iter().filter(|(_, words)| !words.is_empty()));
+    all
+}
+
+/// Who accuses whom.
+#[derive(Default)]
+struct Accused {
+    first: Option<Instant>,
+    by: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Accused {
+    fn add(&mut self, server: &str, heard: Heard) {
+        self.first = Some(self.first.map_or(heard.first, |first| first.min(heard.first)));
+        for (who, _) in heard.by {
+            self.by.entry(who).or_default().insert(server.to_owned());
+        }
+    }
+
+    fn lines(self, words: impl Fn(&str, &str) -> String) -> Vec<(Instant, String)> {
+        let mut groups: BTreeMap<BTreeSet<String>, Vec<String>> = BTreeMap::new();
+        for (who, whom) in self.by {
+            groups.entry(whom).or_default().push(who);
+        }
+        let Some(first) = self.first else { return Vec::new() };
+        let line = |(whom, who): (BTreeSet<String>, Vec<String>)| {
+            (first, words(&list(&who), &list(&whom.into_iter().collect::<Vec<_>>())))
+        };
+        groups.into_iter().map(line).collect()
+    }
+}
+
 /// The line of one thing.
 fn words(topic: &Topic, heard: &Heard) -> String {
     let names: Vec<&str> = heard.by.iter().map(|(who, _)| who.as_str()).collect();
     let (first, others) = names.split_first().map_or(("", &[][..]), |(first, others)| (*first, others));
     match topic {
-        Topic::Suspected(server) => {
-            format!("{} heard nothing of {server} for too long and asked the others for it.", list(&names))
-        }
-        Topic::Failed(server, true) if others.is_empty() => {
+        Topic::Proven(server) if others.is_empty() => {
             format!("{first} noticed at once that {server} is gone: its port refuses connections.")
         }
-        Topic::Failed(server, true) => format!(
+        Topic::Proven(server) => format!(
             "{first} noticed first that {server} is gone: its port refuses connections. It told {}.",
             list(others)
         ),
-        Topic::Failed(server, false) => {
-            format!("{} gave {server} up: it answered nothing, and nobody else had heard it.", list(&names))
-        }
         Topic::Gone(server) if others.is_empty() => format!("{first} lost {server} and looks for another server."),
         Topic::Gone(server) => format!("{} lost {server} and look for another server.", list(&names)),
-        Topic::Merged => {
-            let each: Vec<String> = heard.by.iter().map(|(who, count)| format!("{count} at {who}")).collect();
-            format!("Missing messages came in, marked as late where people read: {}.", each.join(", "))
-        }
-        Topic::Ready => {
-            if others.is_empty() {
-                return format!("{first} is up to date: it takes people, and may lead.");
-            }
-            format!("{} are up to date: they take people, and may lead.", list(&names))
-        }
+        Topic::Ready if others.is_empty() => format!("{first} is up to date: it takes people, and may lead."),
+        Topic::Ready => format!("{} are up to date: they take people, and may lead.", list(&names)),
         _ => heard.words.clone(),
     }
+}
+
+/// `347 at ash, 116 at elm`
+fn each(counts: &[(String, u64)]) -> String {
+    let each: Vec<String> = counts.iter().map(|(who, count)| format!("{count} at {who}")).collect();
+    each.join(", ")
 }
 
 /// The words of an election that has ended; none before.
@@ -318,10 +382,31 @@ mod tests {
     }
 
     #[test]
+    fn missing_messages_are_counted_until_no_more_come() {
+        let (mut commentary, now, fleet) = (Commentary::default(), clock(), fleet());
+        for (by, messages) in [("ash", 3), ("elm", 4), ("ash", 5)] {
+            commentary.hear(now, by, &json!({ "event": "merged", "messages": messages }), None, &fleet);
+        }
+        assert!(commentary.take(now + TOGETHER).is_empty() && !commentary.is_busy());
+        let lines = commentary.take(now + CATCH_UP);
+        assert_eq!(lines[0].1, "Messages were missing, and others filled them in, within 0 ms: 8 at ash, 4 at elm.");
+        assert_eq!(commentary.due(), None);
+    }
+
+    #[test]
+    fn accusers_of_the_same_servers_are_told_of_together() {
+        let given_up = |server: &str| json!({ "event": "failed", "server": server, "proven": false });
+        let events =
+            [("ash", given_up("oak")), ("elm", given_up("fir")), ("elm", given_up("oak")), ("ash", given_up("fir"))];
+        let lines = told(&events, None);
+        assert_eq!(lines, ["ash and elm gave fir and oak up: no answer, and nobody else heard anything."]);
+    }
+
+    #[test]
     fn flood_of_things_is_cut_short_and_said_to_be() {
         let (mut commentary, now, fleet) = (Commentary::default(), clock(), fleet());
         for number in 0..1000 {
-            let event = json!({ "event": "suspected", "server": format!("s{number}") });
+            let event = json!({ "event": "failed", "proven": true, "server": format!("s{number}") });
             commentary.hear(now, "elm", &event, None, &fleet);
         }
         let lines = commentary.take(now + TOGETHER);

@@ -124,7 +124,9 @@ impl Fleet {
         server.lives += 1;
         let life = Life { at, number: server.lives };
         let mut process = Process::start(life, server.name, ground, &self.told)?;
-        lines.iter().for_each(|line| process.tell(line));
+        for line in &lines {
+            process.tell(line);
+        }
         server.process = Some(process);
         Ok(())
     }
@@ -158,9 +160,9 @@ impl Fleet {
         };
         let Some(process) = &server.process else { return false };
         if is_paused {
-            process.pause()
+            process.pause();
         } else {
-            process.resume()
+            process.resume();
         }
         server.is_paused = is_paused;
         true
@@ -172,7 +174,9 @@ impl Fleet {
         change(&mut after);
         for at in 0..self.servers.len() {
             let lines = said(&self.wiring, &after, at, |other| self.servers[other].addr);
-            lines.iter().for_each(|line| self.servers[at].tell(line));
+            for line in &lines {
+                self.servers[at].tell(line);
+            }
         }
         self.wiring = after;
     }
@@ -201,7 +205,9 @@ impl Fleet {
         let addr = self.servers[at].addr;
         for other in (0..self.servers.len()).filter(|&other| other != at) {
             let lines = self.wiring.lines_about(other, at, addr);
-            lines.iter().for_each(|line| self.servers[other].tell(line));
+            for line in &lines {
+                self.servers[other].tell(line);
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! A demo in a person's hands: one key, or two, for each thing that can be done.
 
+use super::LONG;
 use super::action::{Action, Whom, slow_ms};
+use super::acts::Trouble;
 use super::fleet::State;
 use super::script::SCRIPTS;
 use super::stage::Stage;
@@ -10,10 +12,7 @@ use crossbeam_channel::{Receiver, bounded};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use serde_json::json;
 use std::io::{self, Read};
-use std::time::Duration;
 
-/// How long the loop waits when nothing happens.
-const LONG: Duration = Duration::from_secs(60);
 /// Keys that were pressed and not yet obeyed.
 const PRESSED: usize = 16;
 /// Messages of one burst.
@@ -126,10 +125,14 @@ fn end(stage: &mut Stage) -> Result<(), Failure> {
 }
 
 fn obey(stage: &mut Stage, action: Action) -> Result<(), Failure> {
-    stage.perform(action)?.or_else(|refusal| {
-        let hint = if refusal.hint.is_empty() { String::new() } else { format!(" ({})", refusal.hint) };
-        stage.tale.say(&format!("{}{hint}", refusal.message))
-    })
+    match stage.perform(action) {
+        Ok(()) => Ok(()),
+        Err(Trouble::Failed(failure)) => Err(failure),
+        Err(Trouble::Refused(refusal)) => {
+            let hint = if refusal.hint.is_empty() { String::new() } else { format!(" ({})", refusal.hint) };
+            stage.tale.say(&format!("{}{hint}", refusal.message))
+        }
+    }
 }
 
 fn ask(stage: &Stage, which: Asked) -> Result<(), Failure> {

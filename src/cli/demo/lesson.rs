@@ -1,6 +1,7 @@
 //! A lesson on the stage: what each step of a script does, and what is waited for.
 
 use super::action::{Action, Whom};
+use super::acts::Trouble;
 use super::commentary::messages;
 use super::fleet::State;
 use super::play::{Until, Wait};
@@ -106,7 +107,7 @@ impl Stage {
                 self.tell("burst_acknowledged", json!({ "ms": ms }), &words)
             }
             Until::Equal(_) => self.tell_report(),
-            Until::Time(_) => Ok(()),
+            Until::Time(_) => self.tell_talk(),
         }
     }
 
@@ -126,7 +127,7 @@ impl Stage {
         let since = clock();
         let until = match step {
             Step::Talk(time) => {
-                self.tell_talk()?;
+                self.ledger.take_waits();
                 vec![Until::Time(since + time)]
             }
             Step::CrashLeader => {
@@ -216,8 +217,11 @@ impl Stage {
     }
 
     /// Does what a step needs; that it is refused fails the lesson.
-    fn must(&mut self, action: Action) -> Result<(), Failure> {
-        self.perform(action)?.map_err(|refusal| failed(refusal.message.trim_end_matches('.')))
+    pub(super) fn must(&mut self, action: Action) -> Result<(), Failure> {
+        self.perform(action).map_err(|trouble| match trouble {
+            Trouble::Refused(refusal) => failed(refusal.message.trim_end_matches('.')),
+            Trouble::Failed(failure) => failure,
+        })
     }
 
     fn tell_talk(&mut self) -> Result<(), Failure> {
@@ -229,7 +233,7 @@ impl Stage {
         let how = if waits.count == 0 {
             String::new()
         } else {
-            format!(" Since the last count they waited {usual} ms for that on average, {longest} ms at most.")
+            format!(" In this step they waited {usual} ms for that on average, {longest} ms at most.")
         };
         let words = format!(
             "{} said, {stable} of them acknowledged: stored by every server of their view.{how}",

@@ -12,11 +12,13 @@
 //! | `talker`, `standing`, `proof` | who talks, and how it is proved that nothing is lost |
 //! | `script`, `play` | prepared lessons, and one that is being played |
 //! | `action`, `control`, `keys` | what can be done, as pages and as keys ask for it |
-//! | `commentary`, `tale` | the words |
+//! | `commentary`, `repairs`, `tale` | the words |
+//! | `page`, `classroom` | how others see it, and join |
 
 mod action;
 mod acts;
 mod child;
+mod classroom;
 mod commentary;
 mod control;
 mod document;
@@ -24,6 +26,7 @@ mod fleet;
 mod ground;
 mod keys;
 mod lesson;
+mod page;
 mod play;
 mod proof;
 mod script;
@@ -42,6 +45,7 @@ use super::failure::{Code, Failure};
 use super::signals::Interrupt;
 use super::times::clock;
 use crate::client::Notice;
+use crate::web::Host;
 use action::Action;
 use child::Life;
 use ground::Ground;
@@ -55,6 +59,9 @@ use std::time::Duration;
 /// The time between two messages of one talker, when people look on and when they do not.
 const PACE_WATCHED: Duration = Duration::from_millis(400);
 const PACE_ALONE: Duration = Duration::from_millis(50);
+
+/// How long the loop waits when nothing happens.
+const LONG: Duration = Duration::from_mins(1);
 
 /// Something that a part of the demo did.
 #[derive(Clone, PartialEq, Debug)]
@@ -92,29 +99,62 @@ pub(super) fn run(args: &args::Demo, run: &Run) -> Result<(), Failure> {
     if args.step && !terminal {
         return Err(Failure::new(Code::Usage, "--step waits for keys, and there is no terminal").hint("leave it out"));
     }
-    let by_keys = terminal && named.is_none();
-    let watched = by_keys || args.step;
+    let way = match named {
+        Some(script) if args.step => Way::Steps(script),
+        Some(script) => Way::Alone(script),
+        None if terminal => Way::Keys,
+        None if args.classroom || page::is_asked_for(&run.settings) => Way::Pages,
+        None => Way::Alone(&SCRIPTS[0]),
+    };
     let interrupt = Interrupt::install()?;
     let ground = Ground::new(args.classroom.then_some(&run.settings))?;
+    let is_watched = !matches!(way, Way::Alone(_));
+    let wants_page = is_watched || args.classroom || page::is_asked_for(&run.settings);
+    let page = if wants_page { page::open(run, &ground, args.classroom)? } else { None };
+    let (host, controls) = page.unzip();
     let manner = Manner {
         servers: usize::from(args.servers),
-        pace: if watched { PACE_WATCHED } else { PACE_ALONE },
-        strict: !by_keys,
+        pace: if is_watched { PACE_WATCHED } else { PACE_ALONE },
+        strict: matches!(way, Way::Steps(_) | Way::Alone(_)),
     };
-    let mut stage = Stage::open(manner, ground, run, &interrupt, None)?;
-    stage.begin()?;
-    if by_keys {
-        return keys::play(&mut stage);
+    let mut stage = Stage::open(manner, ground, run, &interrupt, controls)?;
+    stage.begin(host.as_ref().map(Host::url))?;
+    if args.classroom {
+        stage.tale.say(&classroom::invitation(&stage.ground, host.as_ref().map(Host::url), &run.output))?;
     }
-    let script = named.unwrap_or(&SCRIPTS[0]);
-    if let Err(refusal) = stage.perform(Action::Script { script, stepwise: args.step })? {
-        return Err(stage::failed(&refusal.message));
+    if let Some(host) = host.as_ref().filter(|_| args.open) {
+        page::show(run, host.url());
     }
-    if args.step {
-        keys::step_through(&mut stage)?;
+    go(&mut stage, &way)
+}
+
+/// How a demo is led.
+enum Way {
+    /// By keys, and by pages.
+    Keys,
+    /// By pages only, until Ctrl-C.
+    Pages,
+    /// By a script, a key for each step.
+    Steps(&'static Script),
+    /// By a script, in real time.
+    Alone(&'static Script),
+}
+
+fn go(stage: &mut Stage, way: &Way) -> Result<(), Failure> {
+    let (script, stepwise) = match way {
+        Way::Keys => return keys::play(stage),
+        Way::Pages => loop {
+            stage.turn(clock() + LONG)?;
+        },
+        Way::Steps(script) => (*script, true),
+        Way::Alone(script) => (*script, false),
+    };
+    stage.must(Action::Script { script, stepwise })?;
+    if stepwise {
+        keys::step_through(stage)?;
     }
     while stage.play.is_some() {
-        stage.turn(clock() + Duration::from_secs(60))?;
+        stage.turn(clock() + LONG)?;
     }
     stage.prove_all()
 }

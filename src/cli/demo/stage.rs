@@ -1,6 +1,7 @@
 //! The demo itself: one loop that hears servers, talkers, the proof, keys and pages, and tells what comes of it.
 
 use super::Happening;
+use super::acts::Trouble;
 use super::child::Life;
 use super::commentary::{Commentary, short};
 use super::fleet::{Fleet, State};
@@ -129,13 +130,17 @@ impl Stage {
     }
 
     /// Starts everything and waits for one ring.
-    pub(super) fn begin(&mut self) -> Result<(), Failure> {
+    pub(super) fn begin(&mut self, page: Option<&str>) -> Result<(), Failure> {
+        if let Some(page) = page {
+            self.tale.say(&format!("page   {page}"))?;
+        }
         let names = self.fleet.names();
         for at in 0..names.len() {
             self.fleet.start(at, &self.ground)?;
         }
         let words = format!("{} servers start, each a process of its own: {}.", names.len(), names.join(", "));
-        self.tell("started", json!({ "servers": names, "net": self.ground.net, "port": self.ground.port }), &words)?;
+        let fields = json!({ "servers": names, "net": self.ground.net, "port": self.ground.port, "page": page });
+        self.tell("started", fields, &words)?;
         let all: Vec<usize> = (0..names.len()).collect();
         let view = self.until_one_ring(&all)?;
         let ids: Vec<String> = view.members.iter().map(|(id, name)| format!("{name} {}…", short(id))).collect();
@@ -260,12 +265,13 @@ impl Stage {
     }
 
     fn obey(&mut self, control: Control) -> Result<(), Failure> {
-        match super::control::read(control.request(), &self.fleet.names()) {
-            Ok(action) => match self.perform(action)? {
-                Ok(()) => control.done(),
-                Err(refusal) => control.refuse(Refused::new(refusal.code, refusal.message).hint(refusal.hint)),
-            },
-            Err(refusal) => control.refuse(Refused::new(refusal.code, refusal.message).hint(refusal.hint)),
+        let action = super::control::read(control.request(), &self.fleet.names());
+        match action.map_err(Trouble::Refused).and_then(|action| self.perform(action)) {
+            Ok(()) => control.done(),
+            Err(Trouble::Refused(refusal)) => {
+                control.refuse(Refused::new(refusal.code, refusal.message).hint(refusal.hint));
+            }
+            Err(Trouble::Failed(failure)) => return Err(failure),
         }
         Ok(())
     }
@@ -319,7 +325,7 @@ impl Stage {
 
     /// Whether something was heard that is not told yet.
     pub(super) fn has_words(&self) -> bool {
-        self.commentary.due().is_some()
+        self.commentary.is_busy()
     }
 
     /// Tells of a ring.

@@ -289,7 +289,7 @@ impl Checker {
         let bit = 1_u16 << at;
         if whole {
             self.copies[at].forget();
-            self.places.values_mut().for_each(|whose| *whose &= !bit);
+            self.places.values_mut().for_each(|holders| *holders &= !bit);
         }
         let copy = &mut self.copies[at];
         copy.is_fresh = false;
@@ -300,21 +300,21 @@ impl Checker {
         let places = &mut self.places;
         let read = Pages { contact: &mut contact, words: None, within }.read(Part::All, |row| {
             let line = Line::of(row);
-            let whose = places.entry(line.id()).or_default();
-            copy.take(&line, *whose & bit == 0);
-            *whose |= bit;
+            let holders = places.entry(line.id()).or_default();
+            copy.take(&line, *holders & bit == 0);
+            *holders |= bit;
             Ok(())
         });
         copy.contact = Some(contact);
         copy.is_fresh = read.is_ok();
         if whole {
             copy.read_whole = Some((clock(), begun.elapsed()));
-            let lacking = self.acknowledged.iter().filter(|id| places.get(id).is_none_or(|whose| *whose == 0));
+            let lacking = self.acknowledged.iter().filter(|id| places.get(id).is_none_or(|holders| *holders == 0));
             for id in lacking {
                 self.nowhere.entry(*id).or_insert(begun);
             }
         }
-        self.nowhere.retain(|id, _| places.get(id).is_none_or(|whose| *whose == 0));
+        self.nowhere.retain(|id, _| places.get(id).is_none_or(|holders| *holders == 0));
     }
 
     fn are_equal(&self, asked: &[Entry]) -> bool {
