@@ -37,7 +37,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 const PEOPLE: [&str; 4] = ["ana", "bob", "cem", "dia"];
 /// How long a talker may take to find a server before the next begins.
 const GREETING: Duration = Duration::from_secs(2);
-/// A document is shown this often, and at most ten times as often when something has changed.
+/// The document is shown this often to pages, and at most ten times as often when something has changed; to scripts when
+/// something has changed, at most this often.
 const SHOW: Duration = Duration::from_secs(1);
 /// The standing proof is told this often even if nothing changes.
 const PROVE: Duration = Duration::from_secs(20);
@@ -85,8 +86,10 @@ pub(super) struct Stage {
 
 /// What was last shown and told of the state of things.
 struct Shown {
-    document: Value,
+    to_pages: Value,
     at: Instant,
+    to_scripts: Value,
+    scripts_at: Instant,
     is_stale: bool,
     proof: Option<(bool, u64)>,
     unequal: u32,
@@ -124,7 +127,16 @@ impl Stage {
             step_asked: false,
             homes: BTreeMap::new(),
             chosen: None,
-            shown: Shown { document: Value::Null, at: now, is_stale: true, proof: None, unequal: 0, proved_at: now },
+            shown: Shown {
+                to_pages: Value::Null,
+                at: now,
+                to_scripts: Value::Null,
+                scripts_at: now,
+                is_stale: true,
+                proof: None,
+                unequal: 0,
+                proved_at: now,
+            },
             manner,
         })
     }
@@ -283,11 +295,14 @@ impl Stage {
             return Ok(());
         }
         let document = self.document();
-        let has_changed = document != self.shown.document;
         (self.shown.at, self.shown.is_stale) = (now, false);
-        if has_changed || since >= SHOW {
-            self.tale.show(&document, has_changed && since >= SHOW)?;
-            self.shown.document = document;
+        if document != self.shown.to_pages || since >= SHOW {
+            self.tale.show_pages(&document);
+            self.shown.to_pages.clone_from(&document);
+        }
+        if document != self.shown.to_scripts && now.saturating_duration_since(self.shown.scripts_at) >= SHOW {
+            self.tale.show_scripts(&document)?;
+            (self.shown.to_scripts, self.shown.scripts_at) = (document, now);
         }
         Ok(())
     }

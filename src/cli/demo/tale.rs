@@ -55,12 +55,16 @@ impl Tale {
         })
     }
 
-    /// Shows a document to pages and scripts; people at the terminal have the words.
-    pub(super) fn show(&self, document: &Value, scripts: bool) -> Result<(), Failure> {
+    /// Shows a document to pages.
+    pub(super) fn show_pages(&self, document: &Value) {
         if let Some(pages) = &self.pages {
             pages.show(document);
         }
-        if self.output.json && scripts { self.output.line(&to_json(document)) } else { Ok(()) }
+    }
+
+    /// Shows a document to scripts; people at the terminal have the words.
+    pub(super) fn show_scripts(&self, document: &Value) -> Result<(), Failure> {
+        if self.output.json { self.output.line(&to_json(document)) } else { Ok(()) }
     }
 
     /// A few lines for people only, without a time.
