@@ -15,8 +15,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// Longest message of a browser, in bytes …
-pub(super) const MAX_BYTES: usize = 128 << 10;
+/// Longest message of a browser, in bytes: words of the greatest length, each byte of which JSON may write as six …
+pub(super) const MAX_BYTES: usize = 448 << 10;
 /// … but for the hello, which brings an outbox.
 pub(super) const MAX_HELLO_BYTES: usize = 4 << 20;
 /// How long a browser may take to say hello.
