@@ -66,6 +66,7 @@ impl Ring {
                 priority: 0,
                 tcp_port: 7000,
                 peers: Vec::new(),
+                page: None,
                 memory_only: false,
                 record: true,
                 bugs,
