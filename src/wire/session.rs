@@ -497,7 +497,8 @@ impl Bounded for Reply {
     }
 }
 
-fn is_cursor(cursor: &Cursor) -> bool {
+/// Whether a cursor is within the protocol's bounds.
+pub(crate) fn is_cursor(cursor: &Cursor) -> bool {
     let sound = |(epoch, length): &(EpochId, u64)| are_numbers([epoch.num, *length]);
     cursor.epochs.len() <= MAX_CURSOR_EPOCHS && cursor.epochs.iter().all(sound)
 }
