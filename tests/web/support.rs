@@ -2,7 +2,7 @@
 
 use ringtalk::client::{Builder, Client};
 use ringtalk::proto::event::Event;
-use ringtalk::server::Server;
+use ringtalk::server::{Server, ServerBuilder};
 use ringtalk::web::{Door, Host, Mode};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -28,8 +28,12 @@ impl Net {
 
     /// Starts a server, in memory, and waits until clients may come.
     pub(crate) fn server(&self, name: &str) -> Server {
-        let server =
-            Server::builder(name).net(self.name.as_str()).port(self.port).local(true).start().expect("it starts");
+        self.start(Server::builder(name))
+    }
+
+    /// The same, of a server that was told more.
+    pub(crate) fn start(&self, builder: ServerBuilder) -> Server {
+        let server = builder.net(self.name.as_str()).port(self.port).local(true).start().expect("it starts");
         loop {
             let (_, event) = server.events().recv_timeout(LIMIT).expect("it gets ready");
             if matches!(event, Event::Ready) {
