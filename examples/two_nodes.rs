@@ -104,6 +104,7 @@ fn server(name: &str, number: u16) -> Result<(Node, Machine), StoreError> {
         priority: 0,
         tcp_port: number,
         peers: Vec::new(),
+        page: None,
         memory_only: false,
         record: true,
         bugs: Bugs::NONE,

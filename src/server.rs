@@ -26,6 +26,7 @@ use crate::store::sqlite::{self, SqliteReader};
 use crate::store::{Store, StoreError};
 use crate::time::Now;
 use crate::wire::datagram::NetTag;
+use crate::wire::message::Page;
 use crossbeam_channel::Receiver;
 use std::fmt;
 use std::io;
@@ -99,6 +100,7 @@ pub struct ServerBuilder {
     data: Option<PathBuf>,
     memory_durability: bool,
     priority: u8,
+    page: Option<Page>,
     faults: FaultSwitch,
 }
 
@@ -164,6 +166,13 @@ impl ServerBuilder {
     #[must_use]
     pub fn priority(mut self, priority: u8) -> Self {
         self.priority = priority;
+        self
+    }
+
+    /// Where this server's page is, and its token: its beacons tell everyone. None unless told.
+    #[must_use]
+    pub fn page(mut self, page: Page) -> Self {
+        self.page = Some(page);
         self
     }
 
@@ -247,6 +256,7 @@ impl ServerBuilder {
             priority: self.priority,
             tcp_port,
             peers: self.peers,
+            page: self.page,
             memory_only: self.memory_durability,
             record: true,
             bugs: crate::proto::bugs::Bugs::default(),
@@ -318,6 +328,7 @@ impl Server {
             data: None,
             memory_durability: false,
             priority: 0,
+            page: None,
             faults: FaultSwitch::default(),
         }
     }

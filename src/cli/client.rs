@@ -169,7 +169,7 @@ fn open_failure(error: OpenError) -> Failure {
         OpenError::OutboxDamaged { .. } => {
             Failure::new(Code::DamagedOutbox, text).hint("it was left as it is: move it away, and a new one is made")
         }
-        OpenError::Thread(_) => Failure::new(Code::Failed, text),
+        OpenError::Resume(_) | OpenError::Thread(_) => Failure::new(Code::Failed, text),
     }
 }
 

@@ -4,6 +4,7 @@ use super::driver::{self, Outbox};
 use super::error::{ConnectError, OpenError};
 use super::handle::Client;
 use super::outbox::OutboxFile;
+use super::resume::Resume;
 use crate::ids::ServerId;
 use crate::name;
 use crate::net::{FaultSwitch, Options, PORT, Role, Transport, group_of};
@@ -25,6 +26,7 @@ pub struct Builder {
     follow: bool,
     outbox: Option<PathBuf>,
     keeper: Option<Sender<Save>>,
+    resume: Option<Resume>,
     local: bool,
     interfaces: Vec<String>,
     group: Option<Ipv4Addr>,
@@ -42,6 +44,7 @@ impl Default for Builder {
             follow: false,
             outbox: None,
             keeper: None,
+            resume: None,
             local: false,
             interfaces: Vec::new(),
             group: None,
@@ -109,6 +112,15 @@ impl Builder {
         self
     }
 
+    /// Goes on where another process was, which may be gone: as the same client, with what it has not been acknowledged, and
+    /// its feed from where it stood. Tells [`Event::Cursor`](super::Event::Cursor) from then on, for the next one. Takes the
+    /// place of an outbox file. While two processes go on as one client, servers end the older one's session.
+    #[must_use]
+    pub fn resume(mut self, resume: Resume) -> Self {
+        self.resume = Some(resume);
+        self
+    }
+
     /// Loopback only: works with no network at all.
     #[must_use]
     pub fn local(mut self, local: bool) -> Self {
@@ -143,18 +155,19 @@ impl Builder {
     /// [`OpenError`].
     pub fn start(self) -> Result<Client, OpenError> {
         let (net, nick) = (named(&self.net)?, named(&self.nick)?);
-        let fresh = Loaded { client: driver::random_client(), ..Loaded::default() };
-        let (loaded, outbox) = match (&self.outbox, self.keeper) {
-            (Some(path), _) => OutboxFile::open(path).map(|(loaded, file)| (loaded, Outbox::File(file)))?,
-            (None, Some(keeper)) => (fresh, Outbox::Application(keeper)),
-            (None, None) => (fresh, Outbox::Memory),
+        let cursors = self.resume.is_some();
+        let kept_outside = self.keeper.map_or(Outbox::Memory, Outbox::Application);
+        let (loaded, outbox) = match (self.resume, &self.outbox) {
+            (Some(resume), _) => (resume.loaded()?, kept_outside),
+            (None, Some(path)) => OutboxFile::open(path).map(|(loaded, file)| (loaded, Outbox::File(file)))?,
+            (None, None) => (Loaded { client: driver::random_client(), ..Loaded::default() }, kept_outside),
         };
         let group = self.group.unwrap_or_else(|| group_of(&net));
         let (port, local, faults) = (self.port, self.local, FaultSwitch::default());
         let options = Options { role: Role::Client, group, port, interfaces: self.interfaces, local, faults };
         let (transport, _) = Transport::open(options)?;
         let Self { server, prefer, peers, follow, .. } = self;
-        let settings = Settings { net: NetTag::of(&net), nick, server, prefer, peers, follow };
+        let settings = Settings { net: NetTag::of(&net), nick, server, prefer, peers, follow, cursors };
         driver::start(settings, loaded, outbox, transport)
     }
 

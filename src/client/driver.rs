@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Events that wait for the application. Views and notices beyond it are lost; for anything else the client stops
+/// Events that wait for the application. Views, cursors and notices beyond it are lost; for anything else the client stops
 /// listening to the network until there is room.
 const MAX_EVENTS: usize = 65_536;
 /// Inputs that wait for the state machine. Datagrams beyond it are lost, as on any network; connections wait.
@@ -388,7 +388,7 @@ impl Driver {
                 _ = self.event.try_send(event);
                 return;
             }
-            Event::View { .. } if self.event.is_full() => return,
+            Event::View { .. } | Event::Cursor { .. } if self.event.is_full() => return,
             _ => {}
         }
         if !self.backlog.is_empty() {

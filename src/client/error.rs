@@ -45,6 +45,8 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// What is to be resumed cannot have been told by a client. Begin anew without it.
+    Resume(super::resume::BadResume),
     /// The system gives no thread.
     Thread(io::Error),
 }
@@ -58,6 +60,7 @@ impl fmt::Display for OpenError {
             Self::OutboxInUse { path } => write!(out, "another process uses the outbox {}", path.display()),
             Self::NoOutbox { path } => write!(out, "{} is no outbox", path.display()),
             Self::OutboxDamaged { path } => write!(out, "the outbox {} is damaged", path.display()),
+            Self::Resume(why) => why.fmt(out),
             Self::Thread(source) => write!(out, "the system gives no thread: {source}"),
         }
     }
@@ -69,6 +72,7 @@ impl std::error::Error for OpenError {
             Self::Net(error) => Some(error),
             Self::Outbox { source, .. } | Self::Thread(source) => Some(source),
             Self::Name { why, .. } => Some(why),
+            Self::Resume(why) => Some(why),
             Self::OutboxInUse { .. } | Self::NoOutbox { .. } | Self::OutboxDamaged { .. } => None,
         }
     }

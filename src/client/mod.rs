@@ -29,10 +29,14 @@ mod driver;
 mod error;
 mod handle;
 mod outbox;
+mod resume;
 #[cfg(test)]
 mod tests;
 
-pub use crate::proto::client::{Command, Draft, Event, Message, Notice, Progress, Save, SubmitError, Waiting, words};
+pub use crate::proto::client::{
+    Command, Draft, Event, FeedCursor, Message, Notice, Progress, Save, SubmitError, Waiting, words,
+};
 pub use builder::Builder;
 pub use error::{AskError, ConnectError, OpenError, SendError};
 pub use handle::{Client, Receipt, Stable};
+pub use resume::{BadResume, Resume};

@@ -200,7 +200,7 @@ impl Content {
             Row::Done { .. } | Row::Start { .. } => None,
         });
         let (client, last_cseq, floor) = (self.client, self.last_cseq, self.floor);
-        Loaded { client, last_cseq, acked_upto, floor, messages: messages.collect() }
+        Loaded { client, last_cseq, acked_upto, floor, messages: messages.collect(), seen: None }
     }
 }
 
@@ -297,7 +297,8 @@ mod tests {
         drop(file);
         let again = reopened(&path);
         let messages = vec![(2, draft("b")), (3, draft("c"))];
-        let expected = Loaded { client: first.client, last_cseq: 3, acked_upto: 1, floor: Hlc(7), messages };
+        let expected =
+            Loaded { client: first.client, last_cseq: 3, acked_upto: 1, floor: Hlc(7), messages, seen: None };
         assert_eq!(again, expected);
     }
 

@@ -2,6 +2,7 @@
 
 use crate::proto::bugs::Bugs;
 use crate::wire::datagram::NetTag;
+use crate::wire::message::Page;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct Settings {
     pub tcp_port: u16,
     /// Addresses to scout by unicast, beside the multicast.
     pub peers: Vec<SocketAddr>,
+    /// Where this server's page is, told in beacons; `None` when it serves none.
+    pub page: Option<Page>,
     /// Acknowledge at receipt by all, before the disk has it (`--durability memory`). The host acknowledges writes at once.
     pub memory_only: bool,
     /// Whether an event record is kept: at most 8 MiB, and about a hundredth of the protocol's time.

@@ -194,7 +194,7 @@ fn pid(number: u64) -> Pid {
 
 fn hello() -> Hello {
     let (client, nick) = (ClientId(9), "ana".to_owned());
-    Hello { net: NET.0, version: 1, client, nick, follow: None, acked_upto: 0 }
+    Hello { net: NET.0, version: crate::wire::datagram::VERSION, client, nick, follow: None, acked_upto: 0 }
 }
 
 fn bye_from(pid: Pid) -> Vec<u8> {

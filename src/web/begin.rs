@@ -1,13 +1,15 @@
 //! From a browser's hello to its session.
 
+use super::cursor;
 use super::document::{refusal::Words, to_json};
 use super::host::{Mode, Shared};
-use super::outbox::{Acknowledged, Restored, addressees, restore};
+use super::outbox::{Restored, addressees, restore};
 use super::outlet::Outlet;
 use super::people::People;
 use super::request::{Hello, MAX_ROOMS, Request, Said};
 use super::session::Session;
 use super::watcher::Watcher;
+use crate::client::Resume;
 use crate::ids::ClientId;
 use crate::name;
 use crate::wire::session::{Answer, Query};
@@ -44,12 +46,14 @@ fn chat(shared: &Arc<Shared>, hello: &Hello, outlet: &Outlet, said: &Receiver<Sa
     let ids = look_up(shared, hello)?;
     let Restored { client, acked_upto, unacked, undeliverable } = restore(hello, &nick, &ids)?;
     let client = client.unwrap_or_else(|| ClientId(getrandom::u64().unwrap_or_default()));
+    let cursor = hello.cursor.as_deref().and_then(cursor::read);
     let busy = || ("replaced", "This chat goes on in another tab.".to_owned(), String::new());
     let _place = shared.here.enter(client, outlet).ok_or_else(busy)?;
     let (keeper, saves) = bounded(MAX_SAVES);
     let failed = |error: crate::client::OpenError| ("failed", format!("No client can start: {error}."), String::new());
     let last_cseq = unacked.last().map_or(acked_upto, |(cseq, _)| *cseq);
-    let client = shared.person(&nick).follow(true).keeper(keeper).start().map_err(failed)?;
+    let resume = Resume { client, acked_upto, unacked, cursor };
+    let client = shared.person(&nick).follow(true).keeper(keeper).resume(resume).start().map_err(failed)?;
     let mut people = People::default();
     people.met(client.id(), &nick);
     ids.iter().for_each(|(nick, id)| people.met(*id, nick));
@@ -61,7 +65,7 @@ fn chat(shared: &Arc<Shared>, hello: &Hello, outlet: &Outlet, said: &Receiver<Sa
         saves,
         nick,
         rooms,
-        acknowledged: Acknowledged::new(acked_upto),
+        acked_upto,
         next_cseq: last_cseq + 1,
         people,
         tags: BTreeMap::new(),
@@ -72,7 +76,8 @@ fn chat(shared: &Arc<Shared>, hello: &Hello, outlet: &Outlet, said: &Receiver<Sa
         home: None,
         is_welcomed: false,
         view: None,
-        told_cursor: None,
+        cursor: None,
+        is_cursor_told: true,
     };
     session.run(said);
     Ok(())

@@ -6,8 +6,40 @@ use super::door::hex;
 const INDEX: &str = include_str!("page/index.html");
 
 /// Everything else: name, content type, text.
-const FILES: &[(&str, &str, &str)] =
-    &[("app.css", CSS, include_str!("page/app.css")), ("app.js", JS, include_str!("page/app.js"))];
+const FILES: &[(&str, &str, &str)] = &[
+    ("app.css", CSS, include_str!("page/app.css")),
+    ("app.js", JS, include_str!("page/app.js")),
+    ("census.js", JS, include_str!("page/census.js")),
+    ("chat.js", JS, include_str!("page/chat.js")),
+    ("composer.js", JS, include_str!("page/composer.js")),
+    ("connection.js", JS, include_str!("page/connection.js")),
+    ("detail.js", JS, include_str!("page/detail.js")),
+    ("diagram.js", JS, include_str!("page/diagram.js")),
+    ("faults.js", JS, include_str!("page/faults.js")),
+    ("finder.js", JS, include_str!("page/finder.js")),
+    ("identity.js", JS, include_str!("page/identity.js")),
+    ("kinds.js", JS, include_str!("page/kinds.js")),
+    ("lanes.js", JS, include_str!("page/lanes.js")),
+    ("lesson.js", JS, include_str!("page/lesson.js")),
+    ("line.js", JS, include_str!("page/line.js")),
+    ("moves.js", JS, include_str!("page/moves.js")),
+    ("paint.js", JS, include_str!("page/paint.js")),
+    ("people.js", JS, include_str!("page/people.js")),
+    ("picture.js", JS, include_str!("page/picture.js")),
+    ("plots.js", JS, include_str!("page/plots.js")),
+    ("questions.js", JS, include_str!("page/questions.js")),
+    ("record.js", JS, include_str!("page/record.js")),
+    ("ring.js", JS, include_str!("page/ring.js")),
+    ("room.js", JS, include_str!("page/room.js")),
+    ("rooms.js", JS, include_str!("page/rooms.js")),
+    ("scrollback.js", JS, include_str!("page/scrollback.js")),
+    ("servers.js", JS, include_str!("page/servers.js")),
+    ("shown.js", JS, include_str!("page/shown.js")),
+    ("stats.js", JS, include_str!("page/stats.js")),
+    ("tabs.js", JS, include_str!("page/tabs.js")),
+    ("tale.js", JS, include_str!("page/tale.js")),
+    ("watch.js", JS, include_str!("page/watch.js")),
+];
 
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";

@@ -115,7 +115,7 @@ mod tests {
     fn origin_is_the_host_itself_or_a_page_that_is_known() {
         let (near, host) = (guard("127.0.0.1:8284"), "localhost:8284");
         let pages = Pages::new("127.0.0.1:8284".parse().unwrap(), 7);
-        pages.learn(ip("127.0.0.1"), "127.0.0.1:8285".parse().unwrap(), 8);
+        pages.learn(None, crate::wire::message::Page { addr: "127.0.0.1:8285".parse().unwrap(), token: 8 });
         for origin in [None, Some("http://localhost:8284"), Some("http://127.0.0.1:8285")] {
             assert!(near.allows(origin, host, &pages), "{origin:?}");
         }

@@ -9,7 +9,7 @@ use super::pages::Pages;
 use super::watcher::Watcher;
 use crate::client;
 use crate::ids::ClientId;
-use crate::wire::session::Status;
+use crate::wire::session::{Answer, Query, Status};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -20,11 +20,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
+use tokio::time::Instant;
 
 /// Browsers at once; more are told to come later.
 pub const MAX_BROWSERS: usize = 64;
 /// How long a client's earlier connection may take to end when it comes again.
 const REPLACED: Duration = Duration::from_secs(5);
+/// How often the ring is asked for pages that are not known.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long it may take to answer.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What the host belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -101,6 +106,7 @@ impl HostBuilder {
             mode: self.mode,
             controller: self.controller,
             events: self.events,
+            looked: tokio::sync::Mutex::default(),
             browsers: Arc::new(Semaphore::new(MAX_BROWSERS)),
             here: Here::default(),
             watcher: Watcher::default(),
@@ -174,6 +180,8 @@ pub(super) struct Shared {
     pub(super) mode: Mode,
     pub(super) controller: Option<Controller>,
     pub(super) events: Arc<[String]>,
+    /// When the ring was last asked for its pages.
+    looked: tokio::sync::Mutex<Option<Instant>>,
     /// Room for browsers.
     pub(super) browsers: Arc<Semaphore>,
     pub(super) here: Here,
@@ -201,10 +209,31 @@ impl Shared {
         urls
     }
 
-    /// Learns pages of other servers; whether there was a new one.
-    #[expect(clippy::unused_self, reason = "statuses name no pages yet")]
-    pub(super) fn learn(&self, _status: &Status) -> bool {
-        false
+    /// Learns pages of other servers; whether there was a new one for browsers.
+    pub(super) fn learn(&self, status: &Status) -> bool {
+        let alive = status.servers.iter().filter_map(|server| Some((Some(server.addr.ip()), server.page?)));
+        let all = alive.chain(status.pages.iter().map(|page| (None, *page)));
+        all.fold(false, |news, (server, page)| self.pages.learn(server, page) | news)
+    }
+
+    /// Asks the ring for its pages, also those of servers that have died: somebody comes from one that is not known. Once a
+    /// second at most, however many come.
+    pub(super) async fn look_around(self: &Arc<Self>) {
+        let mut last = self.looked.lock().await;
+        if self.mode == Mode::Replay || last.is_some_and(|last| last.elapsed() < LOOK_EVERY) {
+            return;
+        }
+        let shared = self.clone();
+        let ask = move || {
+            let client = shared.client("reader").start().ok()?;
+            match client.ask(Query::Status, LOOK) {
+                Ok(Answer::Status(status)) => Some(shared.learn(&status)),
+                _ => None,
+            }
+        };
+        // Nobody answers, or nobody can be asked: then nothing was learned.
+        _ = tokio::task::spawn_blocking(ask).await;
+        *last = Some(Instant::now());
     }
 }
 

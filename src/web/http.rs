@@ -103,8 +103,13 @@ async fn guard(
     next: Next,
 ) -> Response {
     let host = text(request.headers(), &header::HOST).unwrap_or_default().to_owned();
-    let origin = request.headers().get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or("?"));
-    let refusal = if !shared.guard.is_own(&host, came_to) {
+    let origin = request.headers().get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or("?").to_owned());
+    let origin = origin.as_deref();
+    let is_own = shared.guard.is_own(&host, came_to);
+    if is_own && !shared.guard.allows(origin, &host, &shared.pages) {
+        shared.look_around().await;
+    }
+    let refusal = if !is_own {
         Some("This page answers to its own addresses only. Open it as http://127.0.0.1 or as it was printed.\n")
     } else if !shared.guard.allows(origin, &host, &shared.pages) {
         Some("This page talks to ringtalk's own pages only.\n")

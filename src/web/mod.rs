@@ -19,7 +19,7 @@
 //! | `door`, `guard`, `pages` | the address; who may ask; other servers' pages and tokens |
 //! | `http`, `files`, `page/` | requests; the page |
 //! | `socket`, `request`, `outlet` | one browser's WebSocket; what it says; what waits to be written to it |
-//! | `begin`, `session`, `answers`, `outbox`, `people` | the person behind it |
+//! | `begin`, `session`, `answers`, `outbox`, `cursor`, `people` | the person behind it |
 //! | `watcher` | the ring's state, asked once for all browsers |
 //! | `control` | what a page may ask of a demo |
 //! | `document` | JSON |
@@ -30,6 +30,7 @@
 mod answers;
 mod begin;
 pub mod control;
+mod cursor;
 pub mod document;
 mod door;
 mod files;

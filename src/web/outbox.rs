@@ -9,35 +9,6 @@ use crate::name;
 use crate::record::{Kind, MAX_BODY_BYTES};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Which of a client's numbers are done with.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Acknowledged {
-    upto: u64,
-    above: BTreeSet<u64>,
-}
-
-impl Acknowledged {
-    /// All numbers up to this one are.
-    pub(super) fn new(upto: u64) -> Self {
-        Self { upto, above: BTreeSet::new() }
-    }
-
-    /// One more is.
-    pub(super) fn done(&mut self, cseq: u64) {
-        if cseq > self.upto {
-            self.above.insert(cseq);
-        }
-        while self.above.remove(&(self.upto + 1)) {
-            self.upto += 1;
-        }
-    }
-
-    /// All numbers up to this one are.
-    pub(super) fn upto(&self) -> u64 {
-        self.upto
-    }
-}
-
 /// What a browser brought, checked.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Restored {
@@ -173,14 +144,5 @@ mod tests {
         for hello in [far, long, room, kind, id, hello(0, vec![kept(u64::MAX, "a")])] {
             assert_eq!(restore(&hello, "ana", &BTreeMap::new()).unwrap_err().0, "bad_outbox");
         }
-    }
-
-    #[test]
-    fn acknowledged_numbers_count_up_to_the_first_that_is_not() {
-        let mut acknowledged = Acknowledged::new(5);
-        [7, 8, 3].into_iter().for_each(|cseq| acknowledged.done(cseq));
-        assert_eq!(acknowledged.upto(), 5);
-        acknowledged.done(6);
-        assert_eq!(acknowledged.upto(), 8);
     }
 }

@@ -1,6 +1,7 @@
 //! The pages of other servers: where a browser may come from and go to, and which tokens it may bring.
 
 use super::door::hex;
+use crate::wire::message::Page;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +14,15 @@ const MAX_PAGES: usize = 64;
 pub(super) struct Pages {
     own: SocketAddr,
     token: u64,
-    learned: Mutex<BTreeMap<SocketAddr, u64>>,
+    learned: Mutex<BTreeMap<SocketAddr, Learned>>,
+}
+
+/// One page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Learned {
+    token: u64,
+    /// Whether a browser here can load it.
+    is_reachable: bool,
 }
 
 impl Pages {
@@ -22,17 +31,20 @@ impl Pages {
         Self { own, token, learned: Mutex::default() }
     }
 
-    /// A server at this address has this page; whether that is news. A page on another machine's loopback is of no use here.
-    pub(super) fn learn(&self, server: IpAddr, page: SocketAddr, token: u64) -> bool {
-        let is_reachable = !page.ip().is_loopback() || is_here(server);
-        if page == self.own || !is_reachable || page.ip().is_unspecified() {
+    /// There is such a page; whether that is news to browsers. Where its server is known to be elsewhere, or not known, a page
+    /// on loopback is of no use to a browser here, though one may have been loaded from it.
+    pub(super) fn learn(&self, server: Option<IpAddr>, page: Page) -> bool {
+        let is_reachable = !page.addr.ip().is_loopback() || server.is_some_and(is_here);
+        if page.addr == self.own || page.addr.ip().is_unspecified() {
             return false;
         }
         let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
-        if learned.len() >= MAX_PAGES && !learned.contains_key(&page) {
+        if learned.len() >= MAX_PAGES && !learned.contains_key(&page.addr) {
             return false;
         }
-        learned.insert(page, token) != Some(token)
+        let known = learned.entry(page.addr).or_insert(Learned { token: page.token, is_reachable: false });
+        known.token = page.token;
+        is_reachable && !std::mem::replace(&mut known.is_reachable, true)
     }
 
     /// Whether a browser may have loaded its page there.
@@ -44,17 +56,22 @@ impl Pages {
     pub(super) fn accept(&self, token: &str) -> bool {
         let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         // Every token is compared, and every byte of each: the time tells nothing.
-        learned.values().chain([&self.token]).fold(false, |found, known| found | is_same(&hex(*known), token))
+        learned
+            .values()
+            .map(|page| page.token)
+            .chain([self.token])
+            .fold(false, |found, known| found | is_same(&hex(known), token))
     }
 
-    /// The others as a browser opens them, ascending.
+    /// The others that a browser here can load, ascending.
     pub(super) fn urls(&self) -> Vec<String> {
         self.addrs().iter().map(|addr| format!("http://{addr}")).collect()
     }
 
-    /// The others' addresses, ascending.
+    /// Their addresses.
     pub(super) fn addrs(&self) -> Vec<SocketAddr> {
-        self.learned.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        learned.iter().filter(|(_, page)| page.is_reachable).map(|(addr, _)| *addr).collect()
     }
 }
 
@@ -73,29 +90,45 @@ fn is_here(ip: IpAddr) -> bool {
 mod tests {
     use super::*;
 
-    fn addr(text: &str) -> SocketAddr {
-        text.parse().unwrap()
+    fn page(addr: &str, token: u64) -> Page {
+        Page { addr: addr.parse().unwrap(), token }
+    }
+
+    fn pages() -> Pages {
+        Pages::new("127.0.0.1:8284".parse().unwrap(), 1)
+    }
+
+    fn from(ip: &str) -> Option<IpAddr> {
+        ip.parse().ok()
     }
 
     #[test]
     fn learned_pages_are_origins_and_their_tokens_count() {
-        let pages = Pages::new(addr("127.0.0.1:8284"), 1);
-        let here = addr("127.0.0.1:1").ip();
-        assert!(pages.learn(here, addr("127.0.0.1:8285"), 2) && !pages.learn(here, addr("127.0.0.1:8285"), 2));
-        assert!(pages.has(addr("127.0.0.1:8285")) && !pages.has(addr("127.0.0.1:8286")));
+        let pages = pages();
+        let other = page("127.0.0.1:8285", 2);
+        assert!(pages.learn(from("127.0.0.1"), other) && !pages.learn(from("127.0.0.1"), other));
+        assert!(pages.has(other.addr) && !pages.has("127.0.0.1:8286".parse().unwrap()));
         assert!(pages.accept(&hex(1)) && pages.accept(&hex(2)) && !pages.accept(&hex(3)));
         assert!(!pages.accept("") && !pages.accept(&hex(2)[1..]));
         assert_eq!(pages.urls(), ["http://127.0.0.1:8285"]);
     }
 
     #[test]
-    fn loopback_page_of_another_machine_and_ones_own_are_not_taken() {
-        let pages = Pages::new(addr("127.0.0.1:8284"), 1);
-        assert!(!pages.learn(addr("192.0.2.7:1").ip(), addr("127.0.0.1:8285"), 2));
-        assert!(!pages.learn(addr("127.0.0.1:1").ip(), addr("127.0.0.1:8284"), 2));
-        assert!(pages.learn(addr("192.0.2.7:1").ip(), addr("192.0.2.7:8284"), 2));
+    fn loopback_page_of_another_machine_is_not_offered() {
+        let pages = pages();
+        assert!(!pages.learn(from("192.0.2.7"), page("127.0.0.1:8285", 2)));
+        assert!(!pages.learn(None, page("127.0.0.1:8286", 2)));
+        assert!(!pages.learn(from("127.0.0.1"), page("127.0.0.1:8284", 2)), "one's own");
+        assert!(pages.learn(from("192.0.2.7"), page("192.0.2.7:8284", 2)));
+        assert_eq!(pages.urls(), ["http://192.0.2.7:8284"]);
+        assert!(pages.has("127.0.0.1:8286".parse().unwrap()), "a browser may have been there");
+    }
+
+    #[test]
+    fn pages_are_bounded() {
+        let pages = pages();
         for port in 0..200 {
-            pages.learn(addr("192.0.2.7:1").ip(), addr(&format!("192.0.2.8:{}", 9000 + port)), 2);
+            pages.learn(None, page(&format!("192.0.2.8:{}", 9000 + port), 2));
         }
         assert_eq!(pages.addrs().len(), MAX_PAGES);
     }

@@ -1,13 +1,14 @@
 //! One browser: a person at this host, as a chat client of the ring.
 
 use super::answers::{self, Asked};
+use super::cursor;
 use super::document::{self, Live, Message, refusal, to_json};
 use super::host::Shared;
-use super::outbox::{self, Acknowledged, kind_of};
+use super::outbox::{self, kind_of};
 use super::outlet::Outlet;
 use super::people::People;
 use super::request::{Request, Said};
-use crate::client::{Client, Command, Draft, Event, Notice, Progress, Save};
+use crate::client::{Client, Command, Draft, Event, FeedCursor, Notice, Progress, Save};
 use crate::ids::{ClientId, MessageId};
 use crate::name;
 use crate::record::{Kind, View};
@@ -37,7 +38,8 @@ pub(super) struct Session {
     pub(super) saves: Receiver<Save>,
     pub(super) nick: String,
     pub(super) rooms: Vec<String>,
-    pub(super) acknowledged: Acknowledged,
+    /// All numbers up to this one are done with.
+    pub(super) acked_upto: u64,
     pub(super) people: People,
     /// The tags of messages that have a number and no news yet.
     pub(super) tags: BTreeMap<u64, Value>,
@@ -52,7 +54,10 @@ pub(super) struct Session {
     pub(super) home: Option<String>,
     pub(super) is_welcomed: bool,
     pub(super) view: Option<View>,
-    pub(super) told_cursor: Option<Value>,
+    /// Where the feed stands.
+    pub(super) cursor: Option<FeedCursor>,
+    /// Whether the browser knows of it, and of what is acknowledged.
+    pub(super) is_cursor_told: bool,
 }
 
 impl Session {
@@ -237,6 +242,12 @@ impl Session {
                 None => Ok(()),
             },
             Event::Notice(notice) => self.noticed(notice),
+            Event::Cursor { cursor, acked_upto } => {
+                self.cursor = Some(cursor);
+                self.acked_upto = acked_upto;
+                self.is_cursor_told = false;
+                Ok(())
+            }
         }
     }
 
@@ -270,13 +281,11 @@ impl Session {
             Progress::Queued => Ok(()),
             Progress::Accepted => self.tell(&json!({ "event": "accepted", "id": text })),
             Progress::Stable { key, copies, of } => {
-                self.acknowledged.done(id.cseq);
                 self.tags.remove(&id.cseq);
                 let key = key.to_string();
                 self.tell(&json!({ "event": "stable", "id": text, "key": key, "copies": copies, "of": of }))
             }
             Progress::Rejected(why) => {
-                self.acknowledged.done(id.cseq);
                 let tag = self.tags.remove(&id.cseq).unwrap_or_default();
                 self.tell(&rejected(&tag, &text, refusal::refusal(&why)))
             }
@@ -371,20 +380,11 @@ impl Session {
 
     /// Where the browser's feed and its acknowledged numbers are, when that has changed.
     fn tell_cursor(&mut self) -> Turn {
-        if !self.is_welcomed {
+        if !self.is_welcomed || std::mem::replace(&mut self.is_cursor_told, true) {
             return Ok(());
         }
-        let document = json!({
-            "event": "cursor",
-            "cursor": null,
-            "acked_upto": self.acknowledged.upto(),
-        });
-        if self.told_cursor.as_ref() == Some(&document) {
-            return Ok(());
-        }
-        self.tell(&document)?;
-        self.told_cursor = Some(document);
-        Ok(())
+        let cursor = self.cursor.as_ref().map(cursor::write);
+        self.tell(&json!({ "event": "cursor", "cursor": cursor, "acked_upto": self.acked_upto }))
     }
 
     pub(super) fn me(&self) -> ClientId {

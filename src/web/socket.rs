@@ -15,10 +15,12 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// Longest message of a browser, in bytes …
-pub(super) const MAX_BYTES: usize = 128 << 10;
+/// Longest message of a browser, in bytes: words of the greatest length, each byte of which JSON may write as six …
+pub(super) const MAX_BYTES: usize = 448 << 10;
 /// … but for the hello, which brings an outbox.
 pub(super) const MAX_HELLO_BYTES: usize = 4 << 20;
+/// Length of a token.
+const TOKEN_CHARS: usize = 16;
 /// How long a browser may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
 /// A browser that takes nothing for this long is behind for good: closed, it comes again and goes on from its cursor.
@@ -34,7 +36,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub(super) async fn converse(socket: WebSocket, shared: Arc<Shared>, place: OwnedSemaphorePermit) {
     let (mut sink, mut stream) = socket.split();
     let hello = match timeout(HELLO, first(&mut stream)).await {
-        Ok(Some(hello)) if shared.pages.accept(&hello.token) => hello,
+        Ok(Some(hello)) if is_known(&shared, &hello.token).await => hello,
         Ok(Some(_)) => return turn_away(&mut sink, "wrong_token", "Reload the page: its token is another's.").await,
         Ok(None) => return turn_away(&mut sink, "malformed", "A hello was expected.").await,
         Err(_) => return turn_away(&mut sink, "timed_out", "No hello came.").await,
@@ -70,6 +72,14 @@ impl Drop for End {
     fn drop(&mut self) {
         self.0.close("gone");
     }
+}
+
+/// Whether the token is one of the ring's, which is asked when it is not known yet.
+async fn is_known(shared: &Arc<Shared>, token: &str) -> bool {
+    if !shared.pages.accept(token) && token.len() == TOKEN_CHARS {
+        shared.look_around().await;
+    }
+    shared.pages.accept(token)
 }
 
 /// The browser's hello; `None` when it says something else.

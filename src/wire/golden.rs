@@ -3,8 +3,8 @@
 
 use super::datagram::{self, Header, NetTag};
 use super::message::{
-    Beacon, Commit, Data, Elect, EpochDigest, Fill, Heads, Hearing, Limit, LogState, Message, Nack, Order, Propose,
-    Rank, Run, RunKind, Scout, State,
+    Beacon, Commit, Data, Elect, EpochDigest, Fill, Heads, Hearing, Limit, LogState, Message, Nack, Order, Page,
+    Propose, Rank, Run, RunKind, Scout, State,
 };
 use super::session::{
     Answer, Cursor, ElectionInfo, Follow, Hello, HistoryQuery, Presence, Query, Refusal, Reply, Request, RingInfo,
@@ -99,6 +99,7 @@ fn beacon() -> Beacon {
         nacks_per_min: 8,
         clock: Hlc(301),
         heard: vec![Hearing { pid: pid(0x12), addr: addr(), multicast: true }],
+        page: Some(Page { addr: addr(), token: 300 }),
     }
 }
 
@@ -273,6 +274,9 @@ pub(super) fn answers() -> Vec<Answer> {
         clients: 2,
         nacks_per_min: 4,
         loss_per_mille: 5,
+        head: 6,
+        have: 4,
+        page: Some(Page { addr: addr(), token: 300 }),
     };
     let status = Status {
         net: "home".into(),
@@ -283,6 +287,7 @@ pub(super) fn answers() -> Vec<Answer> {
         rooms: 1,
         messages: 300,
         problems: vec!["slow".into()],
+        pages: vec![Page { addr: addr(), token: 300 }],
     };
     let election = ElectionInfo {
         num: 8,

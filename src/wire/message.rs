@@ -197,6 +197,17 @@ pub struct Beacon {
     pub clock: Hlc,
     /// Whom it hears, at most [`MAX_SERVERS`].
     pub heard: Vec<Hearing>,
+    /// Where its page is; `None` when it serves none.
+    pub page: Option<Page>,
+}
+
+/// Where a server's page is, and the word by which servers know a browser that has loaded one of the ring's pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Page {
+    /// Its HTTP address, as the server was told to bind it: one on loopback is for browsers of that machine.
+    pub addr: SocketAddr,
+    /// Random for each process. Everyone on the LAN hears it: it keeps out other sites' pages, not people.
+    pub token: u64,
 }
 
 /// That the beacon's sender hears a server.

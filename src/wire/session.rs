@@ -6,7 +6,7 @@
 use crate::ids::{ClientId, EpochId, Pid, RecordKey, ViewTag};
 use crate::record::{Entry, Kind, Record, View};
 use crate::time::Hlc;
-use crate::wire::message::{are_entries, are_numbers, is_view};
+use crate::wire::message::{Page, are_entries, are_numbers, is_view};
 use crate::wire::trace::RecordPage;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -368,6 +368,8 @@ pub struct Status {
     pub messages: u64,
     /// What is wrong, for people.
     pub problems: Vec<String>,
+    /// Pages of all servers that the one that answers remembers, also of those that have died.
+    pub pages: Vec<Page>,
 }
 
 /// One server, as the one that answers sees it.
@@ -393,6 +395,12 @@ pub struct ServerStatus {
     pub nacks_per_min: u32,
     /// Beacons of it that were lost here, per mille.
     pub loss_per_mille: u32,
+    /// How far the order of its view goes, as far as it knows.
+    pub head: u64,
+    /// Durable length of its view there.
+    pub have: u64,
+    /// Where its page is.
+    pub page: Option<Page>,
 }
 
 /// What a server is to the ring.
@@ -489,7 +497,8 @@ impl Bounded for Reply {
     }
 }
 
-fn is_cursor(cursor: &Cursor) -> bool {
+/// Whether a cursor is within the protocol's bounds.
+pub(crate) fn is_cursor(cursor: &Cursor) -> bool {
     let sound = |(epoch, length): &(EpochId, u64)| are_numbers([epoch.num, *length]);
     cursor.epochs.len() <= MAX_CURSOR_EPOCHS && cursor.epochs.iter().all(sound)
 }

@@ -73,7 +73,7 @@ fn oversized_message_ends_the_connection_and_nothing_else() {
     let _oak = net.server("oak");
     let page = net.host();
     let mut ana = page.browser("ana");
-    ana.say(&json!({ "do": "say", "tag": 1, "room": "lobby", "text": "x".repeat(129 << 10) }));
+    ana.say(&json!({ "do": "say", "tag": 1, "room": "lobby", "text": "x".repeat(449 << 10) }));
     while ana.next().is_some() {}
     page.browser("bob").chat("all is well");
 }

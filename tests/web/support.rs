@@ -2,7 +2,7 @@
 
 use ringtalk::client::{Builder, Client};
 use ringtalk::proto::event::Event;
-use ringtalk::server::Server;
+use ringtalk::server::{Server, ServerBuilder};
 use ringtalk::web::{Door, Host, Mode};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -28,8 +28,12 @@ impl Net {
 
     /// Starts a server, in memory, and waits until clients may come.
     pub(crate) fn server(&self, name: &str) -> Server {
-        let server =
-            Server::builder(name).net(self.name.as_str()).port(self.port).local(true).start().expect("it starts");
+        self.start(Server::builder(name))
+    }
+
+    /// The same, of a server that was told more.
+    pub(crate) fn start(&self, builder: ServerBuilder) -> Server {
+        let server = builder.net(self.name.as_str()).port(self.port).local(true).start().expect("it starts");
         loop {
             let (_, event) = server.events().recv_timeout(LIMIT).expect("it gets ready");
             if matches!(event, Event::Ready) {
@@ -133,7 +137,8 @@ impl Browser {
 
     /// The next event; `None` once the connection is over.
     pub(crate) fn next(&mut self) -> Option<Value> {
-        loop {
+        // A ping comes each 15 s: whoever only pings has nothing to say.
+        for _ in 0..4 {
             match self.socket.read() {
                 Ok(Message::Text(text)) => {
                     assert!(text.chars().all(|c| !c.is_control() && c != '\u{202e}'), "raw: {text:?}");
@@ -145,6 +150,7 @@ impl Browser {
                 Ok(_) => {}
             }
         }
+        None
     }
 
     /// Does what the page does before it shows anything.

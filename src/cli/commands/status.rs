@@ -104,6 +104,9 @@ mod tests {
             clients: 3,
             nacks_per_min: 1,
             loss_per_mille: 15,
+            head: 42,
+            have: 41,
+            page: Some(crate::wire::message::Page { addr: "127.0.0.1:8284".parse().unwrap(), token: 0x5ec_2e7 }),
         }
     }
 
@@ -128,8 +131,12 @@ mod tests {
             "{\"net\":\"default\",\"healthy\":true,\"epoch\":12,\"leader\":{\"name\":\"elm\",\"id\":\"0000000000000007\"},\
              \"servers\":[{\"name\":\"elm\",\"id\":\"0000000000000007\",\"addr\":\"192.168.1.20:8285\",\
              \"state\":\"leader\",\"via\":\"multicast\",\"stable\":40,\"lag\":2,\"clients\":3,\"nacks_per_min\":1,\
-             \"loss\":1.5},"
+             \"loss\":1.5,\"head\":42,\"have\":41,\"page\":\"http://127.0.0.1:8284\"},"
         ));
+        assert!(
+            !text.contains("token") && !text.contains(&0x5ec_2e7.to_string()),
+            "the token is for servers and pages"
+        );
         assert!(text.contains("\"state\":\"catching_up\""));
         assert!(text.ends_with("\"rooms\":6,\"messages\":18204,\"problems\":[]}"));
     }

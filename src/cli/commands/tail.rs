@@ -82,7 +82,7 @@ impl Tail<'_> {
             Event::Message(message) => self.message(message),
             Event::View { view, reason } => self.view(view, reason),
             Event::Merged { messages, from_ms, until_ms } => merged(*messages, *from_ms, *until_ms, self.output),
-            Event::Progress { .. } | Event::Answer { .. } | Event::Notice(_) => Ok(()),
+            Event::Progress { .. } | Event::Answer { .. } | Event::Notice(_) | Event::Cursor { .. } => Ok(()),
         }
     }
 

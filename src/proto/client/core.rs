@@ -3,8 +3,8 @@
 use super::directory::Directory;
 use super::feed::Feed;
 use super::io::{
-    Action, Command, ConnectionId, Draft, Event, Input, Loaded, Message, Notice, Progress, Save, Settings, SubmitError,
-    Waiting,
+    Action, Command, ConnectionId, Draft, Event, FeedCursor, Input, Loaded, Message, Notice, Progress, Save, Settings,
+    SubmitError, Waiting,
 };
 use super::liveness::Verdict;
 use super::outbox::Outbox;
@@ -57,6 +57,8 @@ pub struct Client {
     pub(super) unacknowledged: Patience,
     /// The nick it went by before it asked for another, until a server agrees.
     pub(super) old_nick: Option<String>,
+    /// What [`Event::Cursor`] told last.
+    told: Option<(FeedCursor, u64)>,
     strangers: BTreeSet<String>,
     connections: u64,
     closed: bool,
@@ -69,7 +71,8 @@ pub struct Client {
 impl Client {
     /// A client that begins its search. Equal arguments and inputs give equal runs.
     pub fn new(settings: Settings, loaded: Loaded, now: Now, seed: u64) -> Self {
-        let Loaded { client, last_cseq, acked_upto, floor, messages } = loaded;
+        let Loaded { client, last_cseq, acked_upto, floor, messages, seen } = loaded;
+        let seen = seen.filter(|_| settings.follow);
         let mut new = Self {
             directory: Directory::new(settings.server.clone(), settings.prefer),
             search: Search::new(settings.peers.clone()),
@@ -77,7 +80,7 @@ impl Client {
             me: client,
             rng: Rng::new(seed),
             outbox: Outbox::new(last_cseq, acked_upto, floor, messages),
-            feed: None,
+            feed: seen.map(|(seen, greatest)| Feed::resumed(client, seen, greatest)),
             reception: Reception::new(),
             stage: Stage::NOBODY,
             gone: None,
@@ -86,6 +89,7 @@ impl Client {
             homeless: Patience::Idle,
             unacknowledged: Patience::Idle,
             old_nick: None,
+            told: None,
             strangers: BTreeSet::new(),
             connections: 0,
             closed: false,
@@ -93,6 +97,9 @@ impl Client {
             scouts: VecDeque::new(),
             actions: VecDeque::new(),
         };
+        if new.feed.is_some() {
+            new.reception.moved(now.mono);
+        }
         new.search.start(now.mono);
         new.tick(now.mono);
         new
@@ -140,6 +147,7 @@ impl Client {
         let id = MessageId { client: self.me, cseq };
         self.tell(Event::Progress { id, progress: Progress::Queued });
         self.tick(now.mono);
+        self.tell_cursor();
         Ok(id)
     }
 
@@ -162,6 +170,21 @@ impl Client {
             Input::Saved { cseq } => self.outbox.saved(cseq),
         }
         self.tick(now);
+        self.tell_cursor();
+    }
+
+    fn tell_cursor(&mut self) {
+        if !self.settings.cursors {
+            return;
+        }
+        let place = self.feed.as_ref().map(Feed::place);
+        let greatest = place.as_ref().map_or_else(Default::default, |(_, greatest)| *greatest);
+        let cursor = FeedCursor { seen: place.map(|(seen, _)| seen), greatest, floor: self.outbox.floor() };
+        let told = (cursor, self.outbox.acked_upto());
+        if self.told.as_ref() != Some(&told) {
+            self.tell(Event::Cursor { cursor: told.0.clone(), acked_upto: told.1 });
+            self.told = Some(told);
+        }
     }
 
     /// Clears `buf` and fills it with one datagram; `None` when there is nothing to send.

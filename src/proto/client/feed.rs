@@ -19,13 +19,23 @@ pub(super) struct Feed {
     /// Where the feed began; what lies before is not shown.
     began: Cursor,
     lengths: BTreeMap<EpochId, u64>,
+    /// The greatest key shown of each of the last epochs.
+    tops: BTreeMap<EpochId, RecordKey>,
+    /// … and of all epochs before.
+    fallen: RecordKey,
 }
 
 impl Feed {
     /// A feed that begins at this cursor.
     pub(super) fn new(me: ClientId, began: Cursor) -> Self {
         let lengths = began.epochs.iter().copied().collect();
-        Self { me, shown: IdSet::default(), greatest: RecordKey::default(), began, lengths }
+        let (greatest, fallen) = (RecordKey::default(), RecordKey::default());
+        Self { me, shown: IdSet::default(), greatest, began, lengths, tops: BTreeMap::new(), fallen }
+    }
+
+    /// A feed that goes on where another process was: it had been shown what `seen` says, up to `greatest`.
+    pub(super) fn resumed(me: ClientId, seen: Cursor, greatest: RecordKey) -> Self {
+        Self { greatest, ..Self::new(me, seen) }
     }
 
     /// Takes a record, `behind` the present as the server says or not: `None` when it was shown before, lies before the
@@ -37,6 +47,13 @@ impl Feed {
         }
         let late = record.key < self.greatest || behind && record.key < self.began.floor;
         self.greatest = self.greatest.max(record.key);
+        let top = self.tops.entry(record.key.epoch).or_default();
+        *top = record.key.max(*top);
+        if self.tops.len() > MAX_CURSOR_EPOCHS
+            && let Some((_, top)) = self.tops.pop_first()
+        {
+            self.fallen = self.fallen.max(top);
+        }
         Some(late)
     }
 
@@ -49,9 +66,19 @@ impl Feed {
     pub(super) fn advance(&mut self, epoch: EpochId, upto: u64) {
         let length = self.lengths.entry(epoch).or_default();
         *length = upto.max(*length);
-        if self.lengths.len() > MAX_CURSOR_EPOCHS {
-            self.lengths.pop_first();
+        if self.lengths.len() > MAX_CURSOR_EPOCHS
+            && let Some((epoch, _)) = self.lengths.pop_first()
+        {
+            self.fallen = self.fallen.max(self.tops.remove(&epoch).unwrap_or_default());
         }
+    }
+
+    /// What another process has to know to go on here, which does not remember the ids: of epochs that the cursor does not
+    /// list any more it is shown nothing that sorts up to what was shown of them.
+    pub(super) fn place(&self) -> (Cursor, RecordKey) {
+        let mut cursor = self.cursor();
+        cursor.floor = cursor.floor.max(self.fallen);
+        (cursor, self.greatest)
     }
 
     /// Where the feed goes on.
@@ -153,5 +180,21 @@ mod tests {
         let cursor = feed.cursor();
         assert_eq!(cursor.epochs.len(), MAX_CURSOR_EPOCHS);
         assert_eq!(cursor.epochs.last(), Some(&(epoch(99), 99)));
+    }
+
+    #[test]
+    fn who_goes_on_elsewhere_is_not_shown_again_what_fell_out_of_the_cursor() {
+        let mut feed = feed();
+        for num in 4..100 {
+            assert_eq!(feed.show(&record(key(100 + num, num, 1), 7, num), false), Some(false));
+            feed.advance(epoch(num), 1);
+        }
+        let (seen, greatest) = feed.place();
+        let mut resumed = Feed::resumed(ClientId(1), seen, greatest);
+        for num in 4..100 {
+            assert_eq!(resumed.show(&record(key(100 + num, num, 1), 7, num), false), None, "{num}");
+        }
+        assert_eq!(resumed.show(&record(key(150, 99, 2), 8, 1), true), Some(true), "late, though it is the first here");
+        assert_eq!(resumed.show(&record(key(200, 100, 1), 8, 2), false), Some(false));
     }
 }

@@ -4,7 +4,8 @@ use crate::ids::{ClientId, MessageId, RecordKey, ServerId};
 use crate::record::{Kind, Record, View};
 use crate::time::Hlc;
 use crate::wire::datagram::NetTag;
-use crate::wire::session::{Answer, Query, Refusal, Reply, Request};
+use crate::wire::session::{Answer, Cursor, Query, Refusal, Reply, Request};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,6 +25,26 @@ pub struct Settings {
     pub peers: Vec<SocketAddr>,
     /// Whether it wants the feed: everything that becomes stable from its first session on.
     pub follow: bool,
+    /// Whether it tells [`Event::Cursor`].
+    pub cursors: bool,
+}
+
+/// Where a client stands: with its id and its unacknowledged messages another process goes on in its place.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct FeedCursor {
+    /// What it has been shown, as servers are told; `None` when it has no feed.
+    pub seen: Option<Cursor>,
+    /// The greatest key it has been shown: what sorts before is late.
+    pub greatest: RecordKey,
+    /// The greatest HLC it has seen, also in acknowledgements.
+    pub floor: Hlc,
+}
+
+impl FeedCursor {
+    /// Whether numbers and lists are within the protocol's bounds: it may come back from anywhere.
+    pub fn is_within_bounds(&self) -> bool {
+        self.seen.iter().all(crate::wire::session::is_cursor)
+    }
 }
 
 /// What the outbox held when it was opened.
@@ -39,6 +60,8 @@ pub struct Loaded {
     pub floor: Hlc,
     /// What is not acknowledged, ascending.
     pub messages: Vec<(u64, Draft)>,
+    /// What it had been shown, when it goes on where another process was.
+    pub seen: Option<(Cursor, RecordKey)>,
 }
 
 /// A message before it has a number.
@@ -214,6 +237,14 @@ pub enum Event {
     },
     /// What became of the client itself; `Display` has the words for people.
     Notice(Notice),
+    /// Where the client stands after the events before this one. Told only where [`Settings::cursors`] asks for it, after
+    /// each input that moved it; a newer one takes the place of all before it.
+    Cursor {
+        /// Where the feed stands.
+        cursor: FeedCursor,
+        /// All numbers up to this one are done with.
+        acked_upto: u64,
+    },
 }
 
 /// A record, as it is shown.

@@ -25,6 +25,7 @@ mod tests;
 
 pub use self::core::Client;
 pub use io::{
-    Action, Command, ConnectionId, Draft, Event, Input, Loaded, Message, Notice, Progress, Save, Settings, SubmitError,
-    Waiting, words,
+    Action, Command, ConnectionId, Draft, Event, FeedCursor, Input, Loaded, Message, Notice, Progress, Save, Settings,
+    SubmitError, Waiting, words,
 };
+pub use outbox::MAX_MESSAGES;

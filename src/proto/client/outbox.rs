@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Messages in it at most; beyond it the user waits.
-pub(super) const MAX_MESSAGES: usize = 4096;
+pub const MAX_MESSAGES: usize = 4096;
 /// Numbers beyond the acknowledged prefix that may be under way (`W`), or fewer if the server says so.
 pub(super) const WINDOW: u64 = 32;
 /// Everything unacknowledged is sent again after this long without progress, doubled each time …

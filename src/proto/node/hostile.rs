@@ -46,6 +46,7 @@ impl Pair {
             priority: 0,
             tcp_port: 1,
             peers: Vec::new(),
+            page: None,
             memory_only: false,
             record: true,
             bugs: Bugs::NONE,

@@ -42,6 +42,7 @@ impl Node {
             messages: self.messages,
             problems: self.problems(&servers),
             servers,
+            pages: self.settings.page.into_iter().chain(self.peers.iter().filter_map(|(_, peer)| peer.page)).collect(),
         }
     }
 
@@ -65,6 +66,9 @@ impl Node {
             clients: beacon.as_ref().map_or(0, |beacon| u32::from(beacon.clients)),
             nacks_per_min: beacon.as_ref().map_or(0, |beacon| u32::from(beacon.nacks_per_min)),
             loss_per_mille: if own { 0 } else { self.detector.loss_per_mille(pid, true) },
+            head: beacon.as_ref().map_or(0, |beacon| beacon.head),
+            have,
+            page: beacon.and_then(|beacon| beacon.page),
         }
     }
 

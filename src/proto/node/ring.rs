@@ -57,6 +57,7 @@ impl Node {
             nacks_per_min: self.membership.nacks_per_min(now),
             clock: self.clock(),
             heard: heard.take(MAX_SERVERS).collect(),
+            page: self.settings.page,
         }
     }
 

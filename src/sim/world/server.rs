@@ -76,6 +76,7 @@ impl World {
             priority: 0,
             tcp_port: 8285,
             peers: Vec::new(),
+            page: None,
             memory_only: false,
             record: self.record,
             bugs: self.bugs,

@@ -42,6 +42,10 @@ struct Server<'a> {
     nacks_per_min: u32,
     /// Of a hundred beacons, how many were lost here.
     loss: f64,
+    head: u64,
+    have: u64,
+    /// Its page's address; the token stays between servers and pages.
+    page: Option<String>,
 }
 
 impl<'a> Document<'a> {
@@ -74,6 +78,9 @@ impl<'a> Server<'a> {
             clients: server.clients,
             nacks_per_min: server.nacks_per_min,
             loss: percent(server),
+            head: server.head,
+            have: server.have,
+            page: server.page.map(|page| format!("http://{}", page.addr)),
         }
     }
 }

@@ -271,6 +271,7 @@ impl Chat {
             Event::Merged { messages, from_ms, until_ms } => self.merged(*messages, *from_ms, *until_ms),
             Event::Answer { tag, answer } => self.answer(*tag, answer),
             Event::Notice(notice) => self.told(event, notice),
+            Event::Cursor { .. } => Ok(()),
         }
     }
 

@@ -20,6 +20,7 @@ use crate::net::FaultSwitch;
 use crate::proto::event::Event;
 use crate::server::{Server, ServerError};
 use crate::web::{Door, Host, Mode, WebError};
+use crate::wire::message::Page;
 use crossbeam_channel::{Receiver, never, select, tick};
 use events::Teller;
 use serde_json::json;
@@ -35,7 +36,7 @@ pub(super) fn run(args: &args::Server, run: &Run) -> Result<(), Failure> {
     let faults = FaultSwitch::default();
     let pipe = if args.faults { Some(Pipe { ended: pipe::obey(&faults)?, faults: faults.clone() }) } else { None };
     let door = open_door(run);
-    let server = start(run, faults)?;
+    let server = start(run, faults, door.as_ref())?;
     let page = door.and_then(|door| serve(door, &server, run));
     let mut watch = Watch { output: &run.output, teller: Teller::default() };
     let outcome =
@@ -109,7 +110,7 @@ enum End {
     PipeClosed,
 }
 
-fn start(run: &Run, faults: FaultSwitch) -> Result<Server, Failure> {
+fn start(run: &Run, faults: FaultSwitch, door: Option<&Door>) -> Result<Server, Failure> {
     let settings = &run.settings;
     let mut builder = Server::builder(settings.name.value.as_str())
         .net(settings.net.value.as_str())
@@ -122,6 +123,9 @@ fn start(run: &Run, faults: FaultSwitch) -> Result<Server, Failure> {
         .faults(faults);
     if let Some(group) = settings.group.value {
         builder = builder.group(group.0);
+    }
+    if let Some(door) = door {
+        builder = builder.page(Page { addr: door.public_addr(), token: door.token() });
     }
     if !settings.ephemeral.value {
         builder = builder.data(&settings.data.value);

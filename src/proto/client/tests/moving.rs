@@ -1,6 +1,6 @@
 //! Finding a server, and going from one to another without losing or repeating anything.
 
-use super::super::{Command, Loaded, Notice};
+use super::super::{Command, Event, Loaded, Notice};
 use super::bench::*;
 use crate::proto::io::Route;
 use crate::record::Kind;
@@ -94,6 +94,49 @@ fn next_server_is_told_where_the_feed_stands_and_what_it_repeats_is_not_shown_ag
     bench.reply(feed(1, 2, 5));
     bench.reply(feed(2, 1, 2));
     assert_eq!(bench.shown(), ["1.1", "1.2", "1.3", "1.4", "1.5", "2.1", "2.2"]);
+}
+
+#[test]
+fn client_that_goes_on_elsewhere_is_shown_what_is_new_and_sends_what_is_not_acknowledged() {
+    let cursors = |settings: &mut super::super::Settings| settings.cursors = true;
+    let mut bench = Bench::with(true, cursors, Loaded { client: ME, ..Loaded::default() });
+    bench.beacon(1, true);
+    bench.pass(60);
+    bench.accept(Some(note(1, 0, None)));
+    bench.reply(feed(1, 1, 3));
+    bench.submit("one");
+    bench.submit("two");
+    bench.stable(1);
+    let Some(Event::Cursor { cursor, acked_upto }) = bench.events.last().cloned() else { panic!("no cursor") };
+    assert_eq!(acked_upto, 1);
+
+    let (seen, floor) = (cursor.seen.map(|seen| (seen, cursor.greatest)), cursor.floor);
+    let loaded = Loaded { client: ME, last_cseq: 2, acked_upto, floor, messages: vec![(2, draft("two"))], seen };
+    let mut bench = Bench::with(true, cursors, loaded);
+    bench.beacon(2, true);
+    bench.pass(60);
+    bench.accept(Some(note(2, 0, None)));
+    let hello = hello(&bench);
+    assert_eq!((hello.acked_upto, bench.take_submits()), (1, vec![2]));
+    let Some(Follow::From(cursor)) = hello.follow else { panic!("no cursor") };
+    assert_eq!(cursor.epochs, [(epoch(1), 3)]);
+    bench.reply(feed(1, 2, 5));
+    bench.reply(feed(2, 1, 2));
+    bench.reply(feed(0, 1, 1));
+    assert_eq!(bench.shown(), ["1.4", "1.5", "2.1", "2.2"], "nothing of before the feed, nothing twice");
+    let mut late = record(3, 1);
+    late.key.hlc = hlc(1, 2);
+    let upto = (epoch(3), 1);
+    bench.reply(Reply::Feed {
+        records: vec![late],
+        late: true,
+        copies: 1,
+        of: 1,
+        first: 1,
+        upto,
+        leader: "elm".into(),
+    });
+    assert_eq!(bench.shown().last().map(String::as_str), Some("3.1!"));
 }
 
 #[test]

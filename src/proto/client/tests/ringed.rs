@@ -1,6 +1,6 @@
 //! Clients with real servers' state machines: a ring on a LAN that loses what clients should hear, in virtual time.
 
-use super::super::{Action, Client, ConnectionId, Event, Input, Loaded, Progress, Save, Settings};
+use super::super::{Action, Client, ConnectionId, Draft, Event, FeedCursor, Input, Loaded, Progress, Save, Settings};
 use super::bench::{draft, pid};
 use crate::ids::{ClientId, EpochId};
 use crate::proto::io::{self, Recovered, Route, SessionId, Ticket, Write};
@@ -48,6 +48,10 @@ struct Ring {
     loss: u64,
     shown: Vec<Vec<(String, bool)>>,
     stable: Vec<BTreeSet<u64>>,
+    /// Where each client stands, as it told last.
+    cursors: Vec<(FeedCursor, u64)>,
+    /// What each client has said.
+    said: Vec<Vec<(u64, Draft)>>,
 }
 
 fn station(at: usize) -> SocketAddr {
@@ -66,6 +70,7 @@ impl Ring {
                 priority: 0,
                 tcp_port: 7000,
                 peers: Vec::new(),
+                page: None,
                 memory_only: false,
                 record: true,
                 bugs,
@@ -75,7 +80,8 @@ impl Ring {
         };
         let client = |at: usize| {
             let nick = format!("nick{at}");
-            let settings = Settings { net: NET, nick, server: None, prefer: None, peers: Vec::new(), follow: true };
+            let settings =
+                Settings { net: NET, nick, server: None, prefer: None, peers: Vec::new(), follow: true, cursors: true };
             let loaded = Loaded { client: ClientId(100 + at as u64), ..Loaded::default() };
             Client::new(settings, loaded, Now::default(), seed * 100 + at as u64)
         };
@@ -91,6 +97,8 @@ impl Ring {
             loss,
             shown: vec![Vec::new(); clients],
             stable: vec![BTreeSet::new(); clients],
+            cursors: vec![Default::default(); clients],
+            said: vec![Vec::new(); clients],
         }
     }
 
@@ -286,6 +294,7 @@ impl Ring {
             Action::Event(Event::Progress { id, progress: Progress::Stable { .. } }) => {
                 assert!(self.stable[at].insert(id.cseq));
             }
+            Action::Event(Event::Cursor { cursor, acked_upto }) => self.cursors[at] = (cursor, acked_upto),
             Action::Event(_) | Action::Save(_) | Action::Closed => {}
         }
     }
@@ -297,7 +306,8 @@ impl Ring {
 
     fn say(&mut self, at: usize, body: &str) {
         let now = self.clock();
-        self.clients[at].submit(now, draft(body)).unwrap();
+        let id = self.clients[at].submit(now, draft(body)).unwrap();
+        self.said[at].push((id.cseq, draft(body)));
         self.drain_client(at);
     }
 
@@ -309,6 +319,29 @@ impl Ring {
         for session in ended {
             self.send(What::Ended { session });
         }
+    }
+
+    /// As a browser does whose page moves to another host: the client's process is gone without a goodbye, and another goes
+    /// on with what its application remembers.
+    fn resume(&mut self, at: usize) {
+        let gone: Vec<SessionId> =
+            self.sessions.iter().filter(|(_, session)| session.client == at).map(|(id, _)| *id).collect();
+        for session in gone {
+            let Session { server, .. } = self.sessions.remove(&session).unwrap();
+            self.send(What::Server { to: server, input: io::Input::SessionEnded { session } });
+        }
+        let (cursor, acked_upto) = self.cursors[at].clone();
+        let stable = &self.stable[at];
+        let messages = self.said[at].iter().filter(|(cseq, _)| !stable.contains(cseq)).cloned().collect();
+        let last_cseq = self.said[at].last().map_or(0, |(cseq, _)| *cseq);
+        let (client, floor, seen) =
+            (self.clients[at].id(), cursor.floor, cursor.seen.map(|seen| (seen, cursor.greatest)));
+        let loaded = Loaded { client, last_cseq, acked_upto, floor, messages, seen };
+        let nick = format!("nick{at}");
+        let settings = Settings { net: NET, nick, server: None, peers: Vec::new(), follow: true, cursors: true };
+        self.count += 1;
+        self.clients[at] = Client::new(settings, loaded, self.clock(), self.count);
+        self.drain_client(at);
     }
 
     fn home_of(&self, client: usize) -> usize {
@@ -341,6 +374,40 @@ fn every_message_is_stable_and_shown_once_to_all_in_order_though_datagrams_are_l
                 let shown: Vec<&str> =
                     ring.shown[at].iter().filter_map(|(body, _)| body.strip_prefix(prefix.as_str())).collect();
                 let said: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+                assert_eq!(shown, said, "seed {seed}, client {at}, writer {writer}");
+            }
+        }
+        assert_eq!(ring.shown[0], ring.shown[1], "seed {seed}");
+    }
+}
+
+#[test]
+fn client_that_goes_on_in_another_process_again_and_again_loses_and_doubles_nothing() {
+    for (seed, loss) in [(11, 0), (12, 5), (13, 20), (14, 60)] {
+        let mut ring = Ring::new(3, 2, loss, seed);
+        ring.run(5000);
+        for n in 0..120 {
+            ring.say(0, &format!("0.{n}"));
+            ring.say(1, &format!("1.{n}"));
+            let wait = 1 + ring.rng.below(40);
+            ring.run(wait);
+            if n % 12 == 7 {
+                ring.resume(0);
+                let wait = ring.rng.below(3000);
+                ring.run(wait);
+            }
+            if n == 60 {
+                ring.kill(ring.home_of(1));
+            }
+        }
+        ring.run(20_000);
+        assert_eq!(ring.stable[0].len(), 120, "seed {seed}");
+        for at in 0..2 {
+            for writer in 0..2 {
+                let prefix = format!("{writer}.");
+                let shown: Vec<&str> =
+                    ring.shown[at].iter().filter_map(|(body, _)| body.strip_prefix(prefix.as_str())).collect();
+                let said: Vec<String> = (0..120).map(|n| n.to_string()).collect();
                 assert_eq!(shown, said, "seed {seed}, client {at}, writer {writer}");
             }
         }

@@ -137,7 +137,7 @@ fn resend_carries_the_greatest_hlc_that_was_shown_by_then() {
 #[test]
 fn outbox_of_a_crashed_sender_is_sent_with_its_old_numbers() {
     let messages = vec![(4, draft("four")), (6, draft("six"))];
-    let loaded = Loaded { client: ME, last_cseq: 6, acked_upto: 3, floor: hlc(1, 9), messages };
+    let loaded = Loaded { client: ME, last_cseq: 6, acked_upto: 3, floor: hlc(1, 9), messages, seen: None };
     let mut bench = Bench::with(false, |_| {}, loaded);
     bench.beacon(1, true);
     bench.pass(60);
