@@ -147,7 +147,12 @@ impl Stage {
                 self.must(Action::Restart(Whom::All))?;
                 vec![Until::Ring(self.fleet.in_state(State::Running))]
             }
-            Step::Split => self.begin_split()?,
+            Step::Split => {
+                let groups = self.halves();
+                self.must(Action::Split(groups.iter().map(|group| group.iter().copied().collect()).collect()))?;
+                let runs = |group: Vec<usize>| group.into_iter().filter(|at| self.fleet.state(*at) == State::Running);
+                groups.into_iter().map(|group| Until::Ring(runs(group).collect())).collect()
+            }
             Step::MuteLeader => {
                 self.must(Action::Mute)?;
                 let rest = self.fleet.in_state(State::Running);
@@ -189,23 +194,19 @@ impl Stage {
         Ok(Wait { until, since, limit: since + ANSWER + talk })
     }
 
-    fn begin_split(&mut self) -> Result<Vec<Until>, Failure> {
-        let groups = self.halves();
-        self.must(Action::Split(groups.iter().map(|group| group.iter().copied().collect()).collect()))?;
-        Ok(groups.into_iter().map(Until::Ring).collect())
-    }
-
-    /// The greater half and the lesser, the leader in the lesser, with talkers in both if that can be.
+    /// The greater half, with those that do not run, and the lesser, the leader in the lesser; with talkers in both if that
+    /// can be.
     pub(super) fn halves(&self) -> Vec<Vec<usize>> {
         let all = self.fleet.in_state(State::Running);
-        let leader = self.fleet.leader().unwrap_or_default();
+        let leader = self.fleet.leader().or(all.first().copied()).unwrap_or_default();
         let has_talkers = |at: &usize| self.homes.values().any(|home| home == self.fleet.name(*at));
         let mut others: Vec<usize> = all.iter().copied().filter(|at| *at != leader).collect();
         let wanted = !has_talkers(&leader);
         others.sort_by_key(|at| has_talkers(at) != wanted);
         let mut lesser: BTreeSet<usize> = others.into_iter().take((all.len() / 2).saturating_sub(1)).collect();
         lesser.insert(leader);
-        vec![all.into_iter().filter(|at| !lesser.contains(at)).collect(), lesser.into_iter().collect()]
+        let everyone = 0..self.fleet.names().len();
+        vec![everyone.filter(|at| !lesser.contains(at)).collect(), lesser.into_iter().collect()]
     }
 
     /// A running server that does not lead; another for another number.

@@ -29,6 +29,7 @@ mod lesson;
 mod page;
 mod play;
 mod proof;
+mod repairs;
 mod script;
 mod stage;
 mod standing;

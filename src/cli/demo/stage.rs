@@ -8,6 +8,7 @@ use super::fleet::{Fleet, State};
 use super::ground::{Ground, set};
 use super::play::Play;
 use super::proof::{History, Verdict};
+use super::repairs::Repairs;
 use super::standing::{Report, Roster, Standing};
 use super::tale::Tale;
 use super::talker::{Company, Ledger, Talker};
@@ -17,7 +18,7 @@ use crate::cli::config::Settings;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::output::Output;
 use crate::cli::signals::Interrupt;
-use crate::cli::times::clock;
+use crate::cli::times::{clock, now_ms};
 use crate::client::Notice;
 use crate::web::control::{Control, Controls, Refused};
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
@@ -40,6 +41,8 @@ const GREETING: Duration = Duration::from_secs(2);
 /// The document is shown this often to pages, and at most ten times as often when something has changed; to scripts when
 /// something has changed, at most this often.
 const SHOW: Duration = Duration::from_secs(1);
+/// For so long after datagrams were lost are the records read.
+const AFTERMATH: Duration = Duration::from_secs(5);
 /// The standing proof is told this often even if nothing changes.
 const PROVE: Duration = Duration::from_secs(20);
 
@@ -72,6 +75,9 @@ pub(super) struct Stage {
     pub(super) ledger: Ledger,
     pub(super) manner: Manner,
     commentary: Commentary,
+    repairs: Repairs,
+    /// When datagrams were lost last, while the records are read.
+    lossy: Option<Instant>,
     roster: Roster,
     pub(super) report: Report,
     pub(super) play: Option<Play>,
@@ -121,6 +127,8 @@ impl Stage {
             interrupt: interrupt.clone(),
             ledger: Ledger::default(),
             commentary: Commentary::default(),
+            repairs: Repairs::new(manner.servers, now),
+            lossy: None,
             roster: Roster::new(manner.servers),
             report: Report::default(),
             play: None,
@@ -216,6 +224,7 @@ impl Stage {
         for (when, words) in self.commentary.take(clock()) {
             self.tale.tell_of(when, "tale", json!({}), &words)?;
         }
+        self.watch_repairs();
         self.advance()?;
         self.show_due()?;
         Ok(key)
@@ -232,7 +241,9 @@ impl Stage {
                 self.commentary.hear_person(clock(), &nick, &notice);
             }
             Happening::Proof(report) => {
+                self.repairs.add(&report.found);
                 self.report = report;
+                self.tell_repairs()?;
                 self.tell_standing()?;
             }
         }
@@ -265,6 +276,31 @@ impl Stage {
         self.fleet.crash(at);
         self.note_lives();
         self.tell("ended", json!({ "server": name }), &format!("{name} ended by itself."))
+    }
+
+    /// Tells how lost datagrams were had after all.
+    fn tell_repairs(&mut self) -> Result<(), Failure> {
+        let names = self.fleet.names();
+        let dropped: Vec<u64> = (0..names.len()).map(|at| self.fleet.dropped(at)).collect();
+        let words = self.repairs.take(clock(), &names, &dropped);
+        words.map_or(Ok(()), |words| self.tell("tale", json!({}), &words))
+    }
+
+    /// Has the records read as long as datagrams are lost, and a little longer.
+    fn watch_repairs(&mut self) {
+        let is_lossy = (0..self.fleet.names().len()).any(|at| self.fleet.wiring().loss_of(at) > 0);
+        match (is_lossy, self.lossy) {
+            (true, None) => {
+                self.roster.look_for_repairs(Some(now_ms() * 1000));
+                self.lossy = Some(clock());
+            }
+            (true, Some(_)) => self.lossy = Some(clock()),
+            (false, Some(last)) if last.elapsed() > AFTERMATH => {
+                self.roster.look_for_repairs(None);
+                self.lossy = None;
+            }
+            (false, _) => {}
+        }
     }
 
     /// Tells the proof which servers can be asked.

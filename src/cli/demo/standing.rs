@@ -6,6 +6,7 @@
 
 use super::Happening;
 use super::proof::Line;
+use super::repairs::{Found, RecordReader};
 use super::talker::Ledger;
 use crate::cli::Run;
 use crate::cli::config::Settings;
@@ -18,7 +19,8 @@ use crate::cli::signals::Interrupt;
 use crate::cli::times::clock;
 use crate::cli::values::Span;
 use crate::ids::{MessageId, RecordKey};
-use crate::wire::session::HistoryQuery;
+use crate::wire::session::{Answer, HistoryQuery, Query};
+use crate::wire::trace::MAX_PAGE_EVENTS;
 use crossbeam_channel::{Receiver, Sender, after, bounded, select};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
@@ -35,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const MARKS: usize = 20_000;
 /// Of the time, at most one part in so many goes into reading histories anew.
 const SHARE: u32 = 10;
+/// Pages of a server's event record that one check reads; the rest is read by the next.
+const RECORD_PAGES: usize = 8;
 /// A server's index runs behind its log: after a merge its history is read once more, this much later.
 const INDEXED: Duration = Duration::from_secs(2);
 /// What was acknowledged and is nowhere is lost after this time.
@@ -49,6 +53,8 @@ struct Entry {
     life: u32,
     can_be_asked: bool,
     was_merged: bool,
+    /// From when on repairs are looked for, in microseconds since 1970; never if `None`.
+    repairs_since_us: Option<u64>,
 }
 
 impl Roster {
@@ -65,6 +71,11 @@ impl Roster {
     /// Something was put between a server's older messages.
     pub(super) fn note_merge(&self, at: usize) {
         self.open(|entries| entries[at].was_merged = true);
+    }
+
+    /// Repairs are looked for from this moment on, or not any more.
+    pub(super) fn look_for_repairs(&self, since_us: Option<u64>) {
+        self.open(|entries| entries.iter_mut().for_each(|entry| entry.repairs_since_us = since_us));
     }
 
     /// What is known of a server; that something was merged is told once.
@@ -94,6 +105,8 @@ pub(super) struct Report {
     pub(super) lost: u64,
     /// How many checks were made before.
     pub(super) number: u64,
+    /// What the servers' records said of repairs since the check before.
+    pub(super) found: Vec<Found>,
 }
 
 /// The thread that checks. Dropped, it ends.
@@ -159,6 +172,8 @@ struct Reading {
     read_whole: Option<(Instant, Duration)>,
     again_at: Option<Instant>,
     is_fresh: bool,
+    record: RecordReader,
+    found: Found,
 }
 
 impl Reading {
@@ -174,6 +189,20 @@ impl Reading {
             read_whole: None,
             again_at: None,
             is_fresh: false,
+            record: RecordReader::default(),
+            found: Found::default(),
+        }
+    }
+
+    /// Reads on in the server's event record; what cannot be read now is read later.
+    fn read_record(&mut self, since_us: u64) {
+        let Some(contact) = &mut self.contact else { return };
+        for _ in 0..RECORD_PAGES {
+            let query = Query::Record { after: self.record.after, limit: MAX_PAGE_EVENTS as u32 };
+            match contact.ask(query) {
+                Ok(Answer::Record(page)) if self.record.read(&page, since_us, &mut self.found) => {}
+                _ => return,
+            }
         }
     }
 
@@ -281,6 +310,9 @@ impl Checker {
         }
         let whole = is_other || ((entry.was_merged || is_late) && copy.may_read_whole(now));
         self.read(at, whole, interrupt);
+        if let Some(since_us) = entry.repairs_since_us {
+            self.copies[at].read_record(since_us);
+        }
     }
 
     /// Reads what is new in a history, or all of it.
@@ -347,6 +379,7 @@ impl Checker {
             acknowledged: self.acknowledged.len() as u64,
             lost: gone as u64 + doubled,
             number: self.number,
+            found: self.copies.iter_mut().map(|copy| std::mem::take(&mut copy.found)).collect(),
         }
     }
 }

@@ -5,8 +5,15 @@ use crate::cli::output::{Output, Style, to_json};
 use crate::cli::shown::shown;
 use crate::cli::times::{clock, now_ms, rfc3339};
 use crate::web::control::Controls;
+use rustix::termios::tcgetwinsize;
 use serde_json::{Value, json};
 use std::time::Instant;
+use unicode_width::UnicodeWidthStr;
+
+/// Columns before the words.
+const MARGIN: usize = 10;
+/// A terminal that is narrower breaks lines as it likes.
+const LEAST_COLUMNS: usize = 40;
 
 /// A running commentary, timed from its beginning.
 #[derive(Debug)]
@@ -49,10 +56,17 @@ impl Tale {
             return self.output.line(&to_json(&document));
         }
         let at = self.output.paint(Style::Dim, &format!("{:>4}.{} s ", ms / 1000, ms % 1000 / 100));
-        words.lines().enumerate().try_for_each(|(number, line)| {
-            let margin = if number == 0 { &at } else { &" ".repeat(9) };
-            self.output.line(&format!("{margin} {}", shown(line)))
+        let words = shown(words);
+        wrapped(&words, self.width()).iter().enumerate().try_for_each(|(number, line)| {
+            let margin = if number == 0 { &at } else { &" ".repeat(MARGIN - 1) };
+            self.output.line(&format!("{margin} {line}"))
         })
+    }
+
+    /// Columns for words; none to keep to where there is no terminal.
+    fn width(&self) -> usize {
+        let columns = tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col));
+        if columns > LEAST_COLUMNS { columns - MARGIN } else { usize::MAX }
     }
 
     /// Shows a document to pages.
@@ -73,6 +87,34 @@ impl Tale {
     }
 }
 
+/// Lines of at most so many columns, broken between words.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut().filter(|line| line.width() + 1 + word.width() <= columns) {
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_break_between_words() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("→ unbreakable →", 4), ["→", "unbreakable", "→"]);
+        assert_eq!(wrapped("as it is", usize::MAX), ["as it is"]);
+        assert_eq!(wrapped("", 7), [""]);
+    }
 }
