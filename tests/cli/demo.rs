@@ -2,9 +2,12 @@
 
 use crate::support::Home;
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use serde_json::json;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
+use tungstenite::{Message, WebSocket};
 
 /// How long a demo may take, beside other tests on a slow machine.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -164,4 +167,112 @@ fn steps_want_a_terminal() {
     let home = Home::new();
     let ran = home.run(&["demo", "--script", "tour", "--step"]);
     assert_eq!(ran.code, 2, "{ran:?}");
+}
+
+/// A page of the demo, as a browser has it.
+struct Browser {
+    socket: WebSocket<TcpStream>,
+    tag: u64,
+}
+
+impl Browser {
+    /// Loads the page at this address, takes its token and says hello.
+    fn open(url: &str) -> Self {
+        let addr = url.trim_start_matches("http://").trim_end_matches('/');
+        let connect = || {
+            let stream = TcpStream::connect(addr).expect("it listens");
+            stream.set_read_timeout(Some(LIMIT)).expect("a limit");
+            stream
+        };
+        let (mut stream, mut page) = (connect(), String::new());
+        write!(stream, "GET / HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").expect("it listens");
+        stream.read_to_string(&mut page).expect("a page");
+        let token = page.split("name=\"token\" content=\"").nth(1).and_then(|rest| rest.split('"').next());
+        let (socket, _) = tungstenite::client(format!("ws://{addr}/ws"), connect()).expect("a WebSocket");
+        let mut browser = Self { socket, tag: 0 };
+        browser.say(&json!({ "do": "hello", "token": token.expect("a token"), "nick": "eva", "client": null,
+                             "acked_upto": 0, "outbox": [], "cursor": null, "rooms": ["lobby"] }));
+        let welcome = browser.wait_for(|event| event["event"] == "welcome");
+        assert_eq!(welcome["mode"], "demo");
+        browser
+    }
+
+    fn say(&mut self, request: &Value) {
+        self.socket.send(Message::text(request.to_string())).expect("it listens");
+    }
+
+    fn wait_for(&mut self, mut is_it: impl FnMut(&Value) -> bool) -> Value {
+        loop {
+            let Message::Text(text) = self.socket.read().expect("it goes on") else { continue };
+            let event: Value = serde_json::from_str(&text).expect("JSON");
+            if is_it(&event) {
+                return event;
+            }
+        }
+    }
+
+    /// Asks for something; the tag of its answer.
+    fn control(&mut self, mut request: Value) -> u64 {
+        self.tag += 1;
+        request["do"] = json!("control");
+        request["tag"] = json!(self.tag);
+        self.say(&request);
+        self.tag
+    }
+
+    fn refusal(&mut self, request: Value) -> Value {
+        let tag = self.control(request);
+        self.wait_for(|event| event["event"] == "error" && event["tag"] == tag)
+    }
+
+    fn wait_for_state(&mut self, server: &str, state: &str) -> Value {
+        self.wait_for(|event| {
+            let servers = event["servers"].as_array().filter(|_| event["event"] == "demo");
+            servers.is_some_and(|all| all.iter().any(|one| one["name"] == server && one["state"] == state))
+        })
+    }
+}
+
+#[test]
+fn page_crashes_pauses_cuts_and_heals_and_is_told_what_it_asks_wrongly() {
+    let home = Home::new();
+    let mut demo = Running::start(&home, &["demo", "--servers", "3", "--web", "127.0.0.1:0", "--json"]);
+    let started = demo.wait_for("started");
+    demo.wait_for("talkers");
+    let mut browser = Browser::open(started["page"].as_str().expect("a page"));
+    browser.control(json!({ "action": "crash", "server": "leader" }));
+    browser.wait_for(|event| event["event"] == "tale" && event["text"].to_string().contains("killed (kill -9)"));
+    browser.control(json!({ "action": "restart", "server": "all" }));
+    browser.wait_for(|event| event["event"] == "tale" && event["text"].to_string().contains("started again"));
+    browser.wait_for_state("elm", "running");
+    browser.control(json!({ "action": "pause", "server": "elm" }));
+    browser.wait_for_state("elm", "paused");
+    browser.control(json!({ "action": "resume", "server": "elm" }));
+    browser.control(json!({ "action": "cut", "groups": [["ash"], ["elm", "fir"]] }));
+    browser.wait_for(|event| event["event"] == "demo" && event["servers"][0]["cut_from"] == json!(["elm", "fir"]));
+    browser.control(json!({ "action": "slow", "factor": 3 }));
+    browser.wait_for(|event| event["event"] == "demo" && event["slow"] == 3.0);
+    browser.control(json!({ "action": "heal" }));
+    let whole = |event: &Value| event["servers"][0]["cut_from"] == json!([]) && event["equal"] == true;
+    let healed = browser.wait_for(|event| event["event"] == "demo" && whole(event));
+    assert_eq!(healed["lost"], 0);
+    for (request, code) in [
+        (json!({ "action": "crash", "server": "\u{1b}[2J<img src=x>" }), "no_such_server"),
+        (json!({ "action": "format", "server": "ash" }), "unknown_action"),
+        (json!({ "action": ["crash"] }), "bad_control"),
+        (json!({ "action": "burst", "messages": 1e18 }), "bad_control"),
+        (json!({ "action": "resume", "server": "ash" }), "not_so"),
+        (json!({ "action": "step" }), "no_script"),
+    ] {
+        let refusal = browser.refusal(request);
+        assert_eq!(refusal["code"], code, "{refusal}");
+    }
+    browser.control(json!({ "action": "script", "name": "power-cut", "stepwise": true }));
+    let waiting = browser.wait_for(|event| event["event"] == "demo" && event["script"]["waiting"] == true);
+    assert_eq!((&waiting["script"]["name"], &waiting["script"]["step"]), (&json!("power-cut"), &json!(1)));
+    browser.control(json!({ "action": "step" }));
+    browser.wait_for(|event| event["event"] == "demo" && event["script"]["step"] == 2);
+    browser.control(json!({ "action": "stop" }));
+    browser.wait_for(|event| event["event"] == "demo" && event["script"].is_null());
+    demo.kill_and_wait_until_nothing_is_left(&home);
 }

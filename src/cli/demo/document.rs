@@ -22,7 +22,7 @@ impl Stage {
                     "loss": wiring.loss_of(at),
                     "delay_ms": wiring.delay_of(at),
                     "dropped": self.fleet.dropped(at),
-                    "digest": if messages == 0 { String::new() } else { format!("{digest:016x}") },
+                    "digest": (messages > 0).then(|| format!("{digest:016x}")),
                     "messages": messages,
                 })
             })
