@@ -117,6 +117,8 @@ pub(crate) enum Command {
     Status(Status),
     /// The ring, its last elections, the token's way
     Ring,
+    /// Show a file of event records in the page
+    Replay(Replay),
     /// Write a consistent copy of this machine's history, while the server runs, without its identity
     Backup(Backup),
     /// Start from a copy, as a new server; an existing store is refused
@@ -140,6 +142,7 @@ impl Command {
             Self::Server(args) => args.web,
             Self::Web(args) => args.web,
             Self::Demo(args) => args.web,
+            Self::Replay(args) => args.web,
             _ => None,
         }
     }
@@ -170,6 +173,17 @@ pub(crate) struct Server {
 /// `web`.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Web {
+    /// Where to serve the page. Anything but loopback opens it to the network, with a token
+    /// [default: 127.0.0.1:8284, or the next free port]
+    #[arg(long, env = "RINGTALK_WEB", value_name = "ADDR", hide_env = true)]
+    pub(crate) web: Option<Place>,
+}
+
+/// `replay`.
+#[derive(Args, Debug)]
+pub(crate) struct Replay {
+    /// The file, as `record` writes it
+    pub(crate) file: PathBuf,
     /// Where to serve the page. Anything but loopback opens it to the network, with a token
     /// [default: 127.0.0.1:8284, or the next free port]
     #[arg(long, env = "RINGTALK_WEB", value_name = "ADDR", hide_env = true)]

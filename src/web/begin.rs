@@ -1,6 +1,7 @@
 //! From a browser's hello to its session.
 
 use super::cursor;
+use super::document::escape::escaped;
 use super::document::{refusal::Words, to_json};
 use super::host::{Mode, Shared};
 use super::outbox::{Restored, addressees, restore};
@@ -117,7 +118,8 @@ fn replay(shared: &Shared, outlet: &Outlet, said: &Receiver<Said>) {
             // Lines of a file were parsed when it was read: they are documents, put together as they are.
             let batches = shared.events.chunks(BATCH);
             open = batches.into_iter().all(|batch| {
-                outlet.tell(format!("{{\"event\":\"trace\",\"events\":[{}],\"lost\":{{}}}}", batch.join(",")))
+                let document = format!("{{\"event\":\"trace\",\"events\":[{}],\"lost\":{{}}}}", batch.join(","));
+                outlet.tell(escaped(&document).into_owned())
             }) && outlet.tell(to_json(&json!({ "event": "replayed" })));
         }
     }

@@ -64,7 +64,7 @@ pub struct HostBuilder {
     net: String,
     mode: Mode,
     controller: Option<Controller>,
-    events: Arc<[String]>,
+    events: Arc<[Box<str>]>,
 }
 
 impl HostBuilder {
@@ -82,7 +82,7 @@ impl HostBuilder {
 
     /// The events of a file, each a line of JSON: what [`Mode::Replay`] shows.
     #[must_use]
-    pub fn events(self, events: Vec<String>) -> Self {
+    pub fn events(self, events: Vec<Box<str>>) -> Self {
         Self { events: events.into(), ..self }
     }
 
@@ -179,7 +179,7 @@ pub(super) struct Shared {
     pub(super) net: String,
     pub(super) mode: Mode,
     pub(super) controller: Option<Controller>,
-    pub(super) events: Arc<[String]>,
+    pub(super) events: Arc<[Box<str>]>,
     /// When the ring was last asked for its pages.
     looked: tokio::sync::Mutex<Option<Instant>>,
     /// Room for browsers.

@@ -20,12 +20,14 @@
 //! | `http`, `files`, `page/` | requests; the page |
 //! | `socket`, `request`, `outlet` | one browser's WebSocket; what it says; what waits to be written to it |
 //! | `begin`, `session`, `answers`, `outbox`, `cursor`, `people` | the person behind it |
-//! | `watcher` | the ring's state, asked once for all browsers |
+//! | `watcher`, `recorder` | the ring's state and its servers' event records, asked once for all browsers |
 //! | `control` | what a page may ask of a demo |
+//! | `trace`, `event`, `record_file` | servers' event records, as JSON and in files |
 //! | `document` | JSON |
 //!
 //! Threads: `web` (one tokio runtime) has all sockets; each browser has `web-browser`, which holds its client and does
-//! everything that can wait; `web-watch` runs while there are browsers. Queues are bounded where they are made.
+//! everything that can wait; `web-watch` runs while there are browsers, and a
+//! `web-record` for each server while one of them watches events. Queues are bounded where they are made.
 
 mod answers;
 mod begin;
@@ -33,6 +35,7 @@ pub mod control;
 mod cursor;
 pub mod document;
 mod door;
+pub mod event;
 mod files;
 mod guard;
 mod host;
@@ -41,9 +44,12 @@ mod outbox;
 mod outlet;
 mod pages;
 mod people;
+pub mod record_file;
+mod recorder;
 mod request;
 mod session;
 mod socket;
+pub mod trace;
 mod watcher;
 
 pub use door::{Door, LAST_PORT, PORT, WebError};

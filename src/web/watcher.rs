@@ -1,9 +1,10 @@
-//! The ring's state, for every browser that watches: one question a second, however many they are.
+//! The ring's state and its servers' event records, for every browser that watches: asked once, however many they are.
 
 use super::document::status::Document;
 use super::document::to_json;
 use super::host::Shared;
 use super::outlet::Outlet;
+use super::recorder::Recorders;
 use crate::client::{AskError, Client};
 use crate::wire::session::{Answer, Query, Status};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -12,11 +13,13 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often servers are asked for their state.
-const EVERY: Duration = Duration::from_secs(1);
+/// How often browsers are told what happened.
+const TICK: Duration = Duration::from_millis(100);
+/// How often servers are asked for their state: each so many ticks.
+const STATUS_TICKS: u32 = 10;
 /// How long an answer may take; then it is asked again.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// After so many rounds without a browser the watcher rests.
+/// After so many questions without a browser the watcher rests.
 const ROUNDS: u32 = 10;
 
 /// Browsers, and what each wants to know.
@@ -90,21 +93,30 @@ impl Watcher {
 
 /// The thread's state.
 struct Round<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     client: Option<Client>,
+    recorders: Recorders,
+    ticks: u32,
     idle: u32,
 }
 
 impl<'a> Round<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        Self { shared, client: None, idle: 0 }
+    fn new(shared: &'a Arc<Shared>) -> Self {
+        Self { shared, client: None, recorders: Recorders::default(), ticks: 0, idle: 0 }
     }
 
     fn watch(&mut self, stop: &Receiver<Infallible>) {
         loop {
-            match stop.recv_timeout(EVERY) {
+            match stop.recv_timeout(TICK) {
                 Err(RecvTimeoutError::Timeout) => {}
                 _ => return,
+            }
+            if let Some(batch) = self.recorders.batch() {
+                self.shared.watcher.tell(&batch, |browser| browser.trace);
+            }
+            self.ticks += 1;
+            if !self.ticks.is_multiple_of(STATUS_TICKS) {
+                continue;
             }
             self.idle = if self.shared.watcher.any(|_| true) { 0 } else { self.idle + 1 };
             if self.idle >= ROUNDS && self.shared.watcher.ends() {
@@ -131,7 +143,12 @@ impl<'a> Round<'a> {
         }
     }
 
-    fn told(&self, status: &Status) {
+    fn told(&mut self, status: &Status) {
+        if self.shared.watcher.any(|browser| browser.trace) {
+            self.recorders.follow(self.shared, status);
+        } else {
+            self.recorders.rest();
+        }
         if self.shared.learn(status) {
             self.shared.watcher.tell(&json!({ "event": "pages", "pages": self.shared.urls() }), |_| true);
         }

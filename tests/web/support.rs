@@ -158,7 +158,8 @@ impl Browser {
         match event["event"].as_str() {
             Some("queued") => {
                 self.kept.outbox.push(event.clone());
-                self.say(&json!({ "do": "saved", "cseq": event["cseq"] }));
+                // The host may be gone: what was kept goes out at the next.
+                _ = self.socket.send(Message::text(json!({ "do": "saved", "cseq": event["cseq"] }).to_string()));
             }
             Some("cursor") => {
                 self.kept.cursor = event["cursor"].clone();

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod history;
 mod man;
+mod replay;
 mod ring;
 mod rooms;
 mod send;
@@ -25,6 +26,7 @@ pub(super) fn run(command: Command, run: &Run) -> Result<(), Failure> {
     match command {
         Command::Server(args) => server::run(&args, run),
         Command::Web(_) => web::run(run),
+        Command::Replay(args) => replay::run(&args, run),
         Command::Chat(args) => chat::run(&args, run),
         Command::Send(args) => send::run(&args, run),
         Command::Tail(args) => tail::run(&args, run),

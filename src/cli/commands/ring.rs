@@ -1,6 +1,5 @@
 //! `ring`: the ring's shape, its last elections, the token's way.
 
-use super::status::id;
 use crate::cli::Run;
 use crate::cli::contact::Contact;
 use crate::cli::failure::Failure;
@@ -8,6 +7,7 @@ use crate::cli::output::{Output, Style};
 use crate::cli::shown::shown;
 use crate::cli::signals::Interrupt;
 use crate::cli::times::{rfc3339, time_of_day};
+use crate::web::event::id;
 use crate::wire::session::{Answer, ElectionInfo, Query, RingInfo};
 use serde_json::{Value, json};
 

@@ -8,7 +8,6 @@ use crate::cli::output::{Output, Style};
 use crate::cli::shown::shown;
 use crate::cli::signals::Interrupt;
 use crate::cli::table::Table;
-pub(crate) use crate::web::document::server_id as id;
 use crate::web::document::status::{Document, is_healthy, percent, state, via};
 use crate::wire::session::{Answer, Query, ServerStatus, Status};
 use std::time::Duration;

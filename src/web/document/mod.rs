@@ -9,4 +9,6 @@ mod view;
 
 pub use escape::to_json;
 pub use message::{Live, Message};
-pub use view::{server_id, view};
+pub use view::view;
+
+pub use crate::web::event::id as server_id;

@@ -1,6 +1,6 @@
 //! The ring's state as scripts and pages see it.
 
-use super::view::server_id as id;
+use crate::web::event::id;
 use crate::wire::session::{ServerState, ServerStatus, Status};
 use serde::Serialize;
 

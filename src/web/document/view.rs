@@ -2,6 +2,7 @@
 
 use super::time::{now_ms, rfc3339};
 use crate::record::{Member, View};
+use crate::web::event::id as server_id;
 use serde_json::{Value, json};
 
 /// The document of `CLI.md`, as of now.
@@ -15,9 +16,4 @@ pub fn view(view: &View, reason: &str) -> Value {
         "members": view.members.iter().map(member).collect::<Vec<_>>(),
         "reason": reason,
     })
-}
-
-/// A server's id as scripts see it: all of it, in hexadecimal.
-pub fn server_id(pid: crate::ids::Pid) -> String {
-    format!("{:016x}", pid.server.0)
 }

@@ -1,9 +1,9 @@
 //! What a server tells of itself at its start.
 
-use crate::cli::commands::status::id;
 use crate::cli::shown::shown;
 use crate::cli::times::{now_ms, rfc3339};
 use crate::server::About;
+use crate::web::event::id;
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -1,13 +1,11 @@
 //! A server's events as lines: JSON for scripts, a few words for people.
 
-use crate::cli::commands::status::id;
 use crate::cli::output::to_json;
 use crate::cli::shown::shown;
 use crate::cli::times::rfc3339;
 use crate::proto::event::Event;
 use crate::record::View;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Turns events into lines; knows the epoch that each of them carries.
@@ -21,7 +19,10 @@ impl Teller {
     /// The line of JSON, for events that scripts are promised.
     pub(crate) fn json(&mut self, event: &Event, at_ms: u64) -> Option<String> {
         self.note(event);
-        let (word, fields) = fields(event)?;
+        if matches!(event, Event::Proposed { .. } | Event::Abandoned { .. }) {
+            return None;
+        }
+        let (word, fields) = crate::web::event::document(event);
         Some(self.document(word, fields, at_ms))
     }
 
@@ -71,38 +72,6 @@ impl Teller {
             self.leader = Some(view.epoch.leader);
         }
     }
-}
-
-/// The event's word and what it has beside time and epoch.
-fn fields(event: &Event) -> Option<(&'static str, Value)> {
-    let told = match event {
-        Event::View { view, addrs, reason } => ("view", view_fields(view, addrs, reason)),
-        Event::Ready => ("ready", json!({})),
-        Event::Suspected { pid, name } => ("suspected", json!({ "server": name, "id": id(*pid) })),
-        Event::Failed { pid, name, proven } => ("failed", json!({ "server": name, "id": id(*pid), "proven": proven })),
-        Event::Rejoined { pid, name } => ("rejoined", json!({ "server": name, "id": id(*pid) })),
-        Event::CaughtUp { messages, took } => ("caught_up", json!({ "messages": messages, "ms": ms(*took) })),
-        Event::Merged { messages } => ("merged", json!({ "messages": messages })),
-        Event::Election { num, started_by, winner, took } => {
-            ("election", json!({ "num": num, "started_by": started_by, "winner": winner, "ms": ms(*took) }))
-        }
-        Event::Cloned { pid, addr } => ("cloned", json!({ "id": id(*pid), "addr": addr.to_string() })),
-        Event::ReadOnly { full } => ("read_only", json!({ "full": full })),
-        Event::OtherVersion { addr, version } => {
-            ("other_version", json!({ "addr": addr.to_string(), "version": version }))
-        }
-        Event::Proposed { .. } | Event::Abandoned { .. } => return None,
-    };
-    Some(told)
-}
-
-fn view_fields(view: &View, addrs: &[Option<SocketAddr>], reason: &str) -> Value {
-    let member = |(at, member): (usize, &crate::record::Member)| {
-        let addr = addrs.get(at).copied().flatten().map(|addr| addr.to_string());
-        json!({ "name": member.name, "id": id(member.pid), "addr": addr })
-    };
-    let members: Vec<Value> = view.members.iter().enumerate().map(member).collect();
-    json!({ "leader": view.leader_name(), "members": members, "reason": reason })
 }
 
 /// `ring   leader is elm (epoch 12): ash → elm → oak → ash`
