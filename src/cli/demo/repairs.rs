@@ -144,24 +144,18 @@ impl Repairs {
         };
         let (numbers, came): (u64, u64) =
             (found.iter().map(|found| found.numbers).sum(), found.iter().map(|found| found.came).sum());
-        let mut words = String::new();
-        let lost = each(&mut lost.into_iter());
-        if !lost.is_empty() {
-            words = format!("Datagrams were lost: {lost}. ");
-        }
-        words += &format!(
-            "Who saw a gap asked for it (NACK): {}, for {numbers} numbers in all; {} came.",
-            each(&mut found.iter().map(|found| found.asked)),
-            if came >= numbers { "all".to_owned() } else { format!("so far {came}") },
-        );
-        let again = each(&mut found.iter().map(|found| found.sent_again));
-        if !again.is_empty() {
-            words += &format!(" Sent again: {again}.");
-        }
-        if let Some(example) = found.into_iter().find_map(|found| found.example) {
-            words += &format!(" For example, {example}.");
-        }
-        Some(words)
+        let sentence = |before: &str, text: String, after: &str| {
+            if text.is_empty() { text } else { format!("{before}{text}{after}") }
+        };
+        let all = if came >= numbers { "all".to_owned() } else { format!("so far {came}") };
+        let lost = sentence("Datagrams were lost: ", each(&mut lost.into_iter()), ". ");
+        let asked = each(&mut found.iter().map(|found| found.asked));
+        let again = sentence(" Sent again: ", each(&mut found.iter().map(|found| found.sent_again)), ".");
+        let example = found.into_iter().find_map(|found| found.example).unwrap_or_default();
+        let example = sentence(" For example, ", example, ".");
+        Some(format!(
+            "{lost}Who saw a gap asked for it (NACK): {asked}, for {numbers} numbers in all; {all} came.{again}{example}"
+        ))
     }
 }
 

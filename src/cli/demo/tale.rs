@@ -57,16 +57,10 @@ impl Tale {
         }
         let at = self.output.paint(Style::Dim, &format!("{:>4}.{} s ", ms / 1000, ms % 1000 / 100));
         let words = shown(words);
-        wrapped(&words, self.width()).iter().enumerate().try_for_each(|(number, line)| {
+        wrapped(&words, width()).iter().enumerate().try_for_each(|(number, line)| {
             let margin = if number == 0 { &at } else { &" ".repeat(MARGIN - 1) };
             self.output.line(&format!("{margin} {line}"))
         })
-    }
-
-    /// Columns for words; none to keep to where there is no terminal.
-    fn width(&self) -> usize {
-        let columns = tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col));
-        if columns > LEAST_COLUMNS { columns - MARGIN } else { usize::MAX }
     }
 
     /// Shows a document to pages.
@@ -85,6 +79,12 @@ impl Tale {
     pub(super) fn say(&self, text: &str) -> Result<(), Failure> {
         if self.output.json { Ok(()) } else { self.output.raw(format!("{text}\n").as_bytes()) }
     }
+}
+
+/// Columns for words; none to keep to where there is no terminal.
+fn width() -> usize {
+    let columns = tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col));
+    if columns > LEAST_COLUMNS { columns - MARGIN } else { usize::MAX }
 }
 
 /// Lines of at most so many columns, broken between words.
