@@ -97,9 +97,9 @@ impl Node {
                 }
                 answered += 1;
                 if self.settings.bugs.has(Bug::NoSuppression) {
-                    repair_of(live, Item { stream, seq })
-                        .into_iter()
-                        .for_each(|message| self.out.multicast_data(message));
+                    if let Some(message) = repair_of(live, Item { stream, seq }) {
+                        self.out.multicast_data(message);
+                    }
                     continue;
                 }
                 live.repairs.asked(now, from, Item { stream, seq });
