@@ -1,16 +1,20 @@
-//! Runs seeds of the simulator: `--seeds A..B`, `--seed N [--timeline] [--shrink]`, `--calm SECONDS`, `--hunt SECONDS`.
+//! Runs seeds of the simulator: `--seeds A..B`, `--seed N [--timeline] [--shrink]`, `--calm SECONDS`, `--hunt SECONDS`,
+//! `--play SCENARIO`; `--bug NAME` plants a bug in what is run, or hunts it alone.
 #![expect(clippy::disallowed_methods, clippy::cast_precision_loss, reason = "measures how fast it runs")]
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use ringtalk::proto::bugs::{Bug, Bugs};
-use ringtalk::sim::{Catch, Options, Plan, Sweep, hunt, run, shrink};
+use ringtalk::sim::{Catch, Options, Plan, Scenario, Sweep, hunt, run, shrink};
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let mut options = Options::default();
     let (mut first, mut last, mut single, mut shrinks, mut keep_going) = (1, 50, false, false, false);
+    let (mut hunts, mut bugs, mut scenario) = (None, Vec::new(), None);
     while let Some(arg) = args.next() {
         let mut value = || args.next().unwrap_or_default();
         match arg.as_str() {
@@ -26,10 +30,8 @@ fn main() -> ExitCode {
             "--timeline" => options.timeline = true,
             "--shrink" => shrinks = true,
             "--keep-going" => keep_going = true,
-            "--hunt" => {
-                hunt_all(value().parse().unwrap_or(60));
-                return ExitCode::SUCCESS;
-            }
+            "--hunt" => hunts = value().parse().ok().or(Some(60)),
+            "--play" => scenario = Some(value()),
             "--calm" => options.calm = value().parse().ok().map(Duration::from_secs),
             "--size" => {
                 let size = value();
@@ -38,12 +40,22 @@ fn main() -> ExitCode {
             }
             "--only" => options.only = Some(value().split(',').filter_map(|at| at.parse().ok()).collect()),
             "--bug" => {
-                if let Some(bug) = Bug::named(&value()) {
-                    options.bugs = Bugs::NONE.with(bug);
-                }
+                let name = value();
+                let Some(bug) = Bug::named(&name) else {
+                    println!("no bug is called {name}");
+                    return ExitCode::FAILURE;
+                };
+                options.bugs = Bugs::NONE.with(bug);
+                bugs.push(bug);
             }
             other => println!("unknown: {other}"),
         }
+    }
+    if let Some(seconds) = hunts {
+        return hunt_all(if bugs.is_empty() { Bug::ALL } else { &bugs }, seconds);
+    }
+    if let Some(text) = scenario {
+        return play(&text, first..=last, &options);
     }
     if single {
         return one(first, &options, shrinks);
@@ -54,6 +66,8 @@ fn main() -> ExitCode {
         let outcome = sweep.run(seed, &options);
         if let Some(violation) = &outcome.violation {
             println!("seed {seed}: property {} at {:?}: {}", violation.property, outcome.at, violation.text);
+            expand(seed, &options);
+            println!("again: {}", command(seed, &options, &bugs));
             if !keep_going && sweep.failures.len() >= 20 {
                 break;
             }
@@ -76,18 +90,66 @@ fn main() -> ExitCode {
     if sweep.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Every planted bug, at most so many seconds each; needs the feature `bugs`.
-fn hunt_all(seconds: u64) {
-    println!("| bug | seed | property | after |\n|---|---|---|---|");
-    for &bug in Bug::ALL {
-        let begun = Instant::now();
-        match hunt(bug, 1..=u64::MAX, || begun.elapsed().as_secs() < seconds) {
-            Some(Catch { seed, violation, .. }) => {
-                println!("| {bug:?} | {seed} | {} | {:.1?} |", violation.property, begun.elapsed());
+/// Each of these bugs, at most so many seconds on one core each, two at a time; needs the feature `bugs`.
+fn hunt_all(bugs: &[Bug], seconds: u64) -> ExitCode {
+    println!("| bug | found by | property | after |\n|---|---|---|---|");
+    let next = AtomicUsize::new(0);
+    let missed = AtomicUsize::new(0);
+    let work = || {
+        while let Some(&bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let begun = Instant::now();
+            match hunt(bug, || begun.elapsed().as_secs() < seconds) {
+                Some(Catch { seed, scenario, violation, .. }) => {
+                    let by = scenario.map_or(String::new(), |text| format!(" of `{text}`"));
+                    println!("| {bug:?} | seed {seed}{by} | {} | {:.1?} |", violation.property, begun.elapsed());
+                }
+                None => {
+                    missed.fetch_add(1, Ordering::Relaxed);
+                    println!("| {bug:?} | not found | | {:.0?} |", begun.elapsed());
+                }
             }
-            None => println!("| {bug:?} | not found | | {:.0?} |", begun.elapsed()),
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+    });
+    if missed.into_inner() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Plays a directed scenario with each of these seeds.
+fn play(text: &str, seeds: RangeInclusive<u64>, options: &Options) -> ExitCode {
+    let scenario = match Scenario::read(text) {
+        Ok(scenario) => scenario,
+        Err(bad) => {
+            println!("no step: {}", bad.0);
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut failed = 0;
+    for seed in seeds {
+        let mut world = scenario.world(seed, options.bugs, options.timeline);
+        let verdict = scenario.play_in(&mut world);
+        world.timeline.lines().for_each(|line| println!("{line}"));
+        if let Err(violation) = verdict {
+            failed += 1;
+            println!("seed {seed}: property {} at {:?}: {}", violation.property, world.time, violation.text);
         }
     }
+    println!("{failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What replays a run.
+fn command(seed: u64, options: &Options, bugs: &[Bug]) -> String {
+    let only = |which: &Vec<usize>| which.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+    let mut command = "cargo run --profile sim --no-default-features".to_owned();
+    command += if bugs.is_empty() { "" } else { " --features bugs" };
+    command += &format!(" --example sim -- --seed {seed}");
+    command += &bugs.last().map_or(String::new(), |bug| format!(" --bug {bug:?}"));
+    command += &options.only.as_ref().map_or(String::new(), |which| format!(" --only {}", only(which)));
+    command += &options.size.map_or(String::new(), |(servers, clients)| format!(" --size {servers},{clients}"));
+    command + &options.calm.map_or(String::new(), |calm| format!(" --calm {}", calm.as_secs()))
 }
 
 fn one(seed: u64, options: &Options, shrinks: bool) -> ExitCode {
@@ -95,15 +157,7 @@ fn one(seed: u64, options: &Options, shrinks: bool) -> ExitCode {
     for line in &outcome.timeline {
         println!("{line}");
     }
-    let plan = Plan::draw(seed, options).only(options.only.as_deref());
-    println!(
-        "{} servers, {} clients, absent {:?}, {:?}",
-        plan.shape.servers, plan.shape.clients, plan.shape.absent, plan.shape.habit
-    );
-    for (number, (at, fault)) in plan.faults.iter().enumerate() {
-        println!("{number:>4} {:>10.3} ms {fault:?}", at.0 as f64 / 1000.0);
-    }
-    println!("safety phase to {:?}, then {:?} heal first", plan.safety_ends, plan.core);
+    expand(seed, options);
     println!("{:?}", outcome.counts);
     match &outcome.violation {
         None => {
@@ -120,4 +174,17 @@ fn one(seed: u64, options: &Options, shrinks: bool) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A seed's whole expansion.
+fn expand(seed: u64, options: &Options) {
+    let plan = Plan::draw(seed, options).only(options.only.as_deref());
+    println!(
+        "{} servers, {} clients, absent {:?}, {:?}",
+        plan.shape.servers, plan.shape.clients, plan.shape.absent, plan.shape.habit
+    );
+    for (number, (at, fault)) in plan.faults.iter().enumerate() {
+        println!("{number:>4} {:>10.3} ms {fault:?}", at.0 as f64 / 1000.0);
+    }
+    println!("safety phase to {:?}, then {:?} heal first", plan.safety_ends, plan.core);
 }

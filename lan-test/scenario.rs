@@ -118,7 +118,9 @@ impl Scenario {
                 Step::Talk(_) => {}
                 Step::Settle(None) => acts.push((at, Act::Settle)),
                 Step::Strike(fault) => strike(at, fault, &mut acts)?,
-                Step::Settle(Some(_)) | Step::Seen(_) => return Err(format!("{step:?} is for the simulator only")),
+                Step::Settle(Some(_)) | Step::Seen(_) | Step::Expect(_) => {
+                    return Err(format!("{step:?} is for the simulator only"));
+                }
             }
         }
         acts.sort_by_key(|(at, _)| *at);

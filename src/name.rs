@@ -65,7 +65,8 @@ pub fn same(one: &str, other: &str) -> bool {
 
 /// The form that names are compared in.
 pub fn fold(name: &str) -> String {
-    name.to_lowercase().nfc().collect()
+    // Most names are ASCII, and each message is folded: ASCII is its own normal form.
+    if name.is_ascii() { name.to_ascii_lowercase() } else { name.to_lowercase().nfc().collect() }
 }
 
 /// Whether a character can break a line, a terminal or the reading direction of the text around it.

@@ -239,8 +239,25 @@ fn s36_one_members_sync_takes_five_seconds() {
 }
 
 #[test]
+fn s36_leaders_disk_hangs_and_the_others_go_on() {
+    holds("servers 3; talk fast; wait 3s; disk leader slow 60s; wait 15s; acked 10s");
+}
+
+#[test]
+fn s36_members_disk_hangs_and_the_others_go_on() {
+    holds(
+        "servers 3; talk fast; wait 3s; disk 2 slow 60s; wait 15s; acked 10s; wait 60s; disk 2 good; wait 2s; settle",
+    );
+}
+
+#[test]
 fn s39_multicast_dies_one_way_while_unicast_lives() {
     holds("servers 4; wait 3s; mute 1>2; wait 8s; heal; settle");
+}
+
+#[test]
+fn s39_two_that_lost_each_others_multicast_hear_of_it_by_unicast() {
+    holds("servers 3; wait 3s; mute 1>2; mute 2>1; wait 12s; settle");
 }
 
 #[test]

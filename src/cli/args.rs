@@ -100,6 +100,13 @@ pub(crate) enum Command {
     /// Serve the page from here: a browser then survives the death of any server
     Web(Web),
     /// Join: type to talk, /help for more (the same as `ringtalk` alone on a terminal)
+    ///
+    /// On a terminal it is a full-screen window; in a pipe, or with --plain, plain lines. F1 lists the window's keys.
+    /// They are changed in the configuration file, for example:
+    ///
+    /// `keys.search = ["ctrl-s", "f3"]`
+    ///
+    /// `ringtalk config show` lists every action with its keys; `bell = true` makes a mention ring.
     Chat(Chat),
     /// Send one message, or each line of stdin, and wait until all are stable
     Send(Send),
@@ -291,7 +298,7 @@ pub(crate) struct Who {
 /// `status`.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Status {
-    /// Again and again, until Ctrl-C
+    /// Live: full screen on a terminal, else again and again, until Ctrl-C
     #[arg(long)]
     pub(crate) watch: bool,
 }

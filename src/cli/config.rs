@@ -4,6 +4,7 @@
 
 use super::args::{Command, Global, Line};
 use super::failure::{Code, Failure};
+use super::keys::{Action, Bindings, Chord, Keymap};
 use super::values::{Color, Durability, Group, Name, Peer, Span, Web};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -43,6 +44,8 @@ pub(crate) struct Layer {
     durability: Option<Durability>,
     priority: Option<u8>,
     web: Option<Web>,
+    bell: Option<bool>,
+    keys: Option<Bindings>,
 }
 
 fn port<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
@@ -111,6 +114,10 @@ pub(crate) struct Settings {
     pub(crate) priority: Setting<u8>,
     /// Where the page is served.
     pub(crate) web: Setting<Web>,
+    /// Whether a mention rings the terminal's bell in the chat window.
+    pub(crate) bell: Setting<bool>,
+    /// The chat window's keys, for each action.
+    pub(crate) keys: Vec<(Action, Setting<Option<Vec<Chord>>>)>,
 }
 
 /// One line of `config show`.
@@ -162,13 +169,17 @@ impl Settings {
             durability: pick(layers, |layer| layer.durability, Durability::default),
             priority: pick(layers, |layer| layer.priority, || 0),
             web: pick(layers, |layer| layer.web, Web::default),
+            bell: pick(layers, |layer| layer.bell, || false),
+            keys: Action::all()
+                .map(|action| (action, pick(layers, |layer| layer.keys.as_ref()?.of(action).map(Some), || None)))
+                .collect(),
             net,
         }
     }
 
     /// Every setting with its origin, in the order of `--help`.
     pub(crate) fn rows(&self) -> Vec<Row> {
-        vec![
+        let mut rows = vec![
             row("net", &self.net),
             row("iface", &self.iface),
             row("local", &self.local),
@@ -186,7 +197,18 @@ impl Settings {
             row("durability", &self.durability),
             row("priority", &self.priority),
             row("web", &self.web),
-        ]
+            row("bell", &self.bell),
+        ];
+        let keymap = self.keymap();
+        rows.extend(self.keys.iter().map(|(action, chosen)| {
+            row(action.setting(), &Setting { value: keymap.keys(*action), origin: chosen.origin.clone() })
+        }));
+        rows
+    }
+
+    /// Which key does what in the chat window.
+    pub(crate) fn keymap(&self) -> Keymap {
+        Keymap::new(self.keys.iter().map(|(action, chosen)| (*action, chosen.value.clone())))
     }
 }
 

@@ -161,6 +161,16 @@ impl Contact {
         self.last_tag
     }
 
+    /// The tag of the last question.
+    pub(crate) fn last_tag(&self) -> u64 {
+        self.last_tag
+    }
+
+    /// Gives a command. Tags of questions that are asked so must not be those of [`Contact::query`].
+    pub(crate) fn command(&self, command: Command) {
+        self.talk.command(command);
+    }
+
     /// Asks and waits for the answer; other events are kept for [`Contact::next`].
     ///
     /// # Errors

@@ -27,6 +27,7 @@ impl Interrupt {
         let wait = move || {
             for _ in signals.forever() {
                 if ask.take().is_none() {
+                    super::window::give_back();
                     std::process::exit(Exit::Interrupted as i32);
                 }
             }

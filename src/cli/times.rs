@@ -24,6 +24,16 @@ pub(crate) fn date_and_time(ms: u64) -> String {
     local(ms).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// The time of day here in minutes, as in the chat window.
+pub(crate) fn hour_and_minute(ms: u64) -> String {
+    local(ms).strftime("%H:%M").to_string()
+}
+
+/// The day here, as in the chat window.
+pub(crate) fn day(ms: u64) -> String {
+    local(ms).strftime("%A, %-d %B %Y").to_string()
+}
+
 /// The moment that a text means, in milliseconds since 1970.
 ///
 /// A length of time is that long ago; a time of day is today; a date is its midnight; all here unless RFC 3339 says

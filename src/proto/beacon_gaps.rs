@@ -78,11 +78,16 @@ impl BeaconGaps {
 
     /// Gaps that this process made by being late itself say nothing.
     pub fn start_anew(&mut self, now: Time) {
-        for gaps in [&mut self.any, &mut self.multicast, &mut self.unicast] {
-            gaps.last = None;
-        }
+        self.forget_pause();
         if self.last_multicast.is_some() {
             self.last_multicast = Some(now);
+        }
+    }
+
+    /// The pause since the last beacon was an outage, and tells nothing of what is normal.
+    pub fn forget_pause(&mut self) {
+        for gaps in [&mut self.any, &mut self.multicast, &mut self.unicast] {
+            gaps.last = None;
         }
     }
 

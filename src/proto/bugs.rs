@@ -62,6 +62,10 @@ pub enum Bug {
     OrderAfterFreeze,
     /// The leader orders before it has the ids of every member.
     OrderBeforeTables,
+    /// A member tells the leader ids of what the view change cut off, as if they were history.
+    TableUncommitted,
+    /// A coordinator waits for ever for who is silent.
+    WaitsForSilent,
     /// The boot counter is not raised at a start, nor the random half drawn anew.
     SameIncarnation,
 
@@ -98,12 +102,26 @@ pub enum Bug {
     ForeignNet,
     /// Data of one origin is ordered as it arrives, not in its own sequence.
     OriginUnordered,
+    /// Members are not told which messages of a batch are left out.
+    SkipUntold,
+    /// The batches of a run all get the clock of its first one.
+    RunSameHlc,
+    /// What comes by a fill does not move this server's clock.
+    HlcWithoutFill,
+    /// Messages of clients are taken without a bound.
+    OriginUnbounded,
+    /// Control waits until all data has gone out.
+    DataFirst,
 
     // Clients.
     /// A client's messages are offered as they arrive, not in its own sequence.
     CseqUnordered,
     /// A duplicate submit is never acknowledged.
     DuplicateSilent,
+    /// A server new to a client waits for the client's number 1.
+    SessionFromOne,
+    /// What a fill brings is not told to the server's own client that said it.
+    SkippedSilent,
     /// An acknowledgement counts every member of the view, whoever holds the message.
     CopiesGuessed,
     /// What is in the feed already is shown again when it arrives by another way.
@@ -118,7 +136,7 @@ pub enum Bug {
     FillLast,
     /// Entries above the committed length are sent as history.
     FillUncommitted,
-    /// A fill that does not follow on the log is taken, leaving a hole.
+    /// History is asked for from one too far, and taken with the hole.
     FillGap,
     /// Catch-up stops at the first epoch that is complete.
     FillShort,
@@ -126,7 +144,7 @@ pub enum Bug {
     FillNoClosure,
     /// A record that comes by a fill is delivered although history has its id.
     FillTwice,
-    /// Fills are not written in order with the appends of the live view.
+    /// A fill counts before it is on disk.
     FillRace,
 
     // Failure detection and election.
@@ -140,6 +158,16 @@ pub enum Bug {
     Usurper,
     /// Two leaders that hear each other do not merge.
     NoMerge,
+    /// A leader whose own disk stands still goes on leading.
+    NoResign,
+    /// A member whose log stands still stays in the view.
+    NoEvict,
+    /// An evicted server is taken back at once.
+    NoPenalty,
+    /// Who hears its leader one way only waits for ever.
+    NoLoneView,
+    /// Who does not get a server's multicasts does not get its beacons either.
+    NoUnicastBeacon,
 }
 
 impl Bug {
@@ -171,6 +199,8 @@ impl Bug {
         Self::StaleBuffers,
         Self::OrderAfterFreeze,
         Self::OrderBeforeTables,
+        Self::TableUncommitted,
+        Self::WaitsForSilent,
         Self::SameIncarnation,
         Self::SkipSync,
         Self::NackShort,
@@ -188,8 +218,15 @@ impl Bug {
         Self::NoChecksum,
         Self::ForeignNet,
         Self::OriginUnordered,
+        Self::SkipUntold,
+        Self::RunSameHlc,
+        Self::HlcWithoutFill,
+        Self::OriginUnbounded,
+        Self::DataFirst,
         Self::CseqUnordered,
         Self::DuplicateSilent,
+        Self::SessionFromOne,
+        Self::SkippedSilent,
         Self::CopiesGuessed,
         Self::FeedTwice,
         Self::LateAsLive,
@@ -206,6 +243,11 @@ impl Bug {
         Self::ElectWorst,
         Self::Usurper,
         Self::NoMerge,
+        Self::NoResign,
+        Self::NoEvict,
+        Self::NoPenalty,
+        Self::NoLoneView,
+        Self::NoUnicastBeacon,
     ];
 
     /// The bug of this name, as `{:?}` writes it; `None` when there is none.

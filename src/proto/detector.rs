@@ -374,6 +374,9 @@ impl Peer {
         self.addr = addr;
         self.heard = now;
         self.silent_since = now;
+        if !self.is_alive() {
+            self.gaps.forget_pause();
+        }
         self.gaps.note(now, beacon, multicast);
         self.clear();
     }
@@ -516,6 +519,21 @@ mod tests {
         );
         assert!(!detector.is_alive(two));
         assert_eq!(detector.next_timeout(), Time::NEVER);
+    }
+
+    #[test]
+    fn outages_do_not_slow_the_notice_of_the_next() {
+        let mut detector = hearing(&[2], 5000);
+        for outage in 1..=5 {
+            let back = outage * 20_000;
+            run(&mut detector, ms(back));
+            assert!(!detector.is_alive(pid(2, 1)));
+            for at in (back..=back + 5000).step_by(250) {
+                detector.heard(ms(at), pid(2, 1), addr(), true, true);
+            }
+            let found = run(&mut detector, ms(back + 19_000));
+            assert_eq!(found.first(), Some(&(back + 6000, Verdict::Suspected(pid(2, 1)))), "outage {outage}");
+        }
     }
 
     #[test]

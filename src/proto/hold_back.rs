@@ -13,7 +13,7 @@ use crate::wire::message::{Data, Order, Run, RunKind};
 use std::collections::BTreeMap;
 
 /// How far above what is settled an origin's numbers are taken: the leader's window, and the origin's own.
-const MAX_AHEAD: u64 = 2 * ORDER_WINDOW;
+pub const MAX_AHEAD: u64 = 2 * ORDER_WINDOW;
 /// Most pieces in all (about 45 MB). At the bound only what the order waits for is taken; the rest is asked for again.
 pub const MAX_PIECES: usize = 32_768;
 /// Most places kept: none further above what is settled is taken.
@@ -133,7 +133,7 @@ impl HoldBack {
                 let oseq = run.oseq.saturating_add(at * u64::from(parts));
                 self.place(gsn, Placed { origin: run.origin, oseq, parts, taken, hlc });
                 gsn += 1;
-                hlc = hlc.next();
+                hlc = if self.bugs.has(Bug::RunSameHlc) { hlc } else { hlc.next() };
             }
         }
     }
@@ -277,6 +277,13 @@ impl HoldBack {
     /// How many pieces are kept.
     pub fn pieces(&self) -> usize {
         self.pieces
+    }
+
+    /// How far above what is settled the furthest piece is.
+    pub fn ahead(&self) -> u64 {
+        let furthest =
+            |one: &Incoming| one.pieces.last_key_value().map_or(0, |(oseq, _)| oseq.saturating_sub(one.settled));
+        self.origins.iter().map(furthest).max().unwrap_or(0)
     }
 
     /// How many places are kept.

@@ -32,6 +32,10 @@ pub struct Inspection {
     pub left: Option<(EpochId, u64)>,
     /// Its hybrid clock.
     pub hlc: Hlc,
+    /// Messages of its clients that are not history yet.
+    pub pending: usize,
+    /// Messages that it counts as history.
+    pub messages: u64,
     /// Whether its history is as full as any reachable server's.
     pub ready: bool,
 }

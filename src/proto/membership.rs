@@ -170,6 +170,11 @@ impl Membership {
         bounded(fit, me)
     }
 
+    /// Who was evicted may come back at once: what a broken server does.
+    pub fn pardon(&mut self) {
+        self.evicted.clear();
+    }
+
     /// A repair was asked for.
     pub fn nacked(&mut self, now: Time) {
         self.nacks.push_back(now);
@@ -277,7 +282,7 @@ impl Membership {
 
     fn may_join(&self, now: Time, world: &World<'_>, pid: Pid) -> bool {
         let waits = self.evicted.get(&pid.server).is_some_and(|(_, until)| now < *until);
-        let leaves = world.peers.beacon(pid).is_none_or(|beacon| beacon.leaving);
+        let leaves = resigns(world, pid);
         !waits && !leaves && !self.shunned.contains_key(&pid) && hears_me(world, pid)
     }
 
@@ -362,7 +367,7 @@ impl World<'_> {
     /// Whether anyone who lives, this process among them, leads a view it has not promised beyond.
     pub fn has_leader(&self) -> bool {
         let leads = self.view.is_some_and(|view| view.epoch.leader == self.me && view.epoch == self.promised);
-        leads || self.alive.iter().any(|pid| is_live_leader(self, *pid, None) && hears_me(self, *pid))
+        leads && !self.resigns || self.alive.iter().any(|pid| is_live_leader(self, *pid, None) && hears_me(self, *pid))
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Outgoing {
     own: VecDeque<Message>,
     actions: VecDeque<Action>,
     ticket: u64,
+    /// Whether data goes before control: a planted bug.
+    pub(super) data_first: bool,
 }
 
 impl Outgoing {
@@ -43,6 +45,7 @@ impl Outgoing {
             own: VecDeque::new(),
             actions: VecDeque::new(),
             ticket: 0,
+            data_first: false,
         }
     }
 
@@ -114,7 +117,8 @@ impl Outgoing {
 
     /// Writes the next datagram into `buf`.
     pub fn pop_datagram(&mut self, buf: &mut Vec<u8>) -> Option<Letter> {
-        let letter = self.control.pop_front().or_else(|| self.data.pop_front())?;
+        let early = if self.data_first { self.data.pop_front() } else { None };
+        let letter = early.or_else(|| self.control.pop_front()).or_else(|| self.data.pop_front())?;
         datagram::encode(&self.header, &letter.message, buf);
         Some(letter)
     }

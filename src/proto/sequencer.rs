@@ -92,7 +92,10 @@ impl Sequencer {
         let origins = self.next.len();
         for step in 0..origins {
             let origin = (self.turn + step) % origins;
-            let oseq = self.next[origin];
+            let next = self.next[origin];
+            let arrived = |oseq: &u64| hold_back.batch_at(origin, *oseq, None).is_some();
+            let unordered = self.bugs.has(Bug::OriginUnordered);
+            let oseq = if unordered { (next..next + 8).find(arrived).unwrap_or(next) } else { next };
             if let Some((parts, batch)) = hold_back.batch_at(origin, oseq, None) {
                 self.turn = (origin + 1) % origins;
                 self.next[origin] = oseq + u64::from(parts);
@@ -114,6 +117,11 @@ impl Sequencer {
             self.unstable.pop_front();
             self.unstable_bytes -= bytes;
         }
+    }
+
+    /// Bytes of ordered batches that are not stable.
+    pub fn unstable_bytes(&self) -> usize {
+        self.unstable_bytes
     }
 
     /// How many ordered batches are not stable.

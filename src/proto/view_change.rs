@@ -220,10 +220,12 @@ impl ViewChange {
         }
         self.promised = epoch;
         self.promise_durable = false;
+        let installs = |one: &Coordinator| matches!(one.phase, Phase::Installing { .. });
+        let goes_on = self.bugs.has(Bug::StaleCompletion) && self.coordinator.as_ref().is_some_and(installs);
         self.preparing = None;
         self.prepared = None;
         let mut steps = vec![Step::Freeze];
-        if self.coordinating() != Some(epoch) {
+        if self.coordinating() != Some(epoch) && !goes_on {
             self.drop_coordinator("promised another epoch", &mut steps);
         }
         steps.push(Step::Write(Write::Seen { num: epoch.num }, Milestone::Promised(epoch)));
@@ -248,7 +250,8 @@ impl ViewChange {
         let Some(coordinator) = self.coordinator.as_mut().filter(|coordinator| coordinator.epoch == state.epoch) else {
             return steps;
         };
-        if !coordinator.members.iter().any(|member| member.pid == from) {
+        let alike = |pid: Pid| bugs.has(Bug::ForgottenIncarnation) && pid.server == from.server;
+        if !coordinator.members.iter().any(|member| member.pid == from || alike(member.pid)) {
             return steps;
         }
         match &mut coordinator.phase {
@@ -318,7 +321,8 @@ impl ViewChange {
         let Phase::Committing { commit, prepared } = &mut coordinator.phase else {
             return Vec::new();
         };
-        if !commit.view.has(from) {
+        let alike = |pid: Pid| self.bugs.has(Bug::ForgottenIncarnation) && pid.server == from.server;
+        if !commit.view.has(from) && !commit.view.members.iter().any(|member| alike(member.pid)) {
             return Vec::new();
         }
         prepared.insert(from);
@@ -369,6 +373,9 @@ impl ViewChange {
             if silent == [self.me] {
                 // One's own slow disk is nobody's silence.
                 coordinator.give_up_at = coordinator.give_up_at.max(now + COORDINATOR_WAIT);
+            }
+            if self.bugs.has(Bug::WaitsForSilent) {
+                coordinator.give_up_at = now + COORDINATOR_WAIT;
             }
             if now >= coordinator.give_up_at && !matches!(coordinator.phase, Phase::Installing { .. }) {
                 self.drop_coordinator("some were silent", &mut steps);

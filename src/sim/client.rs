@@ -152,6 +152,11 @@ impl Client {
         if self.link == Link::Standing { self.server } else { None }
     }
 
+    /// From where on in the canonical order it is shown everything; `None` before its feed began.
+    pub fn began(&self) -> Option<RecordKey> {
+        self.following.then_some(self.cursor.floor)
+    }
+
     /// Whether the server has shown it this message.
     pub fn has_shown(&self, id: MessageId) -> bool {
         self.shown.contains(id)
@@ -369,9 +374,17 @@ pub fn room(id: MessageId) -> String {
     ["lobby", "ops", "tea"][(mix(id) % 3) as usize].to_owned()
 }
 
+/// For [`body`]: all messages are as long as messages may be.
+pub const HUGE: u32 = 2000;
+/// The words of the longest texts.
+const HUGE_WORDS: u64 = 4000;
+
 /// The text of a message: by its id. `long` per mille of them need several datagrams.
 pub fn body(id: MessageId, long: u32) -> String {
     let mixed = mix(id);
+    if long == HUGE {
+        return text(id, HUGE_WORDS);
+    }
     let is_long = (mixed >> 32) % 1000 < u64::from(long);
     text(id, if is_long { 80 + (mixed >> 8) % 400 } else { 1 + (mixed >> 8) % 6 })
 }
@@ -380,7 +393,7 @@ pub fn body(id: MessageId, long: u32) -> String {
 pub fn is_body(id: MessageId, body: &str) -> bool {
     let words = (body.len().saturating_sub(format!("{id}").len()) / 16) as u64;
     let mixed = mix(id);
-    let may_be = words == 80 + (mixed >> 8) % 400 || words == 1 + (mixed >> 8) % 6;
+    let may_be = words == HUGE_WORDS || words == 80 + (mixed >> 8) % 400 || words == 1 + (mixed >> 8) % 6;
     may_be && body == text(id, words)
 }
 

@@ -42,6 +42,10 @@ pub enum Fault {
     ClockJump(usize, i64),
     /// How a disk behaves from now on.
     Disk(usize, Box<Manner>),
+    /// How the disk of whoever leads the greatest view behaves from now on.
+    LeadersDisk(Box<Manner>),
+    /// A server gets data of its view from beyond any window, in another member's name.
+    Flood(usize),
     /// Every disk is good again.
     HealDisks,
     /// A copy of the disk is kept.
@@ -112,6 +116,12 @@ impl World {
             Fault::HealNet => self.lan.heal(),
             Fault::ClockJump(at, ms) if *at < servers => self.servers[*at].clock.jump(*ms),
             Fault::Disk(at, manner) if *at < servers => self.servers[*at].disk.set_manner((**manner).clone()),
+            Fault::LeadersDisk(manner) => {
+                if let Some(at) = self.leader() {
+                    self.servers[at].disk.set_manner((**manner).clone());
+                }
+            }
+            Fault::Flood(at) if *at < servers => self.flood(*at),
             Fault::HealDisks => self.heal_disks(),
             Fault::BackUp(at) if *at < servers => self.servers[*at].disk.back_up(),
             Fault::Restore(at) if *at < servers => self.restore(*at),
@@ -124,13 +134,17 @@ impl World {
         }
     }
 
-    fn kill_leader(&mut self) {
+    /// Whoever leads the greatest view.
+    pub(super) fn leader(&self) -> Option<usize> {
         let leading = |at: &usize| {
             let seen = self.checker.seen(*at);
             seen.view.filter(|view| view.leader == seen.pid)
         };
-        let leader = (0..self.servers.len()).filter(|at| leading(at).is_some()).max_by_key(leading);
-        if let Some(at) = leader {
+        (0..self.servers.len()).filter(|at| leading(at).is_some()).max_by_key(leading)
+    }
+
+    fn kill_leader(&mut self) {
+        if let Some(at) = self.leader() {
             self.crash(at, false);
         }
     }

@@ -74,6 +74,7 @@ impl Plan {
             servers,
             clients,
             absent,
+            other_net: Vec::new(),
             habit,
             bugs: options.bugs,
             drift: rng.chance(500),

@@ -1,63 +1,53 @@
 //! What will happen, in order of time and then of when it was planned.
 
 use crate::time::Time;
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-struct Planned<T> {
+/// What is planned lies still in `slots`; only these small keys move through the heap.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Planned {
     at: Time,
     sequence: u64,
-    what: T,
-}
-
-impl<T> PartialEq for Planned<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl<T> Eq for Planned<T> {}
-
-impl<T> PartialOrd for Planned<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Planned<T> {
-    /// Earliest is greatest: the heap gives the greatest first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.sequence).cmp(&(self.at, self.sequence))
-    }
+    slot: usize,
 }
 
 /// A queue by time; what is planned for the same moment comes out in the order it was planned.
 pub struct Queue<T> {
-    heap: BinaryHeap<Planned<T>>,
+    heap: BinaryHeap<Reverse<Planned>>,
+    slots: Vec<Option<T>>,
+    free: Vec<usize>,
     planned: u64,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), planned: 0 }
+        Self { heap: BinaryHeap::new(), slots: Vec::new(), free: Vec::new(), planned: 0 }
     }
 }
 
 impl<T> Queue<T> {
     /// Plans something.
     pub fn plan(&mut self, at: Time, what: T) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[slot] = Some(what);
         self.planned += 1;
-        self.heap.push(Planned { at, sequence: self.planned, what });
+        self.heap.push(Reverse(Planned { at, sequence: self.planned, slot }));
     }
 
     /// When the next thing happens.
     pub fn next_at(&self) -> Option<Time> {
-        self.heap.peek().map(|planned| planned.at)
+        self.heap.peek().map(|Reverse(planned)| planned.at)
     }
 
     /// The next thing that happens.
     pub fn pop(&mut self) -> Option<(Time, T)> {
-        self.heap.pop().map(|planned| (planned.at, planned.what))
+        let Reverse(Planned { at, slot, .. }) = self.heap.pop()?;
+        self.free.push(slot);
+        Some((at, self.slots[slot].take()?))
     }
 
     /// How much is planned.

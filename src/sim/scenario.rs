@@ -10,14 +10,19 @@
 //! pause 2 10s                   clock 1 +86400000         destroy 1  backup 1  restore 1  damage 1
 //! disk 1 slow 5s | broken | full | good
 //! on 2 commit from 1: kill      on 1 data: lose           on 1 prepared: pause 3s
-//! move 1 (a client)             seen merges with messages
+//! move 1 (a client)             seen merges with messages     never suspicions
+//! disk leader slow 5s           flood 1                   other-net 3,4
+//! acked 10s                     mark                      views 1    leader same | leader greatest
 //! ```
 //! Servers and clients count from 1. `settle` heals nothing: it demands that all servers that run, or those listed, come
-//! together within the time that liveness allows. `seen` demands that a rare state was reached.
+//! together within the time that liveness allows. `seen` demands that a rare state was reached, `never` that it was not,
+//! `acked` that some message is acknowledged within this time, `views` that no more view changes were begun since `mark`,
+//! `leader` that it is still the same as then, or the greatest of its view.
 
 use super::checker::Violation;
-use super::client::Habit;
+use super::client::{HUGE, Habit};
 use super::disk::Manner;
+use super::expect::{Expect, Mark};
 use super::fault::{Fault, Trigger};
 use super::lan::{Cut, Quality};
 use super::plan::{ms, secs};
@@ -43,6 +48,8 @@ pub enum Step {
     Seen(String),
     /// Clients talk in another way from now on.
     Talk(Talk),
+    /// Something else is looked at.
+    Expect(Expect),
 }
 
 /// How clients talk, by one word.
@@ -54,6 +61,8 @@ pub enum Talk {
     Slow,
     /// Slowly, and often in fragments.
     Long,
+    /// Some hundred messages a second each, as long as messages may be.
+    Huge,
     /// Not at all.
     Silent,
 }
@@ -64,6 +73,7 @@ pub struct Scenario {
     servers: usize,
     clients: usize,
     absent: Vec<usize>,
+    other_net: Vec<usize>,
     steps: Vec<Step>,
 }
 
@@ -73,7 +83,8 @@ impl Scenario {
     /// # Errors
     /// [`BadStep`] for the first line that makes no sense.
     pub fn read(text: &str) -> Result<Self, BadStep> {
-        let mut scenario = Self { servers: 3, clients: 2, absent: Vec::new(), steps: Vec::new() };
+        let mut scenario =
+            Self { servers: 3, clients: 2, absent: Vec::new(), other_net: Vec::new(), steps: Vec::new() };
         let lines =
             text.lines().filter_map(|line| line.split('#').next()).flat_map(|line| line.split(';')).map(str::trim);
         for line in lines.filter(|line| !line.is_empty()) {
@@ -99,11 +110,13 @@ impl Scenario {
             "servers" => self.servers = rest.parse().ok()?,
             "clients" => self.clients = rest.parse().ok()?,
             "absent" => self.absent = list(rest)?,
+            "other-net" => self.other_net = list(rest)?,
             "wait" => self.steps.push(Step::Wait(wait(rest)?)),
             "settle" if rest.is_empty() => self.steps.push(Step::Settle(None)),
             "settle" => self.steps.push(Step::Settle(Some(list(rest)?))),
             "seen" => self.steps.push(Step::Seen(rest.to_owned())),
             "talk" => self.steps.push(Step::Talk(habit(rest)?)),
+            "never" | "acked" | "mark" | "views" | "leader" => self.steps.push(Step::Expect(Expect::read(word, rest)?)),
             "start" if rest == "all" => {
                 let servers = 0..self.servers;
                 self.steps.extend(servers.map(|at| Step::Strike(Fault::Start(at))));
@@ -129,6 +142,7 @@ impl Scenario {
             servers: self.servers,
             clients: self.clients,
             absent: self.absent.clone(),
+            other_net: self.other_net.clone(),
             habit: Talk::Slow.habit(),
             bugs,
             drift: true,
@@ -141,8 +155,10 @@ impl Scenario {
     /// # Errors
     /// As [`Scenario::play`].
     pub fn play_in(&self, world: &mut World) -> Result<(), Violation> {
+        let mut mark = Mark::default();
         for step in &self.steps {
             match step {
+                Step::Expect(expect) => expect.look(world, &mut mark)?,
                 Step::Wait(wait) => world.run_until(world.time + *wait)?,
                 Step::Strike(fault) => {
                     world.plan(world.time, fault.clone());
@@ -185,6 +201,7 @@ impl Talk {
         match self {
             Self::Slow => slow,
             Self::Fast => Habit { pause: ms(1), pause_jitter: ms(6), ..slow },
+            Self::Huge => Habit { pause: ms(1), pause_jitter: ms(6), long: HUGE, ..slow },
             Self::Long => Habit { long: 300, ..slow },
             Self::Silent => Habit { silent: true, ..slow },
         }
@@ -196,6 +213,7 @@ fn habit(word: &str) -> Option<Talk> {
         "fast" => Talk::Fast,
         "slow" => Talk::Slow,
         "long" => Talk::Long,
+        "huge" => Talk::Huge,
         "not" => Talk::Silent,
         _ => return None,
     })
@@ -210,7 +228,7 @@ fn list(text: &str) -> Option<Vec<usize>> {
     text.split(',').map(number).collect()
 }
 
-fn wait(text: &str) -> Option<Duration> {
+pub(super) fn wait(text: &str) -> Option<Duration> {
     if let Some(n) = text.strip_suffix("ms") {
         return n.trim().parse().ok().map(ms);
     }
@@ -236,6 +254,8 @@ fn fault(word: &str, rest: &str) -> Option<Fault> {
         ("restore", [at]) => Fault::Restore(number(at)?),
         ("damage", [at]) => Fault::Damage(number(at)?),
         ("move", [client]) => Fault::MoveClient(number(client)?),
+        ("flood", [at]) => Fault::Flood(number(at)?),
+        ("disk", ["leader", how @ ..]) => Fault::LeadersDisk(Box::new(manner(how)?)),
         ("disk", [at, how @ ..]) => Fault::Disk(number(at)?, Box::new(manner(how)?)),
         ("heal", []) => Fault::HealNet,
         ("heal", ["all"]) => Fault::HealAll,
@@ -289,6 +309,7 @@ fn on(count: &str, message: &str, then: &[&str]) -> Option<Fault> {
         ["kill", at] => Fault::Kill(number(at)?),
         ["lose"] => Fault::Lose,
         ["pause", length] => Fault::PauseSender(wait(length)?),
+        ["power-off", at] => Fault::PowerOff(number(at)?),
         ["start", at] => Fault::Start(number(at)?),
         ["destroy", at] => Fault::Destroy(number(at)?),
         _ => return None,

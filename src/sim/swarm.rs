@@ -143,23 +143,27 @@ fn converge(world: &mut World, servers: &[usize], limit: Duration) -> Result<(),
     while world.time < end && united(world, servers).is_err() {
         world.run_until(world.time + ms(250))?;
     }
-    // Late duplicates and what is still under way must change nothing.
     for client in &mut world.clients {
         client.habit.silent = true;
     }
-    while world.time < end + secs(5) {
-        if united(world, servers).is_ok() && quiet(world, servers).is_ok() {
-            break;
-        }
-        world.run_until(world.time + ms(250))?;
-    }
-    united(world, servers)?;
-    quiet(world, servers)?;
-    world.run_until(world.time + ms(500))?;
-    united(world, servers)?;
-    quiet(world, servers)?;
+    settle(world, servers, end + secs(5))?;
+    everything_shown(world, servers)?;
     world.checker.finish(&world.servers, servers)?;
     idle(world)
+}
+
+/// Lets time pass until all is well, and still is half a second later. The last late datagram of the faults may come just
+/// before the healing begins, and what it sets off just after (seed 1000806: one of a greater life of a restored server).
+fn settle(world: &mut World, servers: &[usize], end: Time) -> Result<(), Violation> {
+    let calm = |world: &World| united(world, servers).and_then(|()| quiet(world, servers));
+    loop {
+        let before = calm(world);
+        world.run_until(world.time + ms(500))?;
+        let after = before.and_then(|()| calm(world));
+        if after.is_ok() || world.time >= end {
+            return after;
+        }
+    }
 }
 
 fn broken(text: String) -> Violation {
@@ -208,7 +212,34 @@ fn quiet(world: &World, servers: &[usize]) -> Result<(), Violation> {
             return Err(broken(format!("c{} at {home:?} waits for {cseq}: {}", at + 1, world.checker.story(id))));
         }
     }
+    for at in servers.iter().copied().filter(|_| world.clients.iter().all(|client| client.unacked() == 0)) {
+        let held = world.servers[at].node.as_ref().map_or(0, |node| node.inspect().pending);
+        if held > 0 {
+            return Err(broken(format!("s{} still holds {held} messages of its clients", at + 1)));
+        }
+    }
     world.checker.same_histories(&world.servers, servers)
+}
+
+/// Whether each client has been shown all that became history since it began to follow.
+fn everything_shown(world: &mut World, servers: &[usize]) -> Result<(), Violation> {
+    let missing = |world: &World| {
+        let clients = world.clients.iter().enumerate();
+        let mut homes = clients.filter_map(|(at, client)| Some((at, client, client.home()?.0)));
+        homes.find_map(|(at, client, home)| {
+            let unshown = world.checker.unshown(&world.servers[home], client)?;
+            servers.contains(&home).then(|| (at, home, world.checker.story(unshown)))
+        })
+    };
+    // Who moved a moment ago is still being sent what it missed.
+    for _ in 0..HEALING.as_secs() {
+        if missing(world).is_none() {
+            return Ok(());
+        }
+        world.run_until(world.time + secs(1))?;
+    }
+    let Some((client, home, story)) = missing(world) else { return Ok(()) };
+    Err(broken(format!("c{} at s{} was never shown what was {story}", client + 1, home + 1)))
 }
 
 /// Whether traffic goes back to beacons: the fallbacks that the faults made necessary end after a while.

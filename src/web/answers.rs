@@ -47,7 +47,7 @@ impl Session {
         match (asked, answer) {
             (Asked::Page { event, tag }, Answer::Page { records, more }) => self.page(event, &tag, &records, more),
             (Asked::Who { tag }, Answer::Who(people)) => {
-                people.iter().for_each(|person| self.people.met(person.client, &person.nick));
+                self.met(&people);
                 let people: Vec<Value> = people.iter().map(presence).collect();
                 self.tell(&json!({ "event": "who", "tag": tag, "people": people }))
             }
@@ -69,6 +69,12 @@ impl Session {
         }
     }
 
+    fn met(&mut self, people: &[Presence]) {
+        for person in people {
+            self.people.met(person.client, &person.nick);
+        }
+    }
+
     fn page(&mut self, event: &str, tag: &Value, records: &[(Record, String)], more: bool) -> Result<(), Over> {
         for (record, _) in records {
             self.people.met(record.message.id.client, &record.message.nick);
@@ -84,7 +90,7 @@ impl Session {
     /// Enters the rooms that the servers do not see this client in.
     fn enter_rooms(&mut self, answer: &Answer) -> Result<(), Over> {
         let people = if let Answer::Who(people) = answer { people.as_slice() } else { &[] };
-        people.iter().for_each(|person| self.people.met(person.client, &person.nick));
+        self.met(people);
         let me = self.me();
         let is_in =
             |room: &String| people.iter().any(|person| person.client == me && crate::name::same(&person.room, room));

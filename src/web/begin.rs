@@ -57,7 +57,9 @@ fn chat(shared: &Arc<Shared>, hello: &Hello, outlet: &Outlet, said: &Receiver<Sa
     let client = shared.person(&nick).follow(true).keeper(keeper).resume(resume).start().map_err(failed)?;
     let mut people = People::default();
     people.met(client.id(), &nick);
-    ids.iter().for_each(|(nick, id)| people.met(*id, nick));
+    for (nick, id) in &ids {
+        people.met(*id, nick);
+    }
     Watcher::join(shared, outlet);
     let session = Session {
         shared: shared.clone(),

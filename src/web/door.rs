@@ -112,10 +112,10 @@ impl Door {
 
     /// What people open. Holds the token where the page wants it: not for logs.
     pub fn url(&self) -> String {
-        match self.is_off_host() {
-            true => format!("http://{}/?token={}", self.public_addr(), hex(self.token)),
-            false => format!("http://{}/", self.addr),
+        if self.is_off_host() {
+            return format!("http://{}/?token={}", self.public_addr(), hex(self.token));
         }
+        format!("http://{}/", self.addr)
     }
 }
 

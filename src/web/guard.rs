@@ -37,7 +37,7 @@ impl Guard {
     }
 
     /// Whether a request from a page of this origin is welcome, at a host that was named so. No origin is no page.
-    pub(super) fn allows(&self, origin: Option<&str>, host: &str, pages: &Pages) -> bool {
+    pub(super) fn allows(origin: Option<&str>, host: &str, pages: &Pages) -> bool {
         let Some(origin) = origin else { return true };
         let Some(authority) = origin.strip_prefix("http://") else { return false };
         authority.eq_ignore_ascii_case(host) || authority.parse().is_ok_and(|addr| pages.has(addr))
@@ -63,7 +63,7 @@ impl Guard {
     }
 
     /// What the page may load and reach: its own files, this machine's pages and those that are known.
-    pub(super) fn content_policy(&self, pages: &Pages) -> String {
+    pub(super) fn content_policy(pages: &Pages) -> String {
         let mut policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                           base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'"
             .to_owned();
@@ -113,15 +113,15 @@ mod tests {
 
     #[test]
     fn origin_is_the_host_itself_or_a_page_that_is_known() {
-        let (near, host) = (guard("127.0.0.1:8284"), "localhost:8284");
+        let host = "localhost:8284";
         let pages = Pages::new("127.0.0.1:8284".parse().unwrap(), 7);
         pages.learn(None, crate::wire::message::Page { addr: "127.0.0.1:8285".parse().unwrap(), token: 8 });
         for origin in [None, Some("http://localhost:8284"), Some("http://127.0.0.1:8285")] {
-            assert!(near.allows(origin, host, &pages), "{origin:?}");
+            assert!(Guard::allows(origin, host, &pages), "{origin:?}");
         }
         for origin in ["null", "http://evil.example", "https://127.0.0.1:8285", "http://127.0.0.1:8286", "file://", ""]
         {
-            assert!(!near.allows(Some(origin), host, &pages), "{origin}");
+            assert!(!Guard::allows(Some(origin), host, &pages), "{origin}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Requests over HTTP: the page, its files, and the way to a WebSocket.
 
 use super::files;
+use super::guard::Guard;
 use super::host::Shared;
 use super::socket::{self, MAX_HELLO_BYTES};
 use axum::Router;
@@ -106,12 +107,12 @@ async fn guard(
     let origin = request.headers().get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or("?").to_owned());
     let origin = origin.as_deref();
     let is_own = shared.guard.is_own(&host, came_to);
-    if is_own && !shared.guard.allows(origin, &host, &shared.pages) {
+    if is_own && !Guard::allows(origin, &host, &shared.pages) {
         shared.look_around().await;
     }
     let refusal = if !is_own {
         Some("This page answers to its own addresses only. Open it as http://127.0.0.1 or as it was printed.\n")
-    } else if !shared.guard.allows(origin, &host, &shared.pages) {
+    } else if !Guard::allows(origin, &host, &shared.pages) {
         Some("This page talks to ringtalk's own pages only.\n")
     } else {
         None
@@ -136,7 +137,7 @@ fn protect(headers: &mut HeaderMap, shared: &Shared) {
     for (name, value) in FIXED {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if let Ok(policy) = HeaderValue::from_str(&shared.guard.content_policy(&shared.pages)) {
+    if let Ok(policy) = HeaderValue::from_str(&Guard::content_policy(&shared.pages)) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
 }

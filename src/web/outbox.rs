@@ -49,13 +49,17 @@ pub(super) fn restore(hello: &Hello, nick: &str, ids: &BTreeMap<String, ClientId
     let mut restored = Restored { client: Some(client), acked_upto: hello.acked_upto, ..Restored::default() };
     for cseq in hello.acked_upto + 1..=last {
         let draft = match kept.get(&cseq) {
-            Some(kept) => draft_of(kept, ids).ok_or_else(|| bad("a message is none"))?,
-            None => Some(claim(nick)),
+            Some(kept) => match draft_of(kept, ids) {
+                Brought::Message(draft) => draft,
+                Brought::Undeliverable => {
+                    restored.undeliverable.push(cseq);
+                    claim(nick)
+                }
+                Brought::Nonsense => return Err(bad("a message is none")),
+            },
+            None => claim(nick),
         };
-        if draft.is_none() {
-            restored.undeliverable.push(cseq);
-        }
-        restored.unacked.push((cseq, draft.unwrap_or_else(|| claim(nick))));
+        restored.unacked.push((cseq, draft));
     }
     Ok(restored)
 }
@@ -71,15 +75,25 @@ pub(super) fn claim(nick: &str) -> Draft {
     Draft { room: String::new(), kind: Kind::Nick, body: nick.to_owned() }
 }
 
-/// The message that was kept: `None` when it is none, `Some(None)` when nobody goes by its addressee's nick.
-fn draft_of(kept: &Kept, ids: &BTreeMap<String, ClientId>) -> Option<Option<Draft>> {
+/// A message that a browser brought.
+enum Brought {
+    /// One that can be sent.
+    Message(Draft),
+    /// Nobody goes by its addressee's nick.
+    Undeliverable,
+    /// None.
+    Nonsense,
+}
+
+/// The message that was kept.
+fn draft_of(kept: &Kept, ids: &BTreeMap<String, ClientId>) -> Brought {
     if kept.text.len() > MAX_BODY_BYTES {
-        return None;
+        return Brought::Nonsense;
     }
     let kind = match (kept.kind.as_deref(), &kept.to) {
         (None | Some("direct"), Some(nick)) => match ids.get(nick) {
             Some(to) => Kind::Direct { to: *to },
-            None => return Some(None),
+            None => return Brought::Undeliverable,
         },
         (None | Some("text"), None) => Kind::Text,
         (Some("action"), None) => Kind::Action,
@@ -87,11 +101,11 @@ fn draft_of(kept: &Kept, ids: &BTreeMap<String, ClientId>) -> Option<Option<Draf
         (Some("join"), None) => Kind::Join,
         (Some("leave"), None) => Kind::Leave,
         (Some("nick"), None) => Kind::Nick,
-        _ => return None,
+        _ => return Brought::Nonsense,
     };
     let roomless = matches!(kind, Kind::Direct { .. } | Kind::Nick) || kind == Kind::Leave && kept.room.is_empty();
-    let room = if roomless { String::new() } else { name::parse(&kept.room).ok()? };
-    Some(Some(Draft { room, kind, body: kept.text.clone() }))
+    let room = if roomless { Ok(String::new()) } else { name::parse(&kept.room) };
+    room.map_or(Brought::Nonsense, |room| Brought::Message(Draft { room, kind, body: kept.text.clone() }))
 }
 
 /// The word of a kind, as `queued` has it and the outbox brings it back.

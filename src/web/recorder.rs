@@ -129,8 +129,7 @@ impl Reader {
             client.events().try_iter().for_each(drop);
             pause = match self.ask(&client) {
                 Ok(true) => Duration::ZERO,
-                Ok(false) => EVERY,
-                Err(AskError::TimedOut) => EVERY,
+                Ok(false) | Err(AskError::TimedOut) => EVERY,
                 Err(AskError::Ended) => return,
             };
         }

@@ -116,21 +116,21 @@ impl Session {
             }
             Request::Topic { tag, room, text } => self.speak(tag, &room, Kind::Topic, text),
             Request::Tell { tag, nick, text } => {
-                self.ask(tag.clone(), Query::Nick(nick.clone()), Asked::Addressee { tag, nick, text })
+                self.ask(&tag.clone(), Query::Nick(nick.clone()), Asked::Addressee { tag, nick, text })
             }
             Request::Join { room } => self.join(&room),
             Request::Leave { room } => self.leave(&room),
             Request::Nick { tag, nick } => self.rename(tag, &nick),
             Request::History { tag, rooms, before, limit } => {
                 let within = self.part(rooms, before.as_deref(), limit);
-                self.ask(tag.clone(), Query::History(within), Asked::Page { event: "history", tag })
+                self.ask(&tag.clone(), Query::History(within), Asked::Page { event: "history", tag })
             }
             Request::Search { tag, words, room, before } => {
                 let within = self.part(room.into_iter().collect(), before.as_deref(), None);
-                self.ask(tag.clone(), Query::Search { words, within }, Asked::Page { event: "search", tag })
+                self.ask(&tag.clone(), Query::Search { words, within }, Asked::Page { event: "search", tag })
             }
-            Request::Who { tag, room } => self.ask(tag.clone(), Query::Who(room), Asked::Who { tag }),
-            Request::Rooms { tag } => self.ask(tag.clone(), Query::Rooms, Asked::Rooms { tag }),
+            Request::Who { tag, room } => self.ask(&tag.clone(), Query::Who(room), Asked::Who { tag }),
+            Request::Rooms { tag } => self.ask(&tag.clone(), Query::Rooms, Asked::Rooms { tag }),
             Request::Watch { status, trace } => {
                 self.shared.watcher.watch(&self.outlet, status, trace);
                 Ok(())
@@ -210,9 +210,9 @@ impl Session {
         }
     }
 
-    pub(super) fn ask(&mut self, tag: Value, query: Query, asked: Asked) -> Turn {
+    pub(super) fn ask(&mut self, tag: &Value, query: Query, asked: Asked) -> Turn {
         if self.asked.len() >= MAX_ASKED {
-            return self.refuse(&tag, refused("busy", "Too many questions at once."));
+            return self.refuse(tag, refused("busy", "Too many questions at once."));
         }
         self.last_question += 1;
         self.asked.insert(self.last_question, asked);
@@ -349,8 +349,8 @@ impl Session {
 
     /// Asks who is where and whose the nick is: what still holds is not said again.
     fn enter(&mut self) -> Turn {
-        self.ask(Value::Null, Query::Nick(self.nick.clone()), Asked::OwnNick)?;
-        self.ask(Value::Null, Query::Who(None), Asked::OwnRooms)
+        self.ask(&Value::Null, Query::Nick(self.nick.clone()), Asked::OwnNick)?;
+        self.ask(&Value::Null, Query::Who(None), Asked::OwnRooms)
     }
 
     /// The message that claims the nick.

@@ -97,9 +97,14 @@ pub fn encode(header: &Header, message: &Message, buf: &mut Vec<u8>) {
         Ok(written) => *buf = written,
         Err(error) => log::error!("a message could not be encoded: {error}"),
     }
-    if let Some((head, body)) = buf.split_at_checked(HEADER_BYTES) {
+    seal(buf);
+}
+
+/// Writes the checksum that the other bytes want; what is too short for a datagram stays as it is.
+pub fn seal(bytes: &mut [u8]) {
+    if let Some((head, body)) = bytes.split_at_checked(HEADER_BYTES) {
         let sum = checksum(&head[..HEADER_BYTES - 4], body);
-        buf[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&sum.to_le_bytes());
+        bytes[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&sum.to_le_bytes());
     }
 }
 

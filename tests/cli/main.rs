@@ -1,7 +1,9 @@
 //! The real program, from the outside: its arguments, streams and exit statuses.
 
 mod demo;
+mod pty;
 mod ring;
 mod settings;
 mod support;
 mod usage;
+mod window;

@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 use std::process::{Child, ChildStdout, Stdio};
 
 /// Servers on a net and a port of their own. Dropped, they are killed.
-struct Ring {
+pub(crate) struct Ring {
     home: Home,
     net: String,
     port: String,
@@ -47,7 +47,7 @@ impl Server {
 }
 
 impl Ring {
-    fn start(names: &[&str]) -> Self {
+    pub(crate) fn start(names: &[&str]) -> Self {
         let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let mut ring = Self { home: Home::new(), net: format!("t{port}"), port: port.to_string(), servers: Vec::new() };
         for name in names {
@@ -59,12 +59,39 @@ impl Ring {
         ring
     }
 
-    fn add(&mut self, name: &str) {
+    pub(crate) fn add(&mut self, name: &str) {
+        self.add_with(name, &[]);
+    }
+
+    /// Adds a server that takes faults.
+    pub(crate) fn add_faulty(&mut self, name: &str) {
+        self.add_with(name, &["--faults"]);
+    }
+
+    /// Tells a server that takes faults what to do.
+    pub(crate) fn fault(&mut self, name: &str, command: &str) {
+        let server = self.server(name);
+        let stdin = server.child.stdin.as_mut().expect("a pipe");
+        writeln!(stdin, "{command}").and_then(|()| stdin.flush()).expect("it reads");
+    }
+
+    /// The server of this name.
+    fn server(&mut self, name: &str) -> &mut Server {
+        self.servers.iter_mut().find(|server| server.told[0]["server"] == name).expect("it runs")
+    }
+
+    /// Where a server is.
+    pub(crate) fn addr(&mut self, name: &str) -> String {
+        self.server(name).told[0]["addr"].as_str().expect("an address").to_owned()
+    }
+
+    fn add_with(&mut self, name: &str, more: &[&str]) {
         let data = self.home.path().join(name);
         let data = data.to_str().expect("text").to_owned();
-        let args = self.args(&["server", "--json", "--name", name, "--data", &data]);
+        let args = self.args(&[&["server", "--json", "--name", name, "--data", &data], more].concat());
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let mut child = self.home.command(&args).stderr(Stdio::inherit()).spawn().expect("it starts");
+        let mut command = self.home.command(&args);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("it starts");
         let events = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut server = Server { child, events, told: Vec::new() };
         let started = server.wait("started", |_| true);
@@ -73,14 +100,24 @@ impl Ring {
         self.servers.push(server);
     }
 
-    fn args(&self, args: &[&str]) -> Vec<String> {
+    pub(crate) fn args(&self, args: &[&str]) -> Vec<String> {
         let global = ["--local", "--net", &self.net, "--port", &self.port];
         let patient: &[&str] = if args.contains(&"--timeout") { &[] } else { &["--timeout", "20s"] };
         args.iter().chain(&global).chain(patient).map(|&arg| arg.to_owned()).collect()
     }
 
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Kills a server, as `kill -9` does.
+    pub(crate) fn kill(&mut self, name: &str) {
+        let at = self.servers.iter().position(|server| server.told[0]["server"] == name).expect("it runs");
+        drop(self.servers.remove(at));
+    }
+
     /// The index of messages runs behind: asks until it has this one.
-    fn until_history_has(&self, text: &str) {
+    pub(crate) fn until_history_has(&self, text: &str) {
         let last = self.servers.last().and_then(|server| server.told[0]["server"].as_str()).expect("a server");
         self.until_history_of_has(last, text);
     }
@@ -95,12 +132,12 @@ impl Ring {
         panic!("{text:?} never became history");
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         let args = self.args(args);
         self.home.run(&args.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    fn run_with_input(&self, args: &[&str], input: &[u8]) -> Ran {
+    pub(crate) fn run_with_input(&self, args: &[&str], input: &[u8]) -> Ran {
         let args = self.args(args);
         let mut command = self.home.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
         let mut child = command.stdin(Stdio::piped()).spawn().expect("it starts");

@@ -87,3 +87,24 @@ fn switches_in_the_environment_are_read_as_people_write_them() {
         assert_eq!(setting(&home, &[], ("RINGTALK_LOCAL", value), "local").0, on, "{value}");
     }
 }
+
+#[test]
+fn keys_of_the_chat_window_are_shown_and_wrong_ones_are_refused() {
+    let home = Home::new();
+    home.configure("[keys]\nsearch = ['ctrl-s', 'f3']\n");
+    let none = ("X", "");
+    let (value, origin) = setting(&home, &[], none, "keys.search");
+    assert_eq!(value, serde_json::json!(["ctrl-s", "f3"]));
+    assert!(origin.ends_with("/config.toml"), "{origin}");
+    assert_eq!(setting(&home, &[], none, "keys.send"), (serde_json::json!(["enter"]), "built in".into()));
+    for (text, words) in [
+        ("[keys]\nsned = 'enter'", "there is no key action \"sned\""),
+        ("[keys]\nsearch = 'x'", "alone is for typing"),
+        ("[keys]\nsearch = 'ctrl-t'\nfirst = 'ctrl-t'", "ctrl-t is given to both first and search"),
+    ] {
+        home.configure(text);
+        let ran = home.run(&["config", "show"]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stderr.contains(words) && ran.stderr.contains("config.toml"), "{ran:?}");
+    }
+}

@@ -12,7 +12,7 @@ mod rooms;
 mod send;
 mod server;
 mod sim;
-mod status;
+pub(super) mod status;
 mod tail;
 mod web;
 mod who;

@@ -8,7 +8,9 @@ use crate::cli::output::{Output, Style};
 use crate::cli::shown::shown;
 use crate::cli::signals::Interrupt;
 use crate::cli::table::Table;
-use crate::web::document::status::{Document, is_healthy, percent, state, via};
+use crate::cli::window;
+use crate::web::document::status::{Document, percent};
+pub(crate) use crate::web::document::status::{is_healthy, state, via};
 use crate::wire::session::{Answer, Query, ServerStatus, Status};
 use std::time::Duration;
 
@@ -19,6 +21,9 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 pub(super) fn run(args: &args::Status, run: &Run) -> Result<(), Failure> {
     let interrupt = Interrupt::install()?;
     let mut contact = Contact::open(run, &interrupt)?;
+    if args.watch && !run.output.json && window::is_there() {
+        return window::watch(run, contact, &interrupt, WATCH_EVERY);
+    }
     loop {
         let status = ask(&mut contact)?;
         show(&status, &run.output)?;

@@ -41,10 +41,16 @@ impl Node {
     fn ask_for_history(&mut self) {
         let last = self.epochs.last().filter(|_| !self.settings.bugs.has(Bug::FillLast));
         let epochs = &self.epochs;
-        let wants = self.catch_up.wants(self.now.mono, |epoch, offered| missing_from(epochs, last, epoch, offered));
+        let short = self.settings.bugs.has(Bug::FillShort);
+        let newest = epochs.iter().rev().find(|(epoch, log)| short && Some(*epoch) != last && log.appended > 0);
+        let newest = newest.map(|(epoch, _)| epoch);
+        let wants = self.catch_up.wants(self.now.mono, |epoch, offered| {
+            missing_from(epochs, last, epoch, offered).filter(|_| newest.is_none_or(|newest| epoch >= newest))
+        });
+        let further = u64::from(self.settings.bugs.has(Bug::FillGap));
         for Want { from, epoch, first } in wants {
             if let Some(addr) = self.detector.addr(from) {
-                self.out.send_by_link(from, addr, Message::Want { epoch, from: first });
+                self.out.send_by_link(from, addr, Message::Want { epoch, from: first + further });
             }
         }
     }
@@ -156,6 +162,9 @@ impl Node {
         let committed = fill.committed.min(end - 1);
         self.catch_up.filled(from, epoch);
         let write = Write::Fill { view: fill.view, first, entries: entries.clone(), closure: fill.closure, committed };
+        if self.settings.bugs.has(Bug::FillRace) {
+            self.on_filled(epoch, first, &entries, fill.closure, committed);
+        }
         self.write(write, Pending::Filled { epoch, first, entries, closure: fill.closure, committed });
         self.ask_for_history();
     }

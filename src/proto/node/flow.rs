@@ -16,6 +16,10 @@ impl Node {
     /// Moves everything that can move.
     pub(super) fn flow(&mut self) {
         if !self.is_active() {
+            if self.settings.bugs.has(Bug::OrderAfterFreeze) {
+                self.order_batches();
+                self.tell_order();
+            }
             return;
         }
         self.send_batches();
@@ -62,7 +66,8 @@ impl Node {
                 break;
             };
             live.hold_back.place(gsn, placed);
-            live.order_out.push(self.now.mono, gsn, placed);
+            let untold = self.settings.bugs.has(Bug::SkipUntold);
+            live.order_out.push(self.now.mono, gsn, if untold { Placed { taken: None, ..placed } } else { placed });
             if usize::from(placed.origin) == live.index {
                 self.origin.ordered(last_datagram(&placed));
             }
@@ -151,7 +156,8 @@ impl Node {
     }
 
     pub(super) fn on_data(&mut self, data: &Data) {
-        let Some(live) = self.live.as_mut().filter(|live| live.tag == data.view) else {
+        let stale = self.settings.bugs.has(Bug::StaleBuffers);
+        let Some(live) = self.live.as_mut().filter(|live| live.tag == data.view || stale) else {
             return self.drop_because("another view's data");
         };
         let was_new = live.hold_back.accept_data(data);

@@ -150,12 +150,16 @@ impl Node {
     }
 
     fn enter_history(&mut self, epoch: EpochId, gsn: u64, entry: &Entry, how: How) {
-        self.hlc = self.hlc.max(entry.hlc);
+        if !(how.late && self.settings.bugs.has(Bug::HlcWithoutFill)) {
+            self.hlc = self.hlc.max(entry.hlc);
+        }
         let mut records = Vec::new();
         for record in entry.records(epoch, gsn) {
             let again = self.settings.bugs.has(Bug::FeedTwice) || how.late && self.settings.bugs.has(Bug::FillTwice);
             let is_new = self.ids.insert(record.message.id);
-            self.acknowledge_client(&record, how);
+            if !(how.late && self.settings.bugs.has(Bug::SkippedSilent)) {
+                self.acknowledge_client(&record, how);
+            }
             if is_new || again {
                 self.note(&record, entry);
                 records.push(record);

@@ -4,7 +4,7 @@ use super::Node;
 use crate::ids::Pid;
 use crate::proto::bugs::Bug;
 use crate::proto::live::{Live, orders_of};
-use crate::proto::loss_detector::Due;
+use crate::proto::loss_detector::{Due, LossDetector};
 use crate::proto::pacing::Lane;
 use crate::proto::repair::{Item, RepairOut, RepairTo};
 use crate::wire::datagram::MAX_DATAGRAM_BYTES;
@@ -65,6 +65,10 @@ impl Node {
                 asks.entry(whom).or_insert_with(empty).data.push((origin as u8, due.first, due.last));
             }
         }
+        if self.settings.bugs.has(Bug::NoBackoff) {
+            live.order_loss.clear();
+            live.data_loss.iter_mut().for_each(LossDetector::clear);
+        }
         let short = u64::from(self.settings.bugs.has(Bug::NackShort));
         for (whom, mut nack) in asks {
             nack.order.truncate(MAX_NACK_RANGES / 2);
@@ -92,6 +96,12 @@ impl Node {
                     return;
                 }
                 answered += 1;
+                if self.settings.bugs.has(Bug::NoSuppression) {
+                    if let Some(message) = repair_of(live, Item { stream, seq }) {
+                        self.out.multicast_data(message);
+                    }
+                    continue;
+                }
                 live.repairs.asked(now, from, Item { stream, seq });
             }
         }

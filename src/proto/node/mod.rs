@@ -27,6 +27,7 @@ mod view;
 
 use crate::ids::{EpochId, Pid};
 use crate::proto::announcements::Announcements;
+use crate::proto::bugs::Bug;
 use crate::proto::catch_up::CatchUp;
 use crate::proto::detector::Detector;
 use crate::proto::election::Election;
@@ -45,7 +46,7 @@ use crate::proto::replay::Replay;
 use crate::proto::rng::Rng;
 use crate::proto::rooms::Rooms;
 use crate::proto::session_table::SessionTable;
-use crate::proto::settings::{BURST_BYTES, BYES, RATE_BYTES, Settings};
+use crate::proto::settings::{BURST_BYTES, BYES, RATE_BYTES, STALLED, Settings};
 use crate::proto::trace::Trace;
 use crate::proto::view_change::{Milestone, ViewChange};
 use crate::record::Entry;
@@ -65,6 +66,8 @@ pub struct Node {
     rng: Rng,
     out: Outgoing,
     writes: VecDeque<(Ticket, Pending)>,
+    /// Since when the disk owes the oldest of them.
+    writing_since: Time,
     epochs: Epochs,
     ids: IdSet,
     hlc: Hlc,
@@ -119,7 +122,9 @@ impl Node {
     /// A server that has just started; `seed` makes its random waits.
     pub fn new(settings: Settings, recovered: Recovered, now: Now, seed: u64) -> Self {
         let header = Header { net: settings.net, sender: recovered.pid, client: false };
-        Self::with_outgoing(settings, recovered, now, seed, Outgoing::new(header))
+        let mut out = Outgoing::new(header);
+        out.data_first = settings.bugs.has(Bug::DataFirst);
+        Self::with_outgoing(settings, recovered, now, seed, out)
     }
 
     fn with_outgoing(settings: Settings, recovered: Recovered, now: Now, seed: u64, out: Outgoing) -> Self {
@@ -131,6 +136,7 @@ impl Node {
             rng: Rng::new(seed),
             out,
             writes: VecDeque::new(),
+            writing_since: now.mono,
             epochs: Epochs::recovered(&recovered),
             hlc: recovered.hlc,
             messages: recovered.messages,
@@ -199,6 +205,7 @@ impl Node {
     fn note_lateness(&mut self) {
         let late = self.now.mono.since(self.expected);
         self.expected = Time::NEVER;
+        self.writing_since = (self.writing_since + late).min(self.now.mono);
         self.detector.late(self.now.mono, late);
     }
 
@@ -267,9 +274,7 @@ impl Node {
     /// Whether the installed view is the one promised: data is taken, ordered, acknowledged.
     fn is_active(&self) -> bool {
         let promised = self.view_change.promised();
-        self.live.as_ref().is_some_and(|live| {
-            live.view.epoch == promised || self.settings.bugs.has(crate::proto::bugs::Bug::NoFreeze)
-        })
+        self.live.as_ref().is_some_and(|live| live.view.epoch == promised || self.settings.bugs.has(Bug::NoFreeze))
     }
 
     fn view_epoch(&self) -> Option<EpochId> {
@@ -287,6 +292,9 @@ impl Node {
 
     fn write(&mut self, write: Write, pending: Pending) {
         let ticket = self.out.write(write);
+        if self.writes.is_empty() {
+            self.writing_since = self.now.mono;
+        }
         self.writes.push_back((ticket, pending));
     }
 
@@ -300,7 +308,13 @@ impl Node {
         self.trace_dropped(reason);
     }
 
+    /// Whether the disk has not done a write for so long that nobody should wait for this server.
+    fn disk_hangs(&self) -> bool {
+        !self.writes.is_empty() && self.now.mono.since(self.writing_since) > STALLED
+    }
+
     fn on_written(&mut self, upto: Ticket) {
+        self.writing_since = self.now.mono;
         while let Some((_, pending)) = self.writes.pop_front_if(|(ticket, _)| *ticket <= upto) {
             match pending {
                 Pending::Milestone(milestone) => {

@@ -17,6 +17,14 @@ pub(super) const FOREIGN: &str = "another net's";
 
 impl Node {
     pub(super) fn on_datagram(&mut self, from: SocketAddr, multicast: bool, bytes: &[u8]) {
+        let mut resealed = Vec::new();
+        let bytes = if self.settings.bugs.has(Bug::NoChecksum) {
+            resealed.extend_from_slice(bytes);
+            datagram::seal(&mut resealed);
+            &resealed
+        } else {
+            bytes
+        };
         self.trace.arrives(Some((Whom::Addr(from), 0)));
         let (header, body) = match datagram::open(bytes) {
             Ok(opened) => opened,

@@ -5,6 +5,7 @@ use crate::ids::{EpochId, Pid};
 use crate::proto::event::Event;
 use crate::proto::inspect::{Gauge, Inspection};
 use crate::proto::ring::Ring;
+use crate::proto::sequencer::Sequencer;
 use crate::record::View;
 use crate::wire::session::{Answer, ElectionInfo, Query, RingInfo, ServerState, ServerStatus, Status};
 use std::collections::BTreeSet;
@@ -175,6 +176,8 @@ impl Node {
             delivered: self.live.as_ref().map_or(0, |live| live.delivered),
             left: self.left,
             hlc: self.hlc,
+            pending: self.origin.len(),
+            messages: self.messages,
             ready: self.membership.is_ready(),
         }
     }
@@ -183,6 +186,7 @@ impl Node {
     pub fn gauges(&self) -> Vec<Gauge> {
         use crate::proto::{hold_back, origin, settings, trace};
         let live = self.live.as_ref();
+        let sequencer = live.and_then(|live| live.sequencer.as_ref());
         let gauge = |name, level, bound| Gauge { name, level, bound };
         vec![
             gauge("origin", self.origin.len(), settings::ORIGIN_QUEUE),
@@ -192,6 +196,17 @@ impl Node {
                 live.map_or(0, |live| live.hold_back.pieces()),
                 hold_back::MAX_PIECES + origin::PIECES_A_BATCH,
             ),
+            gauge(
+                "numbers ahead",
+                live.map_or(0, |live| live.hold_back.ahead()) as usize,
+                hold_back::MAX_AHEAD as usize,
+            ),
+            gauge(
+                "unstable bytes",
+                sequencer.map_or(0, Sequencer::unstable_bytes),
+                settings::ORDER_WINDOW_BYTES + origin::PIECES_A_BATCH * origin::PIECE_BYTES,
+            ),
+            gauge("unstable batches", sequencer.map_or(0, Sequencer::unstable), settings::ORDER_WINDOW as usize),
             gauge("places", live.map_or(0, |live| live.hold_back.places()), hold_back::MAX_PLACES),
             gauge("record", self.trace.level().0, trace::MAX_EVENTS),
             gauge("record's bytes", self.trace.level().1, trace::MAX_BYTES),

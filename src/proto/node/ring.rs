@@ -134,16 +134,22 @@ impl Node {
         }
     }
 
-    /// Servers that may not get this one's multicasts: named ones not heard, and those whose beacons do not list it as heard
-    /// by multicast.
+    /// Servers that may not get this one's multicasts: those whose beacons do not list it as heard by multicast or come by
+    /// multicast no more (two that lost each other's both waited for the other's word of it), and lost or named ones, unless another lives at their address now (seed 1002305: each destroyed disk left one more behind).
     fn unicast_listeners(&self) -> BTreeSet<std::net::SocketAddr> {
-        let deaf = |beacon: &Beacon| !beacon.heard.iter().any(|heard| heard.pid == self.me && heard.multicast);
-        let alive: BTreeSet<Pid> = self.detector.alive().into_iter().collect();
-        let lost = |pid: &Pid| !alive.contains(pid) && *pid != self.me;
-        let known = self.peers.iter().filter(|(pid, beacon)| lost(pid) || deaf(beacon)).map(|(pid, _)| pid);
-        let heard: BTreeSet<_> = alive.iter().filter_map(|pid| self.detector.addr(*pid)).collect();
-        let named = self.settings.peers.iter().copied().filter(|addr| !heard.contains(addr));
-        known.filter_map(|pid| self.detector.addr(pid)).chain(named).collect()
+        if self.settings.bugs.has(Bug::NoUnicastBeacon) {
+            return BTreeSet::new();
+        }
+        let is_deaf = |pid: &Pid| {
+            let beacon = self.peers.beacon(*pid);
+            beacon.is_some_and(|beacon| !beacon.heard.iter().any(|heard| heard.pid == self.me && heard.multicast))
+        };
+        let (alive, addr) = (self.detector.alive(), |pid: &Pid| self.detector.addr(*pid));
+        let heard: BTreeSet<_> = alive.iter().filter_map(addr).collect();
+        let known = self.peers.iter().filter_map(|(pid, _)| addr(&pid));
+        let lost = known.chain(self.settings.peers.iter().copied()).filter(|addr| !heard.contains(addr));
+        let is_unheard = |pid: &Pid| !self.detector.multicast_heard(*pid, self.now.mono);
+        alive.iter().filter(|pid| is_deaf(pid) || is_unheard(pid)).filter_map(addr).chain(lost).collect()
     }
 
     fn take_verdicts(&mut self) {
@@ -209,7 +215,8 @@ impl Node {
     }
 
     fn around<'a>(&self, ring: &'a Ring) -> Around<'a> {
-        let rank = Rank { ready: self.membership.is_ready(), priority: self.settings.priority, pid: self.me };
+        let ready = self.membership.is_ready() && !self.resigns();
+        let rank = Rank { ready, priority: self.settings.priority, pid: self.me };
         let max_num = self.epochs.max_num().max(self.view_change.promised().num).max(self.peers.max_num());
         Around { rank, ring, max_num, settled: self.has_live_leader() }
     }
@@ -223,7 +230,7 @@ impl Node {
             alive: &self.detector.alive(),
             peers: &self.peers,
             stalled: &[],
-            resigns: false,
+            resigns: self.resigns(),
         };
         world.has_leader()
     }
@@ -276,9 +283,10 @@ impl Node {
 
     /// The token came home: a view of its path and everyone lately heard is proposed.
     fn on_won(&mut self, path: &[Pid]) {
-        let lately = self.detector.alive().into_iter();
-        let wanted: BTreeSet<Pid> =
-            path.iter().copied().filter(|pid| self.detector.is_alive(*pid)).chain(lately).chain([self.me]).collect();
+        let alive = self.detector.alive();
+        let resigned = |pid: &Pid| self.peers.beacon(*pid).is_some_and(|beacon| beacon.resigns);
+        let others = path.iter().filter(|pid| self.detector.is_alive(**pid)).chain(&alive);
+        let wanted: BTreeSet<Pid> = others.copied().filter(|pid| !resigned(pid)).chain([self.me]).collect();
         let fit = self.membership.without_unfit(self.now.mono, wanted, self.me);
         self.propose_pids(&fit);
     }
@@ -310,10 +318,36 @@ impl Node {
             resigns,
         };
         let decision = self.membership.decide(now, &world, &mut self.rng);
-        match decision {
+        // Nobody's view comes to be by a coordinator that cannot write.
+        let decision = if self.disk_hangs() { Decision::Wait } else { decision };
+        match self.misjudged(decision) {
             Decision::Elect if self.election.running().is_none() => self.start_election(),
             Decision::Wait | Decision::Elect => {}
             Decision::Propose(pids, _) => self.propose_pids(&pids),
+        }
+    }
+
+    /// What a broken server decides in place of this.
+    fn misjudged(&mut self, decision: Decision) -> Decision {
+        let bugs = self.settings.bugs;
+        if bugs.has(Bug::NoPenalty) {
+            self.membership.pardon();
+        }
+        let view = self.view_epoch();
+        let deposes = bugs.has(Bug::Usurper)
+            && decision == Decision::Wait
+            && self.membership.is_ready()
+            && self.is_active()
+            && self.view_change.coordinating().is_none()
+            && view.is_some_and(|view| view.leader < self.me);
+        match decision {
+            _ if bugs.has(Bug::NoEscape) && view.is_some_and(|view| self.view_change.promised() > view) => {
+                Decision::Wait
+            }
+            Decision::Propose(_, "merged") if bugs.has(Bug::NoMerge) => Decision::Wait,
+            Decision::Propose(_, "heard one way only") if bugs.has(Bug::NoLoneView) => Decision::Wait,
+            _ if deposes => Decision::Propose(self.ring().pids().iter().copied().collect(), "deposed"),
+            decision => decision,
         }
     }
 
@@ -337,6 +371,9 @@ impl Node {
         let Some(live) = self.live.as_ref().filter(|live| live.view.epoch.leader == self.me) else {
             return Vec::new();
         };
+        if self.settings.bugs.has(Bug::NoEvict) {
+            return Vec::new();
+        }
         let head = live.hold_back.taken_out();
         let now = self.now.mono;
         let stalled = |pid: &Pid| {
@@ -348,14 +385,14 @@ impl Node {
         live.others(self.me).filter(stalled).collect()
     }
 
-    /// Whether this leader's own disk has stood still while others' logs grew.
-    fn resigns(&self) -> bool {
+    /// Whether this server's disk stands still; a leader's, while others' logs grew.
+    pub(super) fn resigns(&self) -> bool {
         let Some(live) = self.live.as_ref().filter(|live| live.view.epoch.leader == self.me) else {
-            return false;
+            return self.disk_hangs() && !self.settings.bugs.has(Bug::NoResign);
         };
         let own = live.acks.get(&self.me);
         let appended = live.hold_back.taken_out();
-        own.is_some_and(|own| {
+        own.filter(|_| !self.settings.bugs.has(Bug::NoResign)).is_some_and(|own| {
             let others_moved = live.acks.values().any(|acked| acked.have > own.have && acked.since > own.since);
             own.have < appended && self.now.mono.since(own.since) > STALLED && others_moved
         })

@@ -65,10 +65,11 @@ impl Node {
         if let Some(why) = self.refusal_of(&hello) {
             return self.refuse(id, why);
         }
+        let from_one = self.settings.bugs.has(Bug::SessionFromOne);
         let session = Session {
             client: hello.client,
             nick: hello.nick,
-            next: hello.acked_upto + 1,
+            next: if from_one { 1 } else { hello.acked_upto + 1 },
             feed: hello.follow.as_ref().map(|_| Feed::default()),
         };
         if let Some(before) = self.sessions.begin(id, session) {
@@ -101,7 +102,7 @@ impl Node {
             Some(Refusal::Net)
         } else if self.disk == Disk::Failed {
             Some(Refusal::ReadOnly)
-        } else if self.leaving || !self.membership.is_ready() {
+        } else if self.leaving || !self.membership.is_ready() || self.disk_hangs() {
             Some(Refusal::NotReady)
         } else if !self.sessions.has_room() {
             Some(Refusal::Full)
@@ -133,7 +134,9 @@ impl Node {
             return;
         };
         let message_id = MessageId { client: session.client, cseq: submit.cseq };
-        session.next = session.next.max(submit.acked_upto + 1);
+        if !self.settings.bugs.has(Bug::SessionFromOne) {
+            session.next = session.next.max(submit.acked_upto + 1);
+        }
         let (cseq, next, nick) = (submit.cseq, session.next, session.nick.clone());
         if self.ids.contains(message_id) {
             return self.acknowledge_known(id, message_id);
@@ -234,6 +237,9 @@ impl Node {
     /// Entries of an epoch became history: every live feed gets what it may see of them.
     pub(super) fn feed(&mut self, epoch: EpochId, gsn: u64, records: &[Record], how: How) {
         let current = self.view_epoch() == Some(epoch);
+        if self.settings.bugs.has(Bug::FeedSkipsFlush) && current && self.view_change.promised() > epoch {
+            return;
+        }
         let leader = self.leader_name(epoch);
         let mut replies = Vec::new();
         for (id, session) in self.sessions.iter_mut() {
@@ -362,6 +368,10 @@ impl Node {
     }
 
     pub(super) fn tick_sessions(&mut self) {
+        if self.disk_hangs() {
+            // Their messages would wait for this disk, which others need not do.
+            self.end_all_sessions();
+        }
         for client in self.sessions.take_gone(self.now.mono) {
             let is_elsewhere = self
                 .rooms

@@ -86,6 +86,9 @@ impl Node {
             }
         }
         self.left = self.live.as_ref().map(|live| (live.view.epoch, live.delivered));
+        if self.settings.bugs.has(Bug::TableUncommitted) {
+            self.count_what_is_cut_off();
+        }
         self.epochs.install(&view);
         if epoch.leader != self.me {
             self.write(Write::Install { view: view.clone() }, Pending::Nothing);
@@ -106,6 +109,15 @@ impl Node {
         self.tell_view(reason, previous.as_ref().map(|live| &live.view));
         self.read_uncounted();
         self.open_when_read();
+    }
+
+    /// What a broken server does: it takes for history what it holds of the old view, and tells the leader so.
+    fn count_what_is_cut_off(&mut self) {
+        let entries = self.live.iter().flat_map(|live| &live.undelivered);
+        let ids: Vec<_> = entries.flat_map(|(_, entry)| entry.messages()).map(|(_, message)| message.id).collect();
+        for id in ids {
+            self.ids.insert(id);
+        }
     }
 
     /// The leader is told which ids are in this member's history, once all that the view's parents closed has been read.

@@ -3,8 +3,11 @@
 use super::{Checker, LIVENESS, Verdict, Violation, hold};
 use crate::ids::{ClientId, EpochId, MessageId, RecordKey};
 use crate::proto::bugs::Bug;
+use crate::proto::inspect::Inspection;
 use crate::seq::IdSet;
+use crate::sim::client::Client;
 use crate::sim::world::Server;
+use crate::time::Hlc;
 use std::collections::{BTreeMap, HashMap};
 
 impl Checker {
@@ -34,10 +37,33 @@ impl Checker {
         for (at, other) in others {
             hold!(16, other == history, "s{} and s{} differ: {}", first + 1, at + 1, difference(history, other));
         }
+        for (at, server) in running(servers, among) {
+            self.counted(at, server, history.len() as u64)?;
+        }
         if among.len() == servers.len() {
             self.kept(history, servers)?;
         }
         self.in_order(history)
+    }
+
+    /// 14 and 19: a server counts each message of its history once, and its clock is past all of it.
+    fn counted(&self, at: usize, server: &Server, history: u64) -> Verdict {
+        let Inspection { messages, hlc, .. } = self.seen[at];
+        hold!(19, messages == history, "s{} counts {messages} messages, and {history} are history", at + 1);
+        let image = server.disk.live();
+        for (epoch, log) in &image.logs {
+            let committed = image.committed(*epoch) as usize;
+            let last = log.entries.get(committed.wrapping_sub(1)).map_or(Hlc(0), |entry| entry.hlc);
+            hold!(14, hlc >= last, "s{} is at {hlc} and has {last} in its history of {epoch}", at + 1);
+        }
+        Ok(())
+    }
+
+    /// A message of a server's history that a client follows and has not been shown: every feed is complete.
+    pub fn unshown(&self, server: &Server, client: &Client) -> Option<MessageId> {
+        let floor = client.began()?;
+        let history = server.disk.live().history();
+        history.range(floor..).map(|(_, id)| *id).find(|id| !client.has_shown(*id))
     }
 
     /// 11 and 12: what was acknowledged or shown is there, unless every disk that held it is gone.

@@ -6,6 +6,7 @@
 
 mod finish;
 mod sessions;
+mod traffic;
 mod writes;
 
 use super::client::Client;
@@ -100,6 +101,9 @@ pub struct Checker {
     told: HashMap<EpochId, BTreeMap<Pid, Vec<LogState>>>,
     /// Every process there was.
     lives: BTreeSet<Pid>,
+    /// How much of each epoch was history at each member, by its place among the servers, when it installed a view.
+    began: HashMap<EpochId, BTreeMap<usize, BTreeMap<EpochId, u64>>>,
+    traffic: traffic::Traffic,
     bugs: Bugs,
     /// Records that clients were shown.
     pub shown: u64,
@@ -128,6 +132,8 @@ impl Checker {
             commits: HashMap::new(),
             told: HashMap::new(),
             lives: BTreeSet::new(),
+            began: HashMap::new(),
+            traffic: traffic::Traffic::default(),
             bugs,
             shown: 0,
         }
@@ -238,6 +244,7 @@ impl Checker {
     fn changed_view(&mut self, at: usize, before: &Inspection, now: &Inspection) -> Verdict {
         let (Some(old), Some(new)) = (before.view, now.view) else { return Ok(()) };
         hold!(5, new > old, "s{} goes from {old} to {new}", at + 1);
+        hold!(6, new >= before.promised, "s{} enters {new} after it promised {}", at + 1, before.promised);
         let Some((left, upto)) = now.left.filter(|left| left.0 == old) else { return Ok(()) };
         if self.unsound >> at & 1 == 1 {
             return Ok(());
@@ -286,6 +293,7 @@ impl Checker {
             }
             Event::Merged { .. } => counts.rare("merges with messages"),
             Event::CaughtUp { .. } => counts.rare("catch-ups"),
+            Event::Suspected { .. } => counts.rare("suspicions"),
             Event::Failed { proven: true, .. } => counts.rare("deaths proven"),
             Event::Failed { .. } => counts.rare("deaths by silence"),
             Event::ReadOnly { .. } => counts.rare("read-only"),

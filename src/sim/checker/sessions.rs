@@ -1,7 +1,7 @@
 //! What clients are told and shown: the truth about copies, in order, once.
 
 use super::{Checker, Fact, Session, Verdict, Violation, hold};
-use crate::ids::{EpochId, MessageId, RecordKey};
+use crate::ids::{EpochId, MessageId, Pid, RecordKey};
 use crate::proto::io::SessionId;
 use crate::record::Record;
 use crate::sim::disk::Disk;
@@ -123,6 +123,16 @@ impl Checker {
     pub fn story(&self, id: MessageId) -> String {
         let fact = self.clients.get(&id.client).and_then(|&client| self.facts[client].get(id.cseq as usize - 1));
         fact.map_or_else(String::new, |fact| format!("ordered at {:?}, holders {:?}", fact.places, fact.holders))
+    }
+
+    /// How many views there were.
+    pub fn views(&self) -> usize {
+        self.epochs.len()
+    }
+
+    /// The greatest member of a view.
+    pub fn greatest(&self, view: EpochId) -> Option<Pid> {
+        self.epochs.get(&view).and_then(|known| known.view.members.iter().map(|member| member.pid).max())
     }
 
     /// How many members a view has; `None` when nobody installed it.

@@ -1,14 +1,14 @@
 //! What servers write and send: one history, one view of each epoch, nothing promised away.
 
 use super::{CONTRACT, Checker, Epoch, Fact, Proposal, Verdict, Violation, hold};
-use crate::ids::{EpochId, Pid};
+use crate::ids::{EpochId, MessageId, Pid, RecordKey};
 use crate::proto::inspect::Inspection;
 use crate::proto::io::Write;
 use crate::record::{Entry, Kind, Member, Record, View};
 use crate::sim::client;
 use crate::sim::world::{Counts, Server, message_name};
 use crate::wire::datagram;
-use crate::wire::message::Message;
+use crate::wire::message::{Data, Heads, Message, Nack, Order};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Checker {
@@ -30,7 +30,8 @@ impl Checker {
             }
             Write::Install { view } => {
                 self.view(view)?;
-                self.installs(at, view)?;
+                self.installs(at, view, servers)?;
+                self.begins(at, view, servers);
                 counts.rare("views installed");
                 if view.parents.len() > 1 {
                     counts.rare("views with several parents");
@@ -49,8 +50,19 @@ impl Checker {
         Ok(())
     }
 
-    pub(super) fn installs(&mut self, at: usize, view: &View) -> Verdict {
+    /// Notes what was history at a member when it installed a view: the leader is told its ids.
+    fn begins(&mut self, at: usize, view: &View, servers: &[Server]) {
+        let image = servers[at].disk.live();
+        let committed = image.logs.keys().map(|&epoch| (epoch, image.committed(epoch)));
+        let committed = committed.filter(|(_, committed)| *committed > 0).collect();
+        self.began.entry(view.epoch).or_default().insert(at, committed);
+    }
+
+    pub(super) fn installs(&mut self, at: usize, view: &View, servers: &[Server]) -> Verdict {
         let Inspection { pid, last, promised, .. } = self.seen[at];
+        let net = |pid: Pid| self.servers.get(&pid.server).map(|&member| servers[member].net);
+        let foreign = view.members.iter().find(|member| net(member.pid).is_some_and(|net| net != servers[at].net));
+        hold!(22, foreign.is_none(), "s{} installs a view with {foreign:?} of another net", at + 1);
         hold!(4, view.has(pid), "s{} installs {}, which does not list {pid}", at + 1, view.epoch);
         hold!(5, last.is_none_or(|last| last < view.epoch), "s{} installs {} after {last:?}", at + 1, view.epoch);
         hold!(6, promised <= view.epoch, "s{} installs {} after it promised {promised}", at + 1, view.epoch);
@@ -98,6 +110,12 @@ impl Checker {
     pub(super) fn places(&mut self, epoch: EpochId, gsn: u64, entry: &Entry) -> Verdict {
         for record in entry.records(epoch, gsn) {
             let id = record.message.id;
+            hold!(
+                19,
+                !self.was_known(epoch, id),
+                "{id} is ordered again in {epoch}, and a member had it: {}",
+                self.story(id)
+            );
             if let Some(fact) = self.sound(&record)? {
                 hold!(
                     19,
@@ -110,6 +128,19 @@ impl Checker {
             }
         }
         Ok(())
+    }
+
+    /// Whether a message was history at some member of a view when that member installed it.
+    fn was_known(&self, epoch: EpochId, id: MessageId) -> bool {
+        let fact =
+            self.clients.get(&id.client).and_then(|&client| self.facts[client].get(id.cseq.wrapping_sub(1) as usize));
+        let places = fact.map_or(&[][..], |fact| &fact.places);
+        if places.is_empty() || self.unsound != 0 {
+            return false;
+        }
+        let members = self.began.get(&epoch).into_iter().flatten();
+        let had = |history: &BTreeMap<EpochId, u64>, place: &RecordKey| history.get(&place.epoch) >= Some(&place.gsn);
+        members.map(|(_, history)| history).any(|history| places.iter().any(|place| had(history, place)))
     }
 
     /// 1: what its writer made, unchanged. `None` for what servers say of clients that are gone.
@@ -135,10 +166,14 @@ impl Checker {
         Ok(Some(fact))
     }
 
-    /// A server sends: acknowledgements and states say what is on its disk (9, 10).
+    /// A server sends: acknowledgements and states say what is on its disk (9, 10), and nothing is said of a view that was
+    /// promised away (6).
     pub fn sent(&mut self, at: usize, bytes: &[u8], servers: &[Server]) -> Verdict {
-        if !matches!(message_name(bytes), "ack" | "state" | "commit" | "prepared") {
-            return Ok(());
+        let frozen = self.seen[at].view.is_some_and(|view| self.seen[at].promised > view);
+        match message_name(bytes) {
+            "ack" | "state" | "commit" | "prepared" => {}
+            "data" | "order" | "nack" | "heads" if frozen => {}
+            _ => return Ok(()),
         }
         let Ok(message) = datagram::open(bytes).and_then(|(_, body)| datagram::decode(body)) else {
             return Err(Violation { property: CONTRACT, text: format!("s{} sends what does not decode", at + 1) });
@@ -167,6 +202,14 @@ impl Checker {
                     let told = log.len == there || log.len < there && state.last != Some(log.epoch);
                     hold!(8, told, "s{} tells {} of {}, not {there}", at + 1, log.len, log.epoch);
                 }
+            }
+            Message::Data(Data { view, .. })
+            | Message::Order(Order { view, .. })
+            | Message::Nack(Nack { view, .. })
+            | Message::Heads(Heads { view, .. }) => {
+                let Inspection { promised, .. } = self.seen[at];
+                let stale = self.tags.get(&view).is_some_and(|epoch| *epoch < promised);
+                hold!(6, !stale, "s{} speaks of {:?} after it promised {promised}", at + 1, self.tags.get(&view));
             }
             Message::Commit(commit) => self.sent_commit(at, &commit.view, servers)?,
             Message::Prepared { epoch } => self.sent_prepared(at, epoch, servers)?,

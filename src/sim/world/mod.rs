@@ -54,6 +54,8 @@ pub struct Shape {
     pub clients: usize,
     /// Servers that are started later, by a fault.
     pub absent: Vec<usize>,
+    /// Servers of another net on the same LAN.
+    pub other_net: Vec<usize>,
     /// How each client talks.
     pub habit: Habit,
     /// Planted bugs.

@@ -6,7 +6,8 @@ use crate::proto::host::Host;
 use crate::proto::io::{Action, Route};
 use crate::sim::fault::Fault;
 use crate::sim::lan::{Cast, Station};
-use crate::wire::datagram::HEADER_BYTES;
+use crate::wire::datagram::{self, HEADER_BYTES, Header};
+use crate::wire::message::{Data, Message};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -32,6 +33,8 @@ impl World {
         let mut sent = std::mem::take(&mut self.outcome.sent);
         let mut actions = std::mem::take(&mut self.outcome.actions);
         let life = self.servers[at].life;
+        let verdict = self.checker.sent_in_a_step(at, sent.iter().map(|(route, bytes)| (route, &**bytes)));
+        self.judge(verdict);
         for (route, bytes) in sent.drain(..) {
             if self.lives(at, life) {
                 self.transmit(at, route, &bytes);
@@ -52,6 +55,8 @@ impl World {
         *self.counts.messages.entry(name).or_default() += 1;
         self.timeline.sent(self.time, at, route, bytes);
         let verdict = self.checker.sent(at, bytes, &self.servers);
+        self.judge(verdict);
+        let verdict = self.checker.said(at, self.time, route, bytes);
         self.judge(verdict);
         if self.is_struck(at, name) {
             return;
@@ -110,6 +115,22 @@ impl World {
             };
             self.last_arrival = self.last_arrival.max(arrival.at);
             self.queue.plan(arrival.at, Happening::Datagram { to, from, multicast: cast == Cast::Multi, bytes });
+        }
+    }
+
+    /// Data of a server's view, numbered beyond any window, comes to it in another member's name.
+    pub(in crate::sim) fn flood(&mut self, to: usize) {
+        let other =
+            (0..self.servers.len()).find(|&at| at != to && self.checker.seen(at).view == self.checker.seen(to).view);
+        let (Some(other), Some(view)) = (other, self.checker.seen(to).view) else { return };
+        let header = Header { net: self.servers[other].net, sender: self.servers[other].pid, client: false };
+        for oseq in (1 << 40)..(1 << 40) + 16 {
+            let payload = [0_u8].as_slice().into();
+            let data = Data { view: view.tag(), origin: 0, oseq, part: 0, parts: 1, payload };
+            let mut bytes = Vec::new();
+            datagram::encode(&header, &Message::Data(data), &mut bytes);
+            let from = self.servers[other].station;
+            self.queue.plan(self.time, Happening::Datagram { to, from, multicast: false, bytes: bytes.into() });
         }
     }
 

@@ -13,12 +13,15 @@ use crate::sim::disk::Disk;
 use crate::sim::lan::Station;
 use crate::sim::rng::Rng;
 use crate::time::Time;
+use crate::wire::datagram::NetTag;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Datagrams that a paused process finds in its socket at most.
 const SOCKET_DATAGRAMS: usize = 256;
+/// The net of servers that share the LAN, the group and the port with those under test.
+const OTHER_NET: &str = "other";
 
 /// One server: its machine, its disk, and its process while there is one.
 pub struct Server {
@@ -32,6 +35,8 @@ pub struct Server {
     pub node: Option<Node>,
     /// Its disk.
     pub disk: Disk,
+    /// Its net.
+    pub net: NetTag,
     /// Its clocks.
     pub clock: Clock,
     /// Whether it has power.
@@ -70,8 +75,8 @@ impl World {
         }
         let recovered = server.disk.live().recover(server.pid);
         let settings = Settings {
-            net: net(),
-            net_name: "default".to_owned(),
+            net: server.net,
+            net_name: if server.net == net() { "default" } else { OTHER_NET }.to_owned(),
             name: format!("s{}", at + 1),
             priority: 0,
             tcp_port: 8285,
@@ -269,6 +274,7 @@ impl Server {
         Self {
             station,
             id: ServerId(rng.draw()),
+            net: if shape.other_net.contains(&station.0) { NetTag::of(OTHER_NET) } else { net() },
             pid: Pid::default(),
             node: None,
             disk: Disk::new(rng.fork()),

@@ -1,9 +1,7 @@
-//! `chat`: plain lines, with an input line that incoming messages do not disturb.
+//! `chat`: the window on a terminal, plain lines in a pipe or when they are asked for.
 
 mod answers;
 mod ladder;
-mod said;
-mod screen;
 
 use super::tail::{leads_line, merged_line, view_document};
 use crate::cli::Run;
@@ -11,24 +9,25 @@ use crate::cli::args;
 use crate::cli::client::Kind as ClientKind;
 use crate::cli::contact::{Contact, refused};
 use crate::cli::failure::{Code, Failure};
-use crate::cli::lines::unreadable;
+use crate::cli::lines::{Lines, unreadable};
 use crate::cli::message::{Live, Told};
 use crate::cli::output::{Output, Style, to_json};
+use crate::cli::said::{HELP, Said};
 use crate::cli::shown::shown;
 use crate::cli::signals::Interrupt;
-use crate::cli::times::{clock, now_ms, rfc3339, time_of_day};
+use crate::cli::times::{clock, rfc3339};
 use crate::cli::values::Name;
-use crate::client::{Draft, Event, Message, Notice, Progress};
+use crate::cli::window;
+use crate::client::{Command, Draft, Event, Message, Notice, Progress};
 use crate::ids::{ClientId, MessageId, Pid};
 use crate::record::{Kind, View};
 use crate::wire::session::{Answer, HistoryQuery, Query};
 use answers::Asked;
-use crossbeam_channel::{after, never, select};
+use crossbeam_channel::{Receiver, after, never, select};
 use ladder::{Ladder, stable_mark};
-use said::{HELP, Said};
-use screen::Screen;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::io;
 use std::time::{Duration, Instant};
 
 /// The room of who names none.
@@ -42,17 +41,22 @@ const BACKLOG: u32 = 10;
 pub(super) fn run(args: &args::Chat, run: &Run) -> Result<(), Failure> {
     let interrupt = Interrupt::install()?;
     let (contact, nick) = Contact::speak(run, &interrupt, &ClientKind::person(&run.settings).following())?;
-    let screen = Screen::open(&run.output, args.plain)?;
-    let mut chat = Chat::new(contact, screen, interrupt, nick, run.output.clone());
-    let outcome = chat.begin(&args.rooms).and_then(|()| chat.go());
-    drop(chat.screen);
-    outcome
+    let lobby = [LOBBY.parse::<Name>()?];
+    let rooms = if args.rooms.is_empty() { &lobby } else { args.rooms.as_slice() };
+    if !args.plain && !run.output.json && window::is_there() {
+        let rooms: Vec<String> = rooms.iter().map(|room| room.as_str().to_owned()).collect();
+        return window::chat(run, contact, interrupt, &nick, &rooms);
+    }
+    let typed = Lines::of_stdin()?.into_channel();
+    let mut chat = Chat::new(contact, typed, interrupt, nick, run.output.clone());
+    chat.begin(rooms);
+    chat.go()
 }
 
 /// A person at a chat.
 struct Chat {
     contact: Contact,
-    screen: Screen,
+    typed: Receiver<io::Result<String>>,
     interrupt: Interrupt,
     output: Output,
     nick: Name,
@@ -75,10 +79,16 @@ enum Turn {
 }
 
 impl Chat {
-    fn new(contact: Contact, screen: Screen, interrupt: Interrupt, nick: Name, output: Output) -> Self {
+    fn new(
+        contact: Contact,
+        typed: Receiver<io::Result<String>>,
+        interrupt: Interrupt,
+        nick: Name,
+        output: Output,
+    ) -> Self {
         Self {
             contact,
-            screen,
+            typed,
             interrupt,
             output,
             nick,
@@ -92,17 +102,11 @@ impl Chat {
     }
 
     /// Claims the nick and enters the rooms; all of it waits in the outbox until a server is there.
-    fn begin(&mut self, rooms: &[Name]) -> Result<(), Failure> {
-        self.submit("", Kind::Nick, self.nick.as_str().to_owned())?;
-        let lobby = [LOBBY.parse::<Name>()?];
-        for room in if rooms.is_empty() { &lobby } else { rooms } {
-            self.enter(room)?;
+    fn begin(&mut self, rooms: &[Name]) {
+        self.submit("", Kind::Nick, self.nick.as_str().to_owned());
+        for room in rooms {
+            self.enter(room);
         }
-        if self.screen.is_terminal() {
-            let room = self.rooms.last().map_or(LOBBY, Name::as_str).to_owned();
-            self.notice(&format!("you are {} in #{}; /help tells what you can do", self.nick, shown(&room)))?;
-        }
-        Ok(())
     }
 
     fn go(&mut self) -> Result<(), Failure> {
@@ -114,8 +118,7 @@ impl Chat {
             if self.contact.home().is_some() {
                 no_server = None;
             }
-            let gives_up = !self.screen.is_terminal() && no_server.is_some_and(|at| clock() >= at);
-            if gives_up {
+            if no_server.is_some_and(|at| clock() >= at) {
                 return Err(self.contact.silence());
             }
         }
@@ -125,7 +128,7 @@ impl Chat {
     /// One thing that happens.
     fn turn(&mut self) -> Result<Turn, Failure> {
         let nothing = never();
-        let typed = if self.leaving.is_some() { &nothing } else { self.screen.typed() };
+        let typed = if self.leaving.is_some() { &nothing } else { &self.typed };
         select! {
             recv(self.interrupt.channel()) -> _ => {
                 self.say_goodbye();
@@ -136,11 +139,11 @@ impl Chat {
                 self.happened(&event)?;
             }
             recv(typed) -> line => match line {
-                Ok(Ok(line)) => self.said(Said::parse(&line))?,
+                Ok(Ok(line)) => self.said(Said::parse(&line)),
                 Ok(Err(error)) => return Err(unreadable(&error)),
-                Err(_) => self.leave_all()?,
+                Err(_) => self.leave_all(),
             },
-            recv(after(LOOK)) -> _ => self.look()?,
+            recv(after(LOOK)) -> _ => self.look(),
         }
         self.is_over()
     }
@@ -168,35 +171,40 @@ impl Chat {
     }
 
     /// The input has ended.
-    fn leave_all(&mut self) -> Result<(), Failure> {
+    fn leave_all(&mut self) {
         self.leaving = Some(clock());
-        self.submit("", Kind::Leave, String::new())
+        self.submit("", Kind::Leave, String::new());
     }
 
     fn say_goodbye(&mut self) {
         self.contact.close();
     }
 
-    fn look(&mut self) -> Result<(), Failure> {
+    fn look(&mut self) {
         let slow: Vec<String> =
             self.ladder.slow(clock()).into_iter().map(|(mark, text)| format!("{mark} {}", shown(text))).collect();
-        slow.iter().try_for_each(|line| self.notice(line))
+        for line in slow {
+            self.notice(&line);
+        }
     }
 
-    fn said(&mut self, said: Said) -> Result<(), Failure> {
+    fn said(&mut self, said: Said) {
         match said {
             Said::Nothing => {}
-            Said::Text(text) => self.speak(Kind::Text, text)?,
-            Said::Me(text) => self.speak(Kind::Action, text)?,
-            Said::Topic(Some(text)) => self.speak(Kind::Topic, text)?,
+            Said::Text(text) => self.speak(Kind::Text, text),
+            Said::Me(text) => self.speak(Kind::Action, text),
+            Said::Topic(Some(text)) => self.speak(Kind::Topic, text),
             Said::Topic(None) => self.ask(Query::Rooms, Asked::Topic),
             Said::Msg(nick, text) => {
                 let nick = nick.as_str().to_owned();
                 self.ask(Query::Nick(nick.clone()), Asked::Nick { nick, text });
             }
-            Said::Join(room) => self.enter(&room)?,
-            Said::Leave(room) => self.leave(room)?,
-            Said::Nick(nick) => self.submit("", Kind::Nick, nick.as_str().to_owned())?,
+            Said::Join(room) => self.enter(&room),
+            Said::Leave(room) => self.leave(room),
+            Said::Nick(nick) => {
+                self.contact.command(Command::Nick(nick.as_str().to_owned()));
+                self.submit("", Kind::Nick, nick.as_str().to_owned());
+            }
             Said::Rooms => self.ask(Query::Rooms, Asked::Rooms),
             Said::Who(room) => self.ask(Query::Who(room.map(|room| room.as_str().to_owned())), Asked::Who),
             Said::View | Said::Status => self.ask(Query::Status, Asked::Status),
@@ -205,11 +213,14 @@ impl Chat {
                 let within = HistoryQuery { rooms: Vec::new(), ..self.here(BACKLOG) };
                 self.ask(Query::Search { words, within }, Asked::Page);
             }
-            Said::Help => HELP.iter().try_for_each(|line| self.notice(line))?,
-            Said::Quit => self.leave_all()?,
-            Said::Wrong(why) => self.notice(&shown(&why))?,
+            Said::Help => {
+                for line in HELP {
+                    self.notice(line);
+                }
+            }
+            Said::Quit => self.leave_all(),
+            Said::Wrong(why) => self.notice(&shown(&why)),
         }
-        Ok(())
     }
 
     /// The last messages of the room one is in.
@@ -218,42 +229,38 @@ impl Chat {
         HistoryQuery { rooms, limit, newest: true, reader: Some(self.contact.id()), ..HistoryQuery::default() }
     }
 
-    fn speak(&mut self, kind: Kind, text: String) -> Result<(), Failure> {
+    fn speak(&mut self, kind: Kind, text: String) {
         match self.rooms.last().cloned() {
             Some(room) => self.submit(room.as_str(), kind, text),
             None => self.notice("you are in no room: /join one"),
         }
     }
 
-    fn enter(&mut self, room: &Name) -> Result<(), Failure> {
+    fn enter(&mut self, room: &Name) {
         let is_new = !self.rooms.iter().any(|other| crate::name::same(other.as_str(), room.as_str()));
         self.rooms.retain(|other| !crate::name::same(other.as_str(), room.as_str()));
         self.rooms.push(room.clone());
         if !is_new {
             return self.notice(&format!("you talk in #{room} now"));
         }
-        self.submit(room.as_str(), Kind::Join, String::new())?;
+        self.submit(room.as_str(), Kind::Join, String::new());
         self.ask(Query::History(self.here(BACKLOG)), Asked::Backlog);
-        Ok(())
     }
 
-    fn leave(&mut self, room: Option<Name>) -> Result<(), Failure> {
+    fn leave(&mut self, room: Option<Name>) {
         let Some(room) = room.or_else(|| self.rooms.last().cloned()) else {
             return self.notice("you are in no room");
         };
         self.rooms.retain(|other| !crate::name::same(other.as_str(), room.as_str()));
-        self.submit(room.as_str(), Kind::Leave, String::new())
+        self.submit(room.as_str(), Kind::Leave, String::new());
     }
 
-    fn submit(&mut self, room: &str, kind: Kind, body: String) -> Result<(), Failure> {
+    fn submit(&mut self, room: &str, kind: Kind, body: String) {
         let is_words = matches!(kind, Kind::Text | Kind::Action | Kind::Topic | Kind::Direct { .. });
         let text = if is_words { body.clone() } else { String::new() };
         match self.contact.submit(Draft { room: room.to_owned(), kind, body }) {
-            Ok(id) => {
-                // Joins and the like are waited for at the end, but not told about.
-                self.ladder.begin(id, &text, clock());
-                Ok(())
-            }
+            // Joins and the like are waited for at the end, but not told about.
+            Ok(id) => self.ladder.begin(id, &text, clock()),
             Err(why) => self.notice(&shown(&why.to_string())),
         }
     }
@@ -270,7 +277,10 @@ impl Chat {
             Event::View { view, reason } => self.view(view, reason),
             Event::Merged { messages, from_ms, until_ms } => self.merged(*messages, *from_ms, *until_ms),
             Event::Answer { tag, answer } => self.answer(*tag, answer),
-            Event::Notice(notice) => self.told(event, notice),
+            Event::Notice(notice) => {
+                self.told(event, notice);
+                Ok(())
+            }
             Event::Cursor { .. } => Ok(()),
         }
     }
@@ -283,7 +293,7 @@ impl Chat {
             return Ok(());
         }
         if self.output.json {
-            return self.screen.line(&told.json());
+            return self.output.line(&told.json());
         }
         let mut text = told.live_line(Some(self.contact.id()), &self.output);
         if record.message.id.client == self.contact.id() && told.is_from_a_person() {
@@ -292,7 +302,7 @@ impl Chat {
         } else if message.late {
             text = format!("{text} {}", self.output.paint(Style::Dim, "(late)"));
         }
-        self.screen.line(&text)
+        self.output.line(&text)
     }
 
     /// Words of my rooms, to me or from me; and who comes to and leaves my rooms.
@@ -313,14 +323,12 @@ impl Chat {
         if self.output.json {
             return self.progress_json(id, progress);
         }
-        match (progress, rejected) {
-            (Progress::Rejected(why), Some(text)) => {
-                let failure = refused(self.contact.home().unwrap_or("the server"), why, "");
-                let hint = failure.hint.replace("--nick", "/nick");
-                self.notice(&shown(&format!("✗ {text} {} {hint}", failure.message)))
-            }
-            _ => Ok(()),
+        if let (Progress::Rejected(why), Some(text)) = (progress, rejected) {
+            let failure = refused(self.contact.home().unwrap_or("the server"), why, "");
+            let hint = failure.hint.replace("--nick", "/nick");
+            self.notice(&shown(&format!("✗ {text} {} {hint}", failure.message)));
         }
+        Ok(())
     }
 
     fn progress_json(&mut self, id: MessageId, progress: &Progress) -> Result<(), Failure> {
@@ -335,61 +343,57 @@ impl Chat {
                 json!({ "event": "rejected", "id": id, "code": refused("", why, "").code.word() })
             }
         };
-        self.screen.line(&to_json(&document))
+        self.output.line(&to_json(&document))
     }
 
     fn view(&mut self, view: &View, reason: &str) -> Result<(), Failure> {
         let is_new_leader = self.leader.replace(view.epoch.leader) != Some(view.epoch.leader);
         if self.output.json {
-            return self.screen.line(&to_json(&view_document(view, reason)));
+            return self.output.line(&to_json(&view_document(view, reason)));
         }
-        if is_new_leader { self.screen.line(&leads_line(view, &self.output)) } else { Ok(()) }
+        if is_new_leader { self.output.line(&leads_line(view, &self.output)) } else { Ok(()) }
     }
 
     fn merged(&mut self, messages: u64, from_ms: u64, until_ms: u64) -> Result<(), Failure> {
         if self.output.json {
             let (from, until) = (rfc3339(from_ms), rfc3339(until_ms));
             let document = json!({ "event": "merged", "messages": messages, "from": from, "until": until });
-            return self.screen.line(&to_json(&document));
+            return self.output.line(&to_json(&document));
         }
-        self.screen.line(&merged_line(messages, from_ms, until_ms, &self.output))
+        self.output.line(&merged_line(messages, from_ms, until_ms, &self.output))
     }
 
     fn answer(&mut self, tag: u64, answer: &Answer) -> Result<(), Failure> {
         let Some(asked) = self.asked.remove(&tag) else { return Ok(()) };
         if let (Asked::Nick { nick, text }, Answer::Nick(found)) = (&asked, answer) {
-            return match found {
+            match found {
                 Some(to) => {
                     self.people.insert(*to, nick.clone());
-                    self.submit("", Kind::Direct { to: *to }, text.clone())
+                    self.submit("", Kind::Direct { to: *to }, text.clone());
                 }
                 None => self.notice(&format!("nobody goes by the nick {}", shown(nick))),
-            };
+            }
+            return Ok(());
         }
         let room = self.rooms.last().map_or("", Name::as_str).to_owned();
         let lines = answers::lines(&asked, answer, &room, self.contact.id(), &self.output);
-        lines.iter().try_for_each(|line| self.screen.line(line))
+        lines.iter().try_for_each(|line| self.output.line(line))
     }
 
-    fn told(&mut self, event: &Event, news: &Notice) -> Result<(), Failure> {
+    fn told(&mut self, event: &Event, news: &Notice) {
         self.contact.take_note(event);
         if self.output.json {
-            return Ok(());
+            return;
         }
         match news {
-            Notice::Home { .. } if !self.screen.is_terminal() => Ok(()),
-            Notice::Refused { .. } | Notice::Elsewhere { .. } if self.contact.home().is_some() => Ok(()),
+            Notice::Home { .. } => {}
+            Notice::Refused { .. } | Notice::Elsewhere { .. } if self.contact.home().is_some() => {}
             news => self.notice(&shown(&news.to_string())),
         }
     }
 
-    /// A line about the chat itself: `14:04:12 -- …`. In a pipe it goes to stderr.
-    fn notice(&mut self, text: &str) -> Result<(), Failure> {
-        if !self.screen.is_terminal() {
-            self.output.note(text);
-            return Ok(());
-        }
-        let at = self.output.paint(Style::Dim, &time_of_day(now_ms()));
-        self.screen.line(&format!("{at} -- {text}"))
+    /// A line about the chat itself, on stderr.
+    fn notice(&self, text: &str) {
+        self.output.note(text);
     }
 }

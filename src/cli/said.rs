@@ -5,7 +5,7 @@ use crate::name::BadName;
 
 /// A line of input.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Said {
+pub(crate) enum Said {
     /// An empty line.
     Nothing,
     /// Words to the room one is in.
@@ -43,7 +43,7 @@ pub(super) enum Said {
 }
 
 /// What `/help` tells.
-pub(super) const HELP: &[&str] = &[
+pub(crate) const HELP: &[&str] = &[
     "/join ROOM        enter a room and talk there; again: talk there from now on",
     "/leave [ROOM]     leave it",
     "/rooms            every room",
@@ -67,7 +67,7 @@ const MOST: u32 = 1000;
 
 impl Said {
     /// Understands a line.
-    pub(super) fn parse(line: &str) -> Self {
+    pub(crate) fn parse(line: &str) -> Self {
         let line = line.trim_end();
         let Some(command) = line.strip_prefix('/') else {
             return if line.is_empty() { Self::Nothing } else { Self::Text(line.to_owned()) };

@@ -1,0 +1,96 @@
+//! What a directed scenario may demand of a world beside that it comes together.
+
+use super::checker::{LIVENESS, Violation};
+use super::plan::ms;
+use super::scenario::wait;
+use super::world::World;
+use crate::ids::Pid;
+use std::time::Duration;
+
+/// One demand, or the moment that later ones refer to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Expect {
+    /// This rare state was never there.
+    Never(String),
+    /// Some message is acknowledged within this time.
+    Acked(Duration),
+    /// What is now is remembered.
+    Mark,
+    /// No more view changes than this were completed since the mark.
+    Views(u64),
+    /// The leader is the one of the mark.
+    SameLeader,
+    /// The leader is the greatest member of its view.
+    GreatestLeads,
+}
+
+/// What was at the mark.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Mark {
+    views: usize,
+    leader: Option<Pid>,
+}
+
+impl Mark {
+    fn of(world: &World) -> Self {
+        let leader = world.leader().map(|at| world.checker.seen(at).pid);
+        Self { views: world.checker.views(), leader }
+    }
+}
+
+impl Expect {
+    /// Reads one from its word and what follows it.
+    pub fn read(word: &str, rest: &str) -> Option<Self> {
+        Some(match (word, rest) {
+            ("never", name) => Self::Never(name.to_owned()),
+            ("acked", span) => Self::Acked(wait(span)?),
+            ("mark", "") => Self::Mark,
+            ("views", most) => Self::Views(most.parse().ok()?),
+            ("leader", "same") => Self::SameLeader,
+            ("leader", "greatest") => Self::GreatestLeads,
+            _ => return None,
+        })
+    }
+
+    /// Whether it holds in this world.
+    ///
+    /// # Errors
+    /// What does not hold, as a violation of liveness; or one that was found while it was waited for.
+    pub fn look(&self, world: &mut World, mark: &mut Mark) -> Result<(), Violation> {
+        let now = Mark::of(world);
+        match self {
+            Self::Never(name) => {
+                demand(!world.counts.rare.contains_key(name.as_str()), || format!("there were {name}"))
+            }
+            Self::Acked(span) => acked(world, *span),
+            Self::Mark => {
+                *mark = now;
+                Ok(())
+            }
+            Self::Views(most) => {
+                let views = (now.views - mark.views) as u64;
+                demand(views <= *most, || format!("{views} views began since the mark, not {most}"))
+            }
+            Self::SameLeader => {
+                demand(now.leader == mark.leader, || format!("{:?} leads, and {:?} did", now.leader, mark.leader))
+            }
+            Self::GreatestLeads => {
+                let view = now.leader.and_then(|_| world.leader()).and_then(|at| world.checker.seen(at).view);
+                let greatest = view.and_then(|view| world.checker.greatest(view));
+                demand(greatest == now.leader, || format!("{:?} leads {greatest:?}", now.leader))
+            }
+        }
+    }
+}
+
+fn acked(world: &mut World, span: Duration) -> Result<(), Violation> {
+    let (before, end) = (world.counts.acked, world.time + span);
+    while world.time < end && world.counts.acked == before {
+        world.run_until(world.time + ms(100))?;
+    }
+    demand(world.counts.acked > before, || format!("nothing was acknowledged within {span:?}"))
+}
+
+fn demand(holds: bool, text: impl FnOnce() -> String) -> Result<(), Violation> {
+    if holds { Ok(()) } else { Err(Violation { property: LIVENESS, text: text() }) }
+}

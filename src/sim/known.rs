@@ -1,0 +1,149 @@
+//! Which seed finds which planted bug: the table that CI replays. `cargo run --profile sim --no-default-features --features
+//! bugs --example sim -- --hunt 60` searches anew and prints it.
+
+use crate::proto::bugs::Bug;
+
+/// How a planted bug is found.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// The bug.
+    pub bug: Bug,
+    /// The seed that finds it.
+    pub seed: u64,
+    /// The scenario that is played with it, for a bug that random runs rarely meet.
+    pub scenario: Option<&'static str>,
+}
+
+const fn by_chance(bug: Bug, seed: u64) -> Known {
+    Known { bug, seed, scenario: None }
+}
+
+const fn directed(bug: Bug, seed: u64, scenario: &'static str) -> Known {
+    Known { bug, seed, scenario: Some(scenario) }
+}
+
+/// Every planted bug.
+pub const KNOWN: &[Known] = &[
+    by_chance(Bug::AckEarly, 1),
+    by_chance(Bug::DeliverEarly, 1),
+    by_chance(Bug::NoFreeze, 1),
+    by_chance(Bug::NoFloor, 1),
+    by_chance(Bug::OldFloor, 1),
+    by_chance(Bug::GreatestKey, 1),
+    by_chance(Bug::CutMax, 1),
+    by_chance(Bug::NoPrepared, 1),
+    by_chance(Bug::InstallEarly, 1),
+    by_chance(Bug::StateEarly, 1),
+    by_chance(Bug::PreparedEarly, 1),
+    directed(
+        Bug::StaleCompletion,
+        1,
+        "servers 4; wait 3s; disk 1 slow 350ms; disk 2 slow 350ms; disk 3 slow 350ms; disk 4 slow 350ms; kill leader; wait 6s",
+    ),
+    by_chance(Bug::LowerEpoch, 1),
+    directed(
+        Bug::ForgottenIncarnation,
+        1,
+        "servers 4; talk fast; wait 3s; on 1 propose: kill 2; on 2 propose: start 2; kill leader; wait 3s; settle",
+    ),
+    directed(
+        Bug::CutBelowStable,
+        1,
+        "servers 3; talk fast; wait 3s; backup 2; wait 2s; power-off 1; power-off 2; power-off 3; restore 2; start all; wait 3s; settle",
+    ),
+    directed(
+        Bug::NoClosure,
+        1,
+        "servers 4; talk fast; wait 3s; cut 4|1,2,3,5,6; on 1 install: kill; wait 1700ms; heal; wait 4s; start all; settle",
+    ),
+    directed(
+        Bug::InexactPid,
+        1,
+        "servers 3; talk fast; wait 3s; backup 2; wait 2s; restore 2; start 2; wait 3s; settle",
+    ),
+    directed(
+        Bug::DamagedCounts,
+        1,
+        "servers 3; talk fast; wait 3s; power-off 1; power-off 2; power-off 3; damage 2; start all; wait 3s; settle",
+    ),
+    by_chance(Bug::NoEscape, 1),
+    directed(Bug::PreparedOnce, 1, "servers 4; absent 4; wait 3s; mark; on 1 install: lose; start 4; wait 3s; views 1"),
+    directed(Bug::InstallOnce, 1, "servers 4; absent 4; wait 3s; mark; on 1 install: lose; start 4; wait 3s; views 1"),
+    by_chance(Bug::NoFlush, 1),
+    by_chance(Bug::NoResend, 1),
+    by_chance(Bug::StaleBuffers, 1),
+    by_chance(Bug::OrderAfterFreeze, 1),
+    by_chance(Bug::OrderBeforeTables, 1),
+    by_chance(Bug::TableUncommitted, 1),
+    directed(Bug::WaitsForSilent, 1, "servers 2; absent 2; wait 3s; on 1 propose: kill 2; start 2; wait 3s; settle 1"),
+    by_chance(Bug::SameIncarnation, 1),
+    by_chance(Bug::SkipSync, 1),
+    directed(Bug::NackShort, 1, "servers 3; clients 1; talk fast; wait 3s; on 5 data: lose; wait 1s; acked 1s"),
+    directed(
+        Bug::NoBackoff,
+        1,
+        "servers 4; talk fast; wait 3s; loss 30%; wait 300ms; on 1 order: pause 2s; wait 2s; heal; wait 2s; settle",
+    ),
+    by_chance(Bug::NoSuppression, 1),
+    directed(Bug::UnboundedPending, 1, "servers 3; talk fast; wait 3s; flood 1; wait 2s; settle"),
+    directed(
+        Bug::NoWindow,
+        1,
+        "servers 3; clients 5; wait 3s; talk huge; disk 2 slow 2s; wait 700ms; talk not; wait 2s; disk 2 good; wait 2s; settle",
+    ),
+    by_chance(Bug::StableMax, 1),
+    by_chance(Bug::StableMajority, 1),
+    directed(Bug::NoHeads, 1, "servers 3; clients 1; wait 3s; on 1 data: lose; wait 100ms; talk not; settle"),
+    by_chance(Bug::PartsEarly, 1),
+    by_chance(Bug::OrderTwice, 1),
+    by_chance(Bug::HlcStandsStill, 1),
+    by_chance(Bug::StartHlcOwn, 1),
+    by_chance(Bug::NoChecksum, 1),
+    directed(Bug::ForeignNet, 1, "servers 4; other-net 3,4; wait 4s; settle 1,2; settle 3,4"),
+    by_chance(Bug::OriginUnordered, 1),
+    by_chance(Bug::SkipUntold, 1),
+    by_chance(Bug::RunSameHlc, 1),
+    by_chance(Bug::HlcWithoutFill, 1),
+    directed(Bug::OriginUnbounded, 1, "servers 1; clients 270; talk not; wait 3s; disk 1 slow 9s; talk fast; wait 1s"),
+    by_chance(Bug::DataFirst, 1),
+    by_chance(Bug::CseqUnordered, 1),
+    by_chance(Bug::DuplicateSilent, 1),
+    by_chance(Bug::SessionFromOne, 1),
+    by_chance(Bug::SkippedSilent, 1),
+    by_chance(Bug::CopiesGuessed, 1),
+    by_chance(Bug::FeedTwice, 1),
+    by_chance(Bug::LateAsLive, 1),
+    by_chance(Bug::FeedSkipsFlush, 1),
+    by_chance(Bug::FillLast, 1),
+    by_chance(Bug::FillUncommitted, 1),
+    by_chance(Bug::FillGap, 1),
+    by_chance(Bug::FillShort, 1),
+    by_chance(Bug::FillNoClosure, 1),
+    by_chance(Bug::FillTwice, 1),
+    by_chance(Bug::FillRace, 1),
+    directed(Bug::Hasty, 1, "servers 4; talk not; wait 3s; loss 3%; wait 10s; never suspicions"),
+    by_chance(Bug::Trusting, 1),
+    directed(Bug::ElectWorst, 1, "servers 4; wait 4s; kill leader; wait 3s; leader greatest"),
+    directed(Bug::Usurper, 1, "servers 4; absent 4; wait 3s; mark; start 4; wait 4s; leader same"),
+    by_chance(Bug::NoMerge, 1),
+    directed(Bug::NoResign, 1, "servers 3; talk fast; wait 3s; disk leader slow 60s; wait 15s; acked 10s"),
+    directed(Bug::NoEvict, 1, "servers 3; talk fast; wait 3s; disk 2 slow 60s; wait 15s; acked 10s"),
+    directed(Bug::NoPenalty, 1, "servers 4; talk fast; wait 3s; disk 2 slow 6s; wait 10s; mark; wait 60s; views 9"),
+    directed(Bug::NoLoneView, 1, "servers 3; clients 3; wait 3s; cut 1>2; cut 1>3; wait 20s; settle 1"),
+    directed(Bug::NoUnicastBeacon, 1, "servers 3; wait 3s; mute 1>2; mute 2>1; wait 12s; settle"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::Scenario;
+
+    #[test]
+    fn every_bug_has_one_row_in_its_order_and_every_scenario_reads() {
+        let rows: Vec<Bug> = KNOWN.iter().map(|known| known.bug).collect();
+        assert_eq!(rows, Bug::ALL);
+        for text in KNOWN.iter().filter_map(|known| known.scenario) {
+            assert!(Scenario::read(text).is_ok(), "{text}");
+        }
+    }
+}
