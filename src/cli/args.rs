@@ -1,6 +1,6 @@
 //! The command line: every command and flag, and the words of `--help` and the manual.
 
-use super::values::{Color, Durability, Group, Name, Peer, Span, Target, room};
+use super::values::{Color, Durability, Group, Name, Peer, Span, Target, Web as Place, room};
 use crate::ids::MessageId;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -98,6 +98,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Run a server in the foreground
     Server(Server),
+    /// Serve the page from here: a browser then survives the death of any server
+    Web(Web),
     /// Join: type to talk, /help for more (the same as `ringtalk` alone on a terminal)
     ///
     /// On a terminal it is a full-screen window; in a pipe, or with --plain, plain lines. F1 lists the window's keys.
@@ -127,6 +129,8 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Collect the event records of all servers that answer into a file
     Record(Record),
+    /// Show a file of event records in the page
+    Replay(Replay),
     /// Write a consistent copy of this machine's history, while the server runs, without its identity
     Backup(Backup),
     /// Start from a copy, as a new server; an existing store is refused
@@ -143,6 +147,19 @@ pub(crate) enum Command {
     Man(Man),
 }
 
+impl Command {
+    /// Where the page is to be, for commands that have one.
+    pub(crate) fn web(&self) -> Option<Place> {
+        match self {
+            Self::Server(args) => args.web,
+            Self::Web(args) => args.web,
+            Self::Demo(args) => args.web,
+            Self::Replay(args) => args.web,
+            _ => None,
+        }
+    }
+}
+
 /// `server`.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Server {
@@ -156,9 +173,33 @@ pub(crate) struct Server {
     /// Prefer this server as leader: the greatest wins, 0 to 255 [default: 0]
     #[arg(long, env = "RINGTALK_PRIORITY", value_name = "N", hide_env = true)]
     pub(crate) priority: Option<u8>,
+    /// Where to serve the page: an address, or off. Anything but loopback opens it to the network, with a token
+    /// [default: 127.0.0.1:8284, or the next free port]
+    #[arg(long, env = "RINGTALK_WEB", value_name = "ADDR|off", hide_env = true)]
+    pub(crate) web: Option<Place>,
     /// A demo's server: takes faults from stdin and ends with it
     #[arg(long, hide = true)]
     pub(crate) faults: bool,
+}
+
+/// `web`.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Web {
+    /// Where to serve the page. Anything but loopback opens it to the network, with a token
+    /// [default: 127.0.0.1:8284, or the next free port]
+    #[arg(long, env = "RINGTALK_WEB", value_name = "ADDR", hide_env = true)]
+    pub(crate) web: Option<Place>,
+}
+
+/// `replay`.
+#[derive(Args, Debug)]
+pub(crate) struct Replay {
+    /// The file, as `record` writes it
+    pub(crate) file: PathBuf,
+    /// Where to serve the page. Anything but loopback opens it to the network, with a token
+    /// [default: 127.0.0.1:8284, or the next free port]
+    #[arg(long, env = "RINGTALK_WEB", value_name = "ADDR", hide_env = true)]
+    pub(crate) web: Option<Place>,
 }
 
 /// `chat`.
@@ -301,9 +342,22 @@ pub(crate) struct Demo {
     /// How many servers, 2 to 9
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=9))]
     pub(crate) servers: u8,
-    /// Play this and end; the name of no script lists them
+    /// Play this lesson and end; `list` lists them
     #[arg(long, value_name = "NAME")]
     pub(crate) script: Option<String>,
+    /// Wait for a key before each step of the lesson
+    #[arg(long, requires = "script")]
+    pub(crate) step: bool,
+    /// Let machines of this network join with servers and clients of their own, and print how
+    #[arg(long)]
+    pub(crate) classroom: bool,
+    /// Where to serve the page, or off; with it the demo goes on without a terminal, until Ctrl-C
+    /// [default: 127.0.0.1:8284, or the next free port; all interfaces with --classroom]
+    #[arg(long, env = "RINGTALK_WEB", value_name = "ADDR|off", hide_env = true)]
+    pub(crate) web: Option<Place>,
+    /// Open the page in a browser
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 /// `sim`.

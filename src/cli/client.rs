@@ -4,7 +4,7 @@ use super::config::{DEFAULT_PORT, Settings, state_home};
 use super::contact::Talk;
 use super::failure::{Code, Failure, plain};
 use super::values::Peer;
-use crate::client::{Client, Command, Draft, Event, OpenError, SubmitError};
+use crate::client::{Builder, Client, Command, Draft, Event, OpenError, SubmitError};
 use crate::ids::{ClientId, MessageId};
 use crate::net::NetError;
 use crossbeam_channel::Receiver;
@@ -89,20 +89,22 @@ fn open(settings: &Settings, kind: &Kind) -> Result<Client, Failure> {
 
 fn begin(settings: &Settings, kind: &Kind, outbox: Option<&Path>) -> Result<Client, OpenError> {
     let nick = if kind.speaks { settings.nick.value.as_str().to_owned() } else { nobody() };
-    let mut builder = Client::builder()
-        .net(settings.net.value.as_str())
-        .nick(&nick)
-        .local(settings.local.value)
-        .port(settings.port.value)
-        .follow(kind.follow);
+    let mut builder = template(settings).nick(&nick).follow(kind.follow);
+    if let Some(file) = outbox {
+        builder = builder.outbox(file);
+    }
+    builder.start()
+}
+
+/// What all clients of these settings have in common.
+pub(crate) fn template(settings: &Settings) -> Builder {
+    let mut builder =
+        Client::builder().net(settings.net.value.as_str()).local(settings.local.value).port(settings.port.value);
     if let Some(server) = &settings.server.value {
         builder = builder.server(server.as_str());
     }
     if let Some(group) = settings.group.value {
         builder = builder.group(group.0);
-    }
-    if let Some(file) = outbox {
-        builder = builder.outbox(file);
     }
     for interface in &settings.iface.value {
         builder = builder.interface(interface);
@@ -110,7 +112,7 @@ fn begin(settings: &Settings, kind: &Kind, outbox: Option<&Path>) -> Result<Clie
     for addr in peers(&settings.peer.value) {
         builder = builder.peer(addr);
     }
-    builder.start()
+    builder
 }
 
 /// A name that nobody has: a server refuses a session under another's nick, also one that says nothing.

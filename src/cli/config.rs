@@ -5,7 +5,7 @@
 use super::args::{Command, Global, Line};
 use super::failure::{Code, Failure};
 use super::keys::{Action, Bindings, Chord, Keymap};
-use super::values::{Color, Durability, Group, Name, Peer, Span};
+use super::values::{Color, Durability, Group, Name, Peer, Span, Web};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,7 @@ pub(crate) struct Layer {
     ephemeral: Option<bool>,
     durability: Option<Durability>,
     priority: Option<u8>,
+    web: Option<Web>,
     bell: Option<bool>,
     keys: Option<Bindings>,
 }
@@ -111,6 +112,8 @@ pub(crate) struct Settings {
     pub(crate) durability: Setting<Durability>,
     /// How much this server wants to lead.
     pub(crate) priority: Setting<u8>,
+    /// Where the page is served.
+    pub(crate) web: Setting<Web>,
     /// Whether a mention rings the terminal's bell in the chat window.
     pub(crate) bell: Setting<bool>,
     /// The chat window's keys, for each action.
@@ -165,6 +168,7 @@ impl Settings {
             ephemeral: pick(layers, |layer| layer.ephemeral, || false),
             durability: pick(layers, |layer| layer.durability, Durability::default),
             priority: pick(layers, |layer| layer.priority, || 0),
+            web: pick(layers, |layer| layer.web, Web::default),
             bell: pick(layers, |layer| layer.bell, || false),
             keys: Action::all()
                 .map(|action| (action, pick(layers, |layer| layer.keys.as_ref()?.of(action).map(Some), || None)))
@@ -192,6 +196,7 @@ impl Settings {
             row("ephemeral", &self.ephemeral),
             row("durability", &self.durability),
             row("priority", &self.priority),
+            row("web", &self.web),
             row("bell", &self.bell),
         ];
         let keymap = self.keymap();
@@ -238,6 +243,7 @@ impl Layer {
             layer.durability = server.durability.filter(|_| said("durability"));
             layer.priority = server.priority.filter(|_| said("priority"));
         }
+        layer.web = line.command.as_ref().and_then(Command::web).filter(|_| said("web"));
         layer
     }
 

@@ -228,7 +228,7 @@ impl Failure {
         if json {
             let fields = Fields { code: self.code.word(), message: &self.message, hint: &self.hint };
             let document = serde_json::to_string(&Document { error: fields }).unwrap_or_default();
-            return super::shown::shown_json(&document).into_owned() + "\n";
+            return crate::web::document::escape::escaped(&document).into_owned() + "\n";
         }
         let mut text = format!("ringtalk: {}\n", shown(&self.message));
         for line in shown_lines(&self.hint).lines() {

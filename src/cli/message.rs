@@ -2,10 +2,11 @@
 
 use super::output::{Output, Style};
 use super::shown::shown;
-use super::times::{date_and_time, rfc3339, time_of_day};
+use super::times::{date_and_time, time_of_day};
 use crate::ids::ClientId;
 use crate::record::{Kind, Record};
-use serde::Serialize;
+pub(crate) use crate::web::document::Live;
+use crate::web::document::Message;
 
 /// A record with what belongs to it, wherever it was read.
 #[derive(Clone, Copy, Debug)]
@@ -16,48 +17,6 @@ pub(crate) struct Told<'a> {
     pub(crate) leader: &'a str,
     /// How it came; `None` from history, which is the same for every reader.
     pub(crate) live: Option<Live>,
-}
-
-/// How a record came in a live feed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Live {
-    /// Servers known to have it on disk.
-    pub(crate) copies: u16,
-    /// Servers in the view.
-    pub(crate) of: u16,
-    /// Whether it sorts before something that was shown already.
-    pub(crate) late: bool,
-}
-
-/// The document of `CLI.md`; its fields stand in this order.
-#[derive(Serialize)]
-struct Document<'a> {
-    event: &'static str,
-    room: &'a str,
-    id: String,
-    nick: &'a str,
-    text: &'a str,
-    at: String,
-    epoch: u64,
-    leader: &'a str,
-    gsn: u64,
-    idx: u32,
-    key: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    copies: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    of: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    late: Option<bool>,
-    /// What kind of message, when it is not plain words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<&'static str>,
-    /// To whom a one-to-one message goes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<String>,
-    /// Who is gone, when a server says so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<String>,
 }
 
 impl Told<'_> {
@@ -73,28 +32,7 @@ impl Told<'_> {
 
     /// The line of JSON.
     pub(crate) fn json(&self) -> String {
-        let message = &self.record.message;
-        let key = self.record.key;
-        let (event, kind) = words(&message.kind);
-        super::output::to_json(&Document {
-            event,
-            room: &message.room,
-            id: message.id.to_string(),
-            nick: &message.nick,
-            text: &message.body,
-            at: rfc3339(self.at_ms()),
-            epoch: key.epoch.num,
-            leader: self.leader,
-            gsn: key.gsn,
-            idx: key.idx,
-            key: key.to_string(),
-            copies: self.live.map(|live| live.copies),
-            of: self.live.map(|live| live.of),
-            late: self.live.map(|live| live.late),
-            kind,
-            to: addressee(&message.kind).map(|to| to.to_string()),
-            client: departed(&message.kind).map(|client| client.to_string()),
-        })
+        super::output::to_json(&Message::of(self.record, self.leader, self.live))
     }
 
     /// The line of a live feed: `14:01:03 #lobby <bob> can everyone see this?`
@@ -130,34 +68,6 @@ impl Told<'_> {
 
 fn private(text: &str, output: &Output) -> String {
     output.paint(Style::Yellow, &format!("({text})"))
-}
-
-/// The event's word, and the kind's when it is a message but not plain words.
-fn words(kind: &Kind) -> (&'static str, Option<&'static str>) {
-    match kind {
-        Kind::Text => ("message", None),
-        Kind::Action => ("message", Some("action")),
-        Kind::Topic => ("message", Some("topic")),
-        Kind::Direct { .. } => ("message", Some("direct")),
-        Kind::Join => ("joined", None),
-        Kind::Leave => ("left", None),
-        Kind::Nick => ("nick", None),
-        Kind::Gone { .. } => ("gone", None),
-    }
-}
-
-fn addressee(kind: &Kind) -> Option<ClientId> {
-    match kind {
-        Kind::Direct { to } => Some(*to),
-        _ => None,
-    }
-}
-
-fn departed(kind: &Kind) -> Option<ClientId> {
-    match kind {
-        Kind::Gone { client } => Some(*client),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

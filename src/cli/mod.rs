@@ -24,6 +24,7 @@ mod store;
 mod table;
 mod times;
 mod values;
+mod web;
 mod window;
 
 use args::{Command, Line};

@@ -2,8 +2,9 @@
 
 use super::config::Settings;
 use super::failure::{Code, Failure, plain};
-use super::shown::{shown_json, shown_lines};
+use super::shown::shown_lines;
 use super::values::Color;
+pub(crate) use crate::web::document::to_json;
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write};
 
@@ -86,15 +87,6 @@ impl Output {
             Style::Cyan => 36,
         };
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
-    }
-}
-
-/// One line of JSON without anything that a terminal obeys.
-pub(crate) fn to_json<T: Serialize>(document: &T) -> String {
-    let text = serde_json::to_string(document).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
-    match shown_json(&text) {
-        std::borrow::Cow::Borrowed(_) => text,
-        std::borrow::Cow::Owned(safe) => safe,
     }
 }
 

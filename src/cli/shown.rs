@@ -1,6 +1,7 @@
 //! Text from others, made safe to show: nothing in it can move the cursor, colour, copy, ring, or turn the reading
 //! direction of what stands around it.
 
+use crate::web::document::escape::is_harmful;
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -30,32 +31,6 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
 /// The same for a text whose line breaks are its own, such as a hint of several lines.
 pub(crate) fn shown_lines(text: &str) -> String {
     text.lines().map(shown).collect::<Vec<_>>().join("\n")
-}
-
-/// One line of JSON in which what is harmful on a terminal is escaped as `\uXXXX`: the same document for every reader.
-pub(crate) fn shown_json(document: &str) -> Cow<'_, str> {
-    if !document.chars().any(is_harmful) {
-        return Cow::Borrowed(document);
-    }
-    let mut safe = String::with_capacity(document.len() + 16);
-    let mut units = [0; 2];
-    for c in document.chars() {
-        if is_harmful(c) {
-            for unit in c.encode_utf16(&mut units) {
-                let _ = write!(safe, "\\u{unit:04x}");
-            }
-        } else {
-            safe.push(c);
-        }
-    }
-    Cow::Owned(safe)
-}
-
-fn is_harmful(c: char) -> bool {
-    let joins = matches!(c, '\u{200c}' | '\u{200d}');
-    let breaks = matches!(c, '\u{2028}' | '\u{2029}');
-    let space = c.is_whitespace() && !c.is_control();
-    breaks || (crate::name::is_unprintable(c) && !joins && !space)
 }
 
 #[cfg(test)]
@@ -91,17 +66,6 @@ mod tests {
         for text in ["hello, world", "Grüße", "שלום", "می\u{200c}خواهم", "👩\u{200d}🚀", "a\u{a0}b", "C:\\new"]
         {
             assert!(matches!(shown(text), Cow::Borrowed(_)), "{text}");
-        }
-    }
-
-    #[test]
-    fn shown_json_reads_back_as_the_same_text() {
-        for text in HOSTILE {
-            let document = serde_json::to_string(text).unwrap();
-            let safe = shown_json(&document);
-            assert!(safe.chars().all(|c| !c.is_control()), "{safe:?}");
-            assert!(!safe.contains(['\u{202e}', '\u{e0041}']));
-            assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), *text);
         }
     }
 }

@@ -2,25 +2,16 @@
 
 use super::failure::{Code, Failure};
 use super::values::Span;
+pub(crate) use crate::web::document::time::{now_ms, rfc3339};
 use jiff::civil;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use std::time::Instant;
 
-/// Milliseconds since 1970, now.
-pub(crate) fn now_ms() -> u64 {
-    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
-}
-
 /// A monotonic clock, for waits.
 #[expect(clippy::disallowed_methods, reason = "commands wait in real time")]
 pub(crate) fn clock() -> Instant {
     Instant::now()
-}
-
-/// RFC 3339 in UTC with milliseconds, as in JSON.
-pub(crate) fn rfc3339(ms: u64) -> String {
-    format!("{:.3}", timestamp(ms))
 }
 
 /// The time of day here, as in chat.

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -244,6 +244,69 @@ impl From<Group> for String {
     }
 }
 
+/// Where the page is served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) enum Web {
+    /// Nowhere.
+    Off,
+    /// Here.
+    At(SocketAddr),
+}
+
+/// A text that is no place for a page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct BadWeb;
+
+impl fmt::Display for BadWeb {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("the page is at an address, such as 127.0.0.1:8284 or 0.0.0.0, or off")
+    }
+}
+
+impl std::error::Error for BadWeb {}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self::At(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), crate::web::PORT))
+    }
+}
+
+impl FromStr for Web {
+    type Err = BadWeb;
+
+    fn from_str(text: &str) -> Result<Self, BadWeb> {
+        if text.eq_ignore_ascii_case("off") {
+            return Ok(Self::Off);
+        }
+        let alone = || text.parse().map(|ip: IpAddr| SocketAddr::new(ip, crate::web::PORT));
+        text.parse().or_else(|_| alone()).map(Self::At).map_err(|_| BadWeb)
+    }
+}
+
+impl TryFrom<String> for Web {
+    type Error = BadWeb;
+
+    fn try_from(text: String) -> Result<Self, BadWeb> {
+        text.parse()
+    }
+}
+
+impl From<Web> for String {
+    fn from(web: Web) -> Self {
+        web.to_string()
+    }
+}
+
+impl fmt::Display for Web {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => out.write_str("off"),
+            Self::At(addr) => addr.fmt(out),
+        }
+    }
+}
+
 /// When to colour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -305,6 +368,18 @@ mod tests {
         assert_eq!("@bob".parse(), Ok(Target::Person("bob".parse().unwrap())));
         assert!("##x".parse::<Target>().is_err());
         assert!("@".parse::<Target>().is_err());
+    }
+
+    #[test]
+    fn page_is_at_an_address_with_the_usual_port_unless_told_or_off() {
+        for (text, page) in
+            [("off", "off"), ("0.0.0.0", "0.0.0.0:8284"), ("127.0.0.1:9000", "127.0.0.1:9000"), ("[::1]:1", "[::1]:1")]
+        {
+            assert_eq!(text.parse::<Web>().unwrap().to_string(), page);
+        }
+        for text in ["", "on", "oak:8284", "127.0.0.1:", "8284", "127.0.0.1:70000"] {
+            assert_eq!(text.parse::<Web>(), Err(BadWeb), "{text}");
+        }
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! How a client is to be, before it begins.
 
-use super::driver;
+use super::driver::{self, Outbox};
 use super::error::{ConnectError, OpenError};
 use super::handle::Client;
 use super::outbox::OutboxFile;
 use super::resume::Resume;
+use crate::ids::ServerId;
 use crate::name;
 use crate::net::{FaultSwitch, Options, PORT, Role, Transport, group_of};
-use crate::proto::client::{Loaded, Settings};
+use crate::proto::client::{Loaded, Save, Settings};
 use crate::wire::datagram::NetTag;
+use crossbeam_channel::Sender;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,9 +21,11 @@ pub struct Builder {
     net: String,
     nick: String,
     server: Option<String>,
+    prefer: Option<ServerId>,
     peers: Vec<SocketAddr>,
     follow: bool,
     outbox: Option<PathBuf>,
+    keeper: Option<Sender<Save>>,
     resume: Option<Resume>,
     local: bool,
     interfaces: Vec<String>,
@@ -35,9 +39,11 @@ impl Default for Builder {
             net: "default".into(),
             nick: "guest".into(),
             server: None,
+            prefer: None,
             peers: Vec::new(),
             follow: false,
             outbox: None,
+            keeper: None,
             resume: None,
             local: false,
             interfaces: Vec::new(),
@@ -69,6 +75,13 @@ impl Builder {
         self
     }
 
+    /// This server rather than another, however many clients it has, while it takes any.
+    #[must_use]
+    pub fn prefer(mut self, server: ServerId) -> Self {
+        self.prefer = Some(server);
+        self
+    }
+
     /// A server's own UDP address, for when multicast does not reach it; can be given 32 times.
     #[must_use]
     pub fn peer(mut self, addr: SocketAddr) -> Self {
@@ -87,6 +100,15 @@ impl Builder {
     #[must_use]
     pub fn outbox(mut self, file: &Path) -> Self {
         self.outbox = Some(file.to_owned());
+        self
+    }
+
+    /// The application keeps the outbox, in a place of its own: every change of it comes here, and a
+    /// [`Save::Message`] is sent to a server once [`Client::saved`] has said that it is kept. The client waits while the
+    /// channel is full: it should hold more than an outbox does, 4,096 messages, and be read before each submit.
+    #[must_use]
+    pub fn keeper(mut self, keeper: Sender<Save>) -> Self {
+        self.keeper = Some(keeper);
         self
     }
 
@@ -134,18 +156,19 @@ impl Builder {
     pub fn start(self) -> Result<Client, OpenError> {
         let (net, nick) = (named(&self.net)?, named(&self.nick)?);
         let cursors = self.resume.is_some();
-        let (loaded, file) = match (self.resume, &self.outbox) {
-            (Some(resume), _) => (resume.loaded()?, None),
-            (None, Some(path)) => OutboxFile::open(path).map(|(loaded, file)| (loaded, Some(file)))?,
-            (None, None) => (Loaded { client: driver::random_client(), ..Loaded::default() }, None),
+        let kept_outside = self.keeper.map_or(Outbox::Memory, Outbox::Application);
+        let (loaded, outbox) = match (self.resume, &self.outbox) {
+            (Some(resume), _) => (resume.loaded()?, kept_outside),
+            (None, Some(path)) => OutboxFile::open(path).map(|(loaded, file)| (loaded, Outbox::File(file)))?,
+            (None, None) => (Loaded { client: driver::random_client(), ..Loaded::default() }, kept_outside),
         };
         let group = self.group.unwrap_or_else(|| group_of(&net));
         let (port, local, faults) = (self.port, self.local, FaultSwitch::default());
         let options = Options { role: Role::Client, group, port, interfaces: self.interfaces, local, faults };
         let (transport, _) = Transport::open(options)?;
-        let (server, peers, follow) = (self.server, self.peers, self.follow);
-        let settings = Settings { net: NetTag::of(&net), nick, server, peers, follow, cursors };
-        driver::start(settings, loaded, file, transport)
+        let Self { server, prefer, peers, follow, .. } = self;
+        let settings = Settings { net: NetTag::of(&net), nick, server, prefer, peers, follow, cursors };
+        driver::start(settings, loaded, outbox, transport)
     }
 
     /// Begins, and waits until a session stands.

@@ -41,8 +41,20 @@ const REJOIN: Duration = Duration::from_mins(1);
 pub(super) enum Order {
     Submit { draft: Draft, told: Option<Sender<Progress>>, answer: Sender<Result<crate::ids::MessageId, SubmitError>> },
     Command(Command),
+    Saved { cseq: u64 },
     Ask { tag: u64, query: Query, told: Sender<Answer> },
     Forget { tag: u64 },
+}
+
+/// Who keeps what is not acknowledged.
+#[derive(Debug)]
+pub(super) enum Outbox {
+    /// Nobody: it ends with the client.
+    Memory,
+    /// A file.
+    File(OutboxFile),
+    /// The application, which is told through this and says when it is done.
+    Application(Sender<Save>),
 }
 
 /// What comes from the other threads.
@@ -88,7 +100,7 @@ pub(super) fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Res
 pub(super) fn start(
     settings: Settings,
     loaded: Loaded,
-    file: Option<OutboxFile>,
+    outbox: Outbox,
     transport: Transport,
 ) -> Result<handle::Client, OpenError> {
     let (inlet, came) = bounded(MAX_INPUTS);
@@ -103,7 +115,11 @@ pub(super) fn start(
         let (inlet, stop) = (inlet.clone(), stop.clone());
         thread(name, move || listen(ears, &inlet, &stop)).map_err(OpenError::Thread)?;
     }
-    let saves = file.map(|file| keep(file, durable.clone(), wake.clone())).transpose().map_err(OpenError::Thread)?;
+    let saves = match outbox {
+        Outbox::Memory => None,
+        Outbox::File(file) => Some(keep(file, durable.clone(), wake.clone()).map_err(OpenError::Thread)?),
+        Outbox::Application(keeper) => Some(keeper),
+    };
     let clock = Clock::start();
     let (id, interface) = (loaded.client, transport.choice().data.name.clone());
     let client = Client::new(settings, loaded, clock.now(), random());
@@ -256,6 +272,7 @@ impl Driver {
                 self.drain();
             }
             Order::Command(command) => self.handle(Input::Command(command)),
+            Order::Saved { cseq } => self.handle(Input::Saved { cseq }),
             Order::Ask { tag, query, told } => {
                 self.askers.insert(tag, told);
                 self.handle(Input::Command(Command::Query { tag, query }));

@@ -124,6 +124,12 @@ impl Client {
         _ = self.orders.send(Order::Command(command));
     }
 
+    /// The application keeps all messages up to this one: they may go to a server; see [`Builder::keeper`].
+    pub fn saved(&self, cseq: u64) {
+        // A client that has ended has nothing to send.
+        _ = self.orders.send(Order::Saved { cseq });
+    }
+
     /// Asks and waits for the answer, which does not come to [`Client::events`].
     ///
     /// # Errors

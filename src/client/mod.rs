@@ -34,7 +34,7 @@ mod resume;
 mod tests;
 
 pub use crate::proto::client::{
-    Command, Draft, Event, FeedCursor, Message, Notice, Progress, SubmitError, Waiting, words,
+    Command, Draft, Event, FeedCursor, Message, Notice, Progress, Save, SubmitError, Waiting, words,
 };
 pub use builder::Builder;
 pub use error::{AskError, ConnectError, OpenError, SendError};

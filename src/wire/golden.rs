@@ -288,6 +288,7 @@ pub(super) fn answers() -> Vec<Answer> {
         rooms: 1,
         messages: 300,
         problems: vec!["slow".into()],
+        pages: vec![Page { addr: addr(), token: 300 }],
     };
     let election = ElectionInfo {
         num: 8,

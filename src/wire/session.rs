@@ -370,6 +370,8 @@ pub struct Status {
     pub messages: u64,
     /// What is wrong, for people.
     pub problems: Vec<String>,
+    /// Pages of all servers that the one that answers remembers, also of those that have died.
+    pub pages: Vec<Page>,
 }
 
 /// One server, as the one that answers sees it.

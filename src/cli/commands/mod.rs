@@ -8,6 +8,7 @@ mod explain;
 mod history;
 mod man;
 mod record;
+mod replay;
 mod ring;
 mod rooms;
 mod send;
@@ -15,6 +16,7 @@ mod server;
 mod sim;
 pub(super) mod status;
 mod tail;
+mod web;
 mod who;
 
 use super::Run;
@@ -25,6 +27,8 @@ use super::failure::Failure;
 pub(super) fn run(command: Command, run: &Run) -> Result<(), Failure> {
     match command {
         Command::Server(args) => server::run(&args, run),
+        Command::Web(_) => web::run(run),
+        Command::Replay(args) => replay::run(&args, run),
         Command::Chat(args) => chat::run(&args, run),
         Command::Send(args) => send::run(&args, run),
         Command::Tail(args) => tail::run(&args, run),

@@ -15,6 +15,7 @@ use crate::cli::values::Name;
 use crate::client::{Event, Message};
 use crate::ids::{ClientId, MessageId};
 use crate::record::{Kind, View};
+pub(crate) use crate::web::document::view as view_document;
 use crate::wire::session::HistoryQuery;
 use serde_json::json;
 use std::collections::HashSet;
@@ -128,20 +129,6 @@ impl Tail<'_> {
         }
         if is_new_leader { self.output.line(&leads_line(view, self.output)) } else { Ok(()) }
     }
-}
-
-/// A view as one line of JSON.
-pub(crate) fn view_document(view: &View, reason: &str) -> serde_json::Value {
-    let member =
-        |member: &crate::record::Member| json!({ "name": member.name, "id": crate::web::event::id(member.pid) });
-    json!({
-        "event": "view",
-        "at": rfc3339(now_ms()),
-        "epoch": view.epoch.num,
-        "leader": view.leader_name(),
-        "members": view.members.iter().map(member).collect::<Vec<_>>(),
-        "reason": reason,
-    })
 }
 
 /// `14:04:12 -- oak leads now (epoch 13)`

@@ -72,15 +72,15 @@ impl Client {
     /// A client that begins its search. Equal arguments and inputs give equal runs.
     pub fn new(settings: Settings, loaded: Loaded, now: Now, seed: u64) -> Self {
         let Loaded { client, last_cseq, acked_upto, floor, messages, seen } = loaded;
-        let seen = seen.filter(|_| settings.follow);
+        let shown = seen.filter(|_| settings.follow);
         let mut new = Self {
-            directory: Directory::new(settings.server.clone()),
+            directory: Directory::new(settings.server.clone(), settings.prefer),
             search: Search::new(settings.peers.clone()),
             settings,
             me: client,
             rng: Rng::new(seed),
             outbox: Outbox::new(last_cseq, acked_upto, floor, messages),
-            feed: seen.map(|(seen, greatest)| Feed::resumed(client, seen, greatest)),
+            feed: shown.map(|(shown, greatest)| Feed::resumed(client, shown, greatest)),
             reception: Reception::new(),
             stage: Stage::NOBODY,
             gone: None,
@@ -394,7 +394,9 @@ impl Client {
             self.stage = Stage::NOBODY;
             return;
         };
-        if self.gone.is_none() && self.settings.server.is_none() && self.stage.gathers(now) {
+        let is_wanted = choice.server.is_some() && choice.server == self.settings.prefer;
+        let any = self.settings.server.is_none() && !is_wanted;
+        if self.gone.is_none() && any && self.stage.gathers(now) {
             return;
         }
         self.connections += 1;

@@ -23,6 +23,8 @@ const MOST_DOUBLINGS: u32 = 4;
 pub(super) struct Directory {
     /// Only this one will do.
     forced: Option<String>,
+    /// This one rather than another.
+    preferred: Option<ServerId>,
     servers: BTreeMap<ServerId, Known>,
     /// Session addresses that a server told of, for when no beacon arrives.
     told: BTreeMap<SocketAddr, Trouble>,
@@ -59,14 +61,17 @@ impl Trouble {
 pub(super) struct Choice {
     /// Its name, or its address when only that is known.
     pub name: String,
+    /// Which it is, when more than its address is known.
+    pub server: Option<ServerId>,
     /// Its session port.
     pub addr: SocketAddr,
 }
 
 impl Directory {
-    /// An empty directory; with `forced` only the server of that name is ever chosen.
-    pub(super) fn new(forced: Option<String>) -> Self {
-        Self { forced, ..Self::default() }
+    /// An empty directory; with `forced` only the server of that name is ever chosen, with `preferred` that one whenever it
+    /// can be.
+    pub(super) fn new(forced: Option<String>, preferred: Option<ServerId>) -> Self {
+        Self { forced, preferred, ..Self::default() }
     }
 
     /// A server told of itself from this address.
@@ -130,9 +135,10 @@ impl Directory {
         let able: Vec<&Known> = self.candidates(now).filter(|known| known.trouble.until <= now).collect();
         let fewest = able.iter().map(|known| u64::from(known.clients)).min().unwrap_or(0);
         let close = |known: &&&Known| self.forced.is_some() || u64::from(known.clients) * 5 <= fewest * 6;
+        let preferred = able.iter().find(|known| self.preferred == Some(known.pid.server));
         let able: Vec<&&Known> = able.iter().filter(close).collect();
-        if let Some(known) = able.get(rng.below(able.len() as u64) as usize) {
-            return Some(Choice { name: known.name.clone(), addr: known.addr });
+        if let Some(known) = preferred.or(able.get(rng.below(able.len() as u64) as usize).copied()) {
+            return Some(Choice { name: known.name.clone(), server: Some(known.pid.server), addr: known.addr });
         }
         let heard = |addr: &SocketAddr| self.servers.values().any(|known| known.addr == *addr);
         let spare: Vec<&SocketAddr> = self
@@ -142,7 +148,7 @@ impl Directory {
             .map(|(addr, _)| addr)
             .collect();
         let addr = **spare.get(rng.below(spare.len() as u64) as usize)?;
-        Some(Choice { name: addr.to_string(), addr })
+        Some(Choice { name: addr.to_string(), server: None, addr })
     }
 
     /// When a server that is left alone now may be tried again.
@@ -205,7 +211,7 @@ mod tests {
 
     #[test]
     fn any_server_within_a_fifth_of_the_fewest_clients_is_chosen() {
-        let mut directory = Directory::new(None);
+        let mut directory = Directory::new(None, None);
         for (host, name, clients) in [(1, "oak", 10), (2, "elm", 12), (3, "ash", 13)] {
             directory.heard(Time(0), pid(u64::from(host), 1), from(host), &beacon(name, clients));
         }
@@ -214,7 +220,7 @@ mod tests {
 
     #[test]
     fn server_asked_for_by_name_is_the_only_one_chosen_however_full() {
-        let mut directory = Directory::new(Some("ASH".into()));
+        let mut directory = Directory::new(Some("ASH".into()), None);
         directory.heard(Time(0), pid(1, 1), from(1), &beacon("oak", 0));
         assert_eq!(chosen(&directory, Time(0)), Vec::<String>::new());
         directory.heard(Time(0), pid(3, 1), from(3), &beacon("ash", 90));
@@ -222,8 +228,19 @@ mod tests {
     }
 
     #[test]
+    fn preferred_server_is_chosen_however_full_and_another_when_it_cannot_be() {
+        let mut directory = Directory::new(None, Some(ServerId(3)));
+        directory.heard(Time(0), pid(1, 1), from(1), &beacon("oak", 0));
+        assert_eq!(chosen(&directory, Time(0)), ["oak"]);
+        directory.heard(Time(0), pid(3, 1), from(3), &beacon("ash", 90));
+        assert_eq!(chosen(&directory, Time(0)), ["ash"]);
+        directory.failed(Time(0), SocketAddr::from(([10, 0, 0, 3], 7000)));
+        assert_eq!(chosen(&directory, Time(0)), ["oak"]);
+    }
+
+    #[test]
     fn server_that_is_catching_up_leaving_or_long_silent_is_not_chosen() {
-        let mut directory = Directory::new(None);
+        let mut directory = Directory::new(None, None);
         directory.heard(Time(0), pid(1, 1), from(1), &Beacon { ready: false, ..beacon("oak", 0) });
         directory.heard(Time(0), pid(2, 1), from(2), &Beacon { leaving: true, ..beacon("elm", 0) });
         directory.heard(Time(0), pid(3, 1), from(3), &beacon("ash", 0));
@@ -233,7 +250,7 @@ mod tests {
 
     #[test]
     fn server_that_failed_is_left_alone_longer_each_time_until_it_succeeds_or_restarts() {
-        let mut directory = Directory::new(None);
+        let mut directory = Directory::new(None, None);
         let addr = SocketAddr::from(([10, 0, 0, 1], 7000));
         directory.heard(Time(0), pid(1, 1), from(1), &beacon("oak", 0));
         directory.failed(Time(0), addr);
@@ -251,7 +268,7 @@ mod tests {
 
     #[test]
     fn address_that_was_only_told_of_serves_when_no_beacon_arrives() {
-        let mut directory = Directory::new(None);
+        let mut directory = Directory::new(None, None);
         let addr = SocketAddr::from(([10, 0, 0, 7], 7000));
         directory.told(&[addr]);
         assert_eq!(directory.choose(Time(0), &mut Rng::new(1)).unwrap().addr, addr);
@@ -261,7 +278,7 @@ mod tests {
 
     #[test]
     fn directory_keeps_at_most_thirty_two_and_forgets_the_longest_silent() {
-        let mut directory = Directory::new(None);
+        let mut directory = Directory::new(None, None);
         for n in 0..100 {
             directory.heard(Time(n), pid(n, 1), from(n as u8), &beacon("oak", 0));
         }

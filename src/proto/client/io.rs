@@ -1,6 +1,6 @@
 //! What goes into a client's state machine and what comes out of it.
 
-use crate::ids::{ClientId, MessageId, RecordKey};
+use crate::ids::{ClientId, MessageId, RecordKey, ServerId};
 use crate::record::{Kind, Record, View};
 use crate::time::Hlc;
 use crate::wire::datagram::NetTag;
@@ -19,6 +19,8 @@ pub struct Settings {
     pub nick: String,
     /// Only the server of this name will do.
     pub server: Option<String>,
+    /// This server rather than another, while it takes clients.
+    pub prefer: Option<ServerId>,
     /// Addresses to scout by unicast, beside the multicast; at most 32 are used.
     pub peers: Vec<SocketAddr>,
     /// Whether it wants the feed: everything that becomes stable from its first session on.

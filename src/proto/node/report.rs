@@ -43,6 +43,7 @@ impl Node {
             messages: self.messages,
             problems: self.problems(&servers),
             servers,
+            pages: self.settings.page.into_iter().chain(self.peers.iter().filter_map(|(_, peer)| peer.page)).collect(),
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// The `started` event.
-pub(super) fn document(about: &About) -> Value {
+pub(super) fn document(about: &About, page: Option<&str>) -> Value {
     json!({
         "event": "started",
         "at": rfc3339(now_ms()),
@@ -23,11 +23,12 @@ pub(super) fn document(about: &About) -> Value {
         "messages": about.messages,
         "rooms": about.rooms,
         "damaged": about.damaged,
+        "page": page,
     })
 }
 
 /// The first lines for people.
-pub(super) fn lines(about: &About) -> Vec<String> {
+pub(super) fn lines(about: &About, page: Option<&str>) -> Vec<String> {
     let data =
         about.data.as_deref().map_or_else(|| "in memory only".to_owned(), |data| format!("data {}", tilde(data)));
     let mut lines = vec![format!(
@@ -63,6 +64,7 @@ pub(super) fn lines(about: &About) -> Vec<String> {
     if about.damaged {
         lines.push("store  something was damaged and is set aside; it is fetched from other servers".to_owned());
     }
+    lines.extend(page.map(|page| format!("page   {page}")));
     lines
 }
 

@@ -6,7 +6,8 @@ mod pipe;
 
 use crate::cli::Run;
 use crate::cli::args;
-use crate::cli::client::{net_failure, peers};
+use crate::cli::client::{net_failure, peers, template};
+use crate::cli::config::{Setting, Settings};
 use crate::cli::failure::{Code, Failure};
 use crate::cli::output::Output;
 use crate::cli::shown::shown;
@@ -14,24 +15,36 @@ use crate::cli::signals::Interrupt;
 use crate::cli::store::store_failure;
 use crate::cli::times::now_ms;
 use crate::cli::values::Durability;
+use crate::cli::web;
 use crate::net::FaultSwitch;
 use crate::proto::event::Event;
 use crate::server::{Server, ServerError};
-use crossbeam_channel::{Receiver, never, select};
+use crate::web::{Door, Host, Mode, WebError};
+use crate::wire::message::Page;
+use crossbeam_channel::{Receiver, never, select, tick};
 use events::Teller;
 use serde_json::json;
 use std::convert::Infallible;
+use std::time::Duration;
+
+/// How often a demo's server tells how much its faults have dropped.
+const COUNT: Duration = Duration::from_secs(1);
 
 /// Runs the command.
 pub(super) fn run(args: &args::Server, run: &Run) -> Result<(), Failure> {
     let interrupt = Interrupt::install()?;
     let faults = FaultSwitch::default();
-    let pipe = if args.faults { Some(pipe::obey(&faults)?) } else { None };
-    let server = start(run, faults)?;
+    let pipe = if args.faults { Some(Pipe { ended: pipe::obey(&faults)?, faults: faults.clone() }) } else { None };
+    let door = open_door(run);
+    let server = start(run, faults, door.as_ref())?;
+    let page = door.and_then(|door| serve(door, &server, run));
     let mut watch = Watch { output: &run.output, teller: Teller::default() };
-    let outcome = watch.begin(&server).and_then(|()| watch.go(&server, &interrupt, pipe.as_ref()));
+    let outcome =
+        watch.begin(&server, page.as_ref().map(Host::url)).and_then(|()| watch.go(&server, &interrupt, pipe.as_ref()));
     if matches!(outcome, Ok(End::Asked)) {
         watch.stopping()?;
+        // Browsers first: they go on at another server's page.
+        drop(page);
         if !server.leave() {
             log::warn!("not everything could be ended in time");
         }
@@ -44,6 +57,35 @@ pub(super) fn run(args: &args::Server, run: &Run) -> Result<(), Failure> {
         return Ok(());
     }
     outcome.map(|_| ())
+}
+
+/// What a demo's server has of its demo.
+struct Pipe {
+    /// Disconnected when the demo has ended.
+    ended: Receiver<Infallible>,
+    /// What the demo has it lose.
+    faults: FaultSwitch,
+}
+
+/// The page's door. A server without one goes on, and says so.
+fn open_door(run: &Run) -> Option<Door> {
+    web::door(&run.settings).unwrap_or_else(|error| {
+        no_page(&error, run);
+        None
+    })
+}
+
+/// Serves the page, whose browsers come to this server first.
+fn serve(door: Door, server: &Server, run: &Run) -> Option<Host> {
+    let any = Setting { value: None, origin: run.settings.server.origin.clone() };
+    let settings = Settings { server: any, ..run.settings.clone() };
+    let clients = template(&settings).peer(server.addr()).prefer(server.pid().server);
+    let host = Host::builder(door, clients, settings.net.value.as_str()).mode(Mode::Server);
+    host.start().map_err(|error| no_page(&error, run)).ok()
+}
+
+fn no_page(error: &WebError, run: &Run) {
+    run.output.note(&format!("No page: {error}.\nhint: {}", error.hint()));
 }
 
 /// The disk takes nothing: told on stderr too, where whoever looks after the machine looks.
@@ -68,7 +110,7 @@ enum End {
     PipeClosed,
 }
 
-fn start(run: &Run, faults: FaultSwitch) -> Result<Server, Failure> {
+fn start(run: &Run, faults: FaultSwitch, door: Option<&Door>) -> Result<Server, Failure> {
     let settings = &run.settings;
     let mut builder = Server::builder(settings.name.value.as_str())
         .net(settings.net.value.as_str())
@@ -81,6 +123,9 @@ fn start(run: &Run, faults: FaultSwitch) -> Result<Server, Failure> {
         .faults(faults);
     if let Some(group) = settings.group.value {
         builder = builder.group(group.0);
+    }
+    if let Some(door) = door {
+        builder = builder.page(Page { addr: door.public_addr(), token: door.token() });
     }
     if !settings.ephemeral.value {
         builder = builder.data(&settings.data.value);
@@ -104,24 +149,21 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn begin(&self, server: &Server) -> Result<(), Failure> {
+    fn begin(&self, server: &Server, page: Option<&str>) -> Result<(), Failure> {
         if self.output.json {
-            return self.output.document(&banner::document(server.about()));
+            return self.output.document(&banner::document(server.about(), page));
         }
-        banner::lines(server.about()).iter().try_for_each(|line| self.output.line(line))
+        banner::lines(server.about(), page).iter().try_for_each(|line| self.output.line(line))
     }
 
-    fn go(
-        &mut self,
-        server: &Server,
-        interrupt: &Interrupt,
-        pipe: Option<&Receiver<Infallible>>,
-    ) -> Result<End, Failure> {
+    fn go(&mut self, server: &Server, interrupt: &Interrupt, pipe: Option<&Pipe>) -> Result<End, Failure> {
         let no_pipe = never();
+        let (count, mut dropped) = (pipe.map_or_else(never, |_| tick(COUNT)), 0);
         loop {
             select! {
                 recv(interrupt.channel()) -> _ => return Ok(End::Asked),
-                recv(pipe.unwrap_or(&no_pipe)) -> _ => return Ok(End::PipeClosed),
+                recv(pipe.map_or(&no_pipe, |pipe| &pipe.ended)) -> _ => return Ok(End::PipeClosed),
+                recv(count) -> _ => self.count(pipe, &mut dropped)?,
                 recv(server.events()) -> event => {
                     let Ok((at, event)) = event else {
                         return Err(Failure::new(Code::Failed, "The server has stopped.").hint("RINGTALK_LOG=info tells why"));
@@ -138,6 +180,16 @@ impl Watch<'_> {
                 }
             }
         }
+    }
+
+    /// Tells how many datagrams faults have dropped, when it is more than before.
+    fn count(&self, pipe: Option<&Pipe>, dropped: &mut u64) -> Result<(), Failure> {
+        let now = pipe.map_or(0, |pipe| pipe.faults.dropped());
+        if now == *dropped || !self.output.json {
+            return Ok(());
+        }
+        *dropped = now;
+        self.output.line(&self.teller.document("faults", json!({ "dropped": now }), now_ms()))
     }
 
     fn stopping(&self) -> Result<(), Failure> {

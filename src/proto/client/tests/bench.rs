@@ -107,8 +107,15 @@ impl Bench {
     }
 
     pub(crate) fn with(follow: bool, change: impl FnOnce(&mut Settings), loaded: Loaded) -> Self {
-        let mut settings =
-            Settings { net: NET, nick: "ana".into(), server: None, peers: Vec::new(), follow, cursors: false };
+        let mut settings = Settings {
+            net: NET,
+            nick: "ana".into(),
+            server: None,
+            prefer: None,
+            peers: Vec::new(),
+            follow,
+            cursors: false,
+        };
         change(&mut settings);
         let client = Client::new(settings, loaded, Now::default(), 1);
         let mut bench = Self {
