@@ -11,15 +11,23 @@ export class Tale {
   #list;
   #toldAt = new Map();
   #isFollowing = true;
+  #stuckAt = 0;
 
   constructor(list) {
     this.#list = list;
-    list.addEventListener("scroll", () => (this.#isFollowing = isAtEnd(list)), { passive: true });
+    list.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     new ResizeObserver(() => this.#isFollowing && this.#stick()).observe(list);
+  }
+
+  /** Somebody scrolled, or what stands above has taken room: only the first leaves the end. */
+  #scrolled() {
+    if (isAtEnd(this.#list)) this.#isFollowing = true;
+    else if (this.#list.scrollTop < this.#stuckAt) this.#isFollowing = false;
   }
 
   #stick() {
     this.#list.scrollTop = this.#list.scrollHeight;
+    this.#stuckAt = this.#list.scrollTop;
   }
 
   /** Adds a line; one that was told already, by another server or before a move, is passed over. */
