@@ -17,6 +17,8 @@ const LOST_MS = 2000;
 const PATIENCE_MS = 200;
 /** A flight may take this long when its receiver was asleep. */
 const FORGOTTEN_MS = 10_000;
+/** A receipt waits so long at most for its sender's record. */
+const HELD_MS = 1000;
 /** Clocks of one machine may differ so much in two records. */
 const SKEW_MS = 1;
 /** Sendings whose receipts may still be told of, and kinds of receipts whose sendings may. */
@@ -42,6 +44,7 @@ export class EventRecord {
   #newestBucket = -Infinity;
   #open = new Map();
   #early = new Map();
+  #held = [];
   #sentLately = [];
   #doubted = [];
   #judged = [];
@@ -90,10 +93,11 @@ export class EventRecord {
       this.taken += 1;
       if (ms > this.newest) this.newest = ms;
       if (event.what === "sent") this.#sent(event, server, ms);
-      else if (event.what === "received") this.#received(event, server, ms);
+      else if (event.what === "received") this.#hold(event, server, ms);
       else this.#add(event, server, server, ms, ms, MARK);
       each(event, ms);
     }
+    this.#settle();
     this.#judge();
     this.version += 1;
   }
@@ -151,12 +155,24 @@ export class EventRecord {
     this.#takeEarly(sending, this.#patience);
   }
 
-  #received(event, to, ms) {
+  #hold(event, to, ms) {
     const isKnown = this.#indexOf.has(event.from);
     if (!isKnown && ADDRESS.test(event.from)) return; // not a server, or not known as one yet
     const from = this.#index(event.from);
     if (from < 0) return;
-    const key = keyOf(from, event.sum);
+    this.#held.push({ key: keyOf(from, event.sum), from, to, ms });
+  }
+
+  /** Receipts are looked at when their sender's record has come that far: only then is the latest sending known. */
+  #settle() {
+    this.#held = this.#held.filter((receipt) => {
+      if (this.last[receipt.from] < receipt.ms && this.newest < receipt.ms + HELD_MS) return true;
+      this.#received(receipt);
+      return false;
+    });
+  }
+
+  #received({ key, to, ms }) {
     const sendings = this.#open.get(key) ?? [];
     // The latest: the same bytes may be sent again and again, and now and then be lost.
     for (let at = sendings.length - 1; at >= 0; at -= 1) {
