@@ -171,8 +171,9 @@ export class Watch {
     const picture = this.#picture;
     this.ring.show(picture, this.faults.chosen);
     this.servers.show(picture, this.#mode === "demo");
-    const { epoch, leader, electing } = picture;
-    let words = leader ? `${shown(leader)} leads, epoch ${epoch}, ${counted(picture.ring.length, "server")}` : "Nobody leads";
+    const { epoch, leaders, electing } = picture;
+    let words = leaders.length > 0 ? `${shown(leaders[0])} leads, epoch ${epoch}, ${counted(picture.ring.length, "server")}` : "Nobody leads";
+    if (leaders.length > 1) words = `${leaders.length} rings, led by ${leaders.map(shown).join(" and ")}`;
     if (electing) words = `Election ${electing.num}: the token carries ${shown(electing.candidate)}`;
     const caption = $("ring-caption").firstChild;
     if (caption.textContent !== words) caption.textContent = words;
