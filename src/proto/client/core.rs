@@ -72,7 +72,7 @@ impl Client {
     /// A client that begins its search. Equal arguments and inputs give equal runs.
     pub fn new(settings: Settings, loaded: Loaded, now: Now, seed: u64) -> Self {
         let Loaded { client, last_cseq, acked_upto, floor, messages, seen } = loaded;
-        let seen = seen.filter(|_| settings.follow);
+        let place = seen.filter(|_| settings.follow);
         let mut new = Self {
             directory: Directory::new(settings.server.clone()),
             search: Search::new(settings.peers.clone()),
@@ -80,7 +80,7 @@ impl Client {
             me: client,
             rng: Rng::new(seed),
             outbox: Outbox::new(last_cseq, acked_upto, floor, messages),
-            feed: seen.map(|(seen, greatest)| Feed::resumed(client, seen, greatest)),
+            feed: place.map(|(cursor, greatest)| Feed::resumed(client, cursor, greatest)),
             reception: Reception::new(),
             stage: Stage::NOBODY,
             gone: None,
