@@ -78,16 +78,13 @@ pub(crate) fn collect(contact: &mut Contact, run: &Run, interrupt: &Interrupt) -
             _ if is_home => Some(read(contact, server)?),
             _ => ask_itself(server, run, interrupt)?,
         };
-        match read {
-            Some((record, names)) => {
-                records.names.learn(&names);
-                let is_new = records.servers.iter().all(|known| known.server != record.server);
-                records.servers.extend(is_new.then_some(record));
-            }
-            None => {
-                run.output.note(&format!("{} did not answer: what it remembers is missing", shown(&server.name)));
-                records.missing.push(server.name.clone());
-            }
+        if let Some((record, names)) = read {
+            records.names.learn(&names);
+            let is_new = records.servers.iter().all(|known| known.server != record.server);
+            records.servers.extend(is_new.then_some(record));
+        } else {
+            run.output.note(&format!("{} did not answer: what it remembers is missing", shown(&server.name)));
+            records.missing.push(server.name.clone());
         }
     }
     records.servers.sort_by_key(|record| record.server);

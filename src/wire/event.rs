@@ -2,7 +2,6 @@
 
 use crate::ids::{EpochId, Pid};
 use crate::record::{MAX_SERVERS, View};
-use crate::wire::message::is_view;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -109,11 +108,16 @@ pub enum Event {
 }
 
 impl Event {
-    /// Whether lists and texts are within the protocol's bounds.
+    /// Whether lists and texts are within the protocol's bounds. Numbers are for people: nothing counts on from them.
     pub(super) fn is_within_bounds(&self) -> bool {
         let short = |text: &str| text.len() <= MAX_WORDS_BYTES;
         match self {
-            Self::View { view, addrs, reason } => is_view(view) && addrs.len() <= MAX_SERVERS && short(reason),
+            Self::View { view, addrs, reason } => {
+                let lists = [view.members.len(), view.parents.len(), addrs.len()];
+                lists.iter().all(|length| *length <= MAX_SERVERS)
+                    && view.members.iter().all(|member| short(&member.name))
+                    && short(reason)
+            }
             Self::Suspected { name, .. } | Self::Failed { name, .. } | Self::Rejoined { name, .. } => short(name),
             Self::Election { started_by, winner, .. } => short(started_by) && winner.iter().all(|name| short(name)),
             Self::Abandoned { reason, .. } => short(reason),

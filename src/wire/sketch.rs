@@ -164,7 +164,7 @@ impl Sketch {
             let (_, view) = view.filter(|(own, _)| *own == tag)?;
             view.members.get(usize::from(at)).map(|member| member.pid.server)
         };
-        let servers = |pids: &[crate::ids::Pid]| pids.iter().map(|pid| pid.server).collect();
+        let servers = |pids: &[crate::ids::Pid]| pids.iter().map(|pid| pid.server).take(MAX_SERVERS).collect();
         match message {
             Message::Beacon(beacon) => Self::of_beacon(beacon),
             Message::Scout(scout) => Self::Scout { any_net: scout.any_net },

@@ -16,7 +16,7 @@ use crate::wire::message::{
     Beacon, Commit, Data, Elect, EpochDigest, Fill, Heads, Limit, LogState, Message, Nack, Order, Propose, Rank, Run,
     RunKind, State,
 };
-use crate::wire::session::{self, Cursor, Follow, Hello, Request, Submit};
+use crate::wire::session::{self, Cursor, Follow, Hello, Query, Reply, Request, Submit};
 use std::net::SocketAddr;
 
 const NET: NetTag = NetTag(9);
@@ -304,6 +304,7 @@ impl Forger {
             }),
             1 => Request::Fetch { view: self.tag(), first: self.number(), last: self.number() },
             2 => Request::Follow(cursor),
+            3 => Request::Query { tag: 1, query: Query::Record { after: self.number(), limit: self.number() as u32 } },
             _ => Request::Submit(Submit {
                 cseq: self.number(),
                 acked_upto: self.number(),
@@ -313,6 +314,22 @@ impl Forger {
                 body: "hello".into(),
             }),
         }
+    }
+}
+
+/// What a server remembers of all that can be told to anyone.
+fn recite(node: &Node) {
+    let mut after = 0;
+    loop {
+        let page = node.record_page(after, u32::MAX);
+        if page.events.is_empty() {
+            return;
+        }
+        after = page.next;
+        let told = Reply::Answer { tag: 1, answer: session::Answer::Record(Box::new(page)) };
+        let frame = session::encode(&told);
+        assert!(frame.len() < session::MAX_FRAME_BYTES);
+        assert_eq!(session::decode::<Reply>(&frame[4..]), Some(told));
     }
 }
 
@@ -331,6 +348,7 @@ fn torment(seeds: u64, each: usize, forge: fn(&mut Forger) -> Message) -> usize 
             }
         }
         pair.pass(60);
+        pair.nodes.iter().for_each(recite);
     }
     taken
 }
@@ -357,7 +375,7 @@ fn numbers_at_their_ends_from_clients_stop_no_server() {
         let mut pair = Pair::ringed();
         let mut forger = Forger { rng: Rng::new(seed), epoch: pair.epoch() };
         for at in 0..24 {
-            let kind = if at == 0 { 0 } else { forger.rng.below(6) };
+            let kind = if at == 0 { 0 } else { forger.rng.below(7) };
             let bytes = session::encode(&forger.request(kind));
             if let Some(request) = session::decode::<Request>(&bytes[4..]) {
                 taken += 1;

@@ -166,14 +166,16 @@ impl Node {
             kind: submit.kind,
             body: submit.body,
         };
-        let room = message.room.clone();
+        let (is_new, room) = (!self.origin.has(message_id), message.room.clone());
         if !self.origin.offer(self.now.mono, message) {
             return self.reply(id, Reply::Busy { cseq, retry_ms: BUSY_RETRY_MS });
         }
         if let Some(session) = self.sessions.get_mut(id) {
             session.next = session.next.max(cseq + 1);
         }
-        self.trace_accepted(message_id, room);
+        if is_new {
+            self.trace_accepted(message_id, room);
+        }
         self.reply(id, Reply::Accepted { cseq });
     }
 

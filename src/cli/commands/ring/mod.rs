@@ -132,7 +132,7 @@ mod tests {
         names.learn(&[(ServerId(1), "ash".to_owned()), (ServerId(2), "oak\u{202e}".to_owned())]);
         let servers =
             vec![record(1, vec![(5_000_100, sent(7)), (5_030_100, sent(8))]), record(2, vec![(5_030_400, came)])];
-        Records { names, servers, ..Records::default() }
+        Records { servers, names, ..Records::default() }
     }
 
     #[test]
