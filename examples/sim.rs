@@ -98,15 +98,12 @@ fn hunt_all(bugs: &[Bug], seconds: u64) -> ExitCode {
     let work = || {
         while let Some(&bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let begun = Instant::now();
-            match hunt(bug, || begun.elapsed().as_secs() < seconds) {
-                Some(Catch { seed, scenario, violation, .. }) => {
-                    let by = scenario.map_or(String::new(), |text| format!(" of `{text}`"));
-                    println!("| {bug:?} | seed {seed}{by} | {} | {:.1?} |", violation.property, begun.elapsed());
-                }
-                None => {
-                    missed.fetch_add(1, Ordering::Relaxed);
-                    println!("| {bug:?} | not found | | {:.0?} |", begun.elapsed());
-                }
+            if let Some(Catch { seed, scenario, violation, .. }) = hunt(bug, || begun.elapsed().as_secs() < seconds) {
+                let by = scenario.map_or(String::new(), |text| format!(" of `{text}`"));
+                println!("| {bug:?} | seed {seed}{by} | {} | {:.1?} |", violation.property, begun.elapsed());
+            } else {
+                missed.fetch_add(1, Ordering::Relaxed);
+                println!("| {bug:?} | not found | | {:.0?} |", begun.elapsed());
             }
         }
     };
@@ -143,13 +140,14 @@ fn play(text: &str, seeds: RangeInclusive<u64>, options: &Options) -> ExitCode {
 /// What replays a run.
 fn command(seed: u64, options: &Options, bugs: &[Bug]) -> String {
     let only = |which: &Vec<usize>| which.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
-    let mut command = "cargo run --profile sim --no-default-features".to_owned();
-    command += if bugs.is_empty() { "" } else { " --features bugs" };
-    command += &format!(" --example sim -- --seed {seed}");
-    command += &bugs.last().map_or(String::new(), |bug| format!(" --bug {bug:?}"));
-    command += &options.only.as_ref().map_or(String::new(), |which| format!(" --only {}", only(which)));
-    command += &options.size.map_or(String::new(), |(servers, clients)| format!(" --size {servers},{clients}"));
-    command + &options.calm.map_or(String::new(), |calm| format!(" --calm {}", calm.as_secs()))
+    let features = if bugs.is_empty() { "" } else { " --features bugs" };
+    let bug = bugs.last().map_or(String::new(), |bug| format!(" --bug {bug:?}"));
+    let only = options.only.as_ref().map_or(String::new(), |which| format!(" --only {}", only(which)));
+    let size = options.size.map_or(String::new(), |(servers, clients)| format!(" --size {servers},{clients}"));
+    let calm = options.calm.map_or(String::new(), |calm| format!(" --calm {}", calm.as_secs()));
+    format!(
+        "cargo run --profile sim --no-default-features{features} --example sim -- --seed {seed}{bug}{only}{size}{calm}"
+    )
 }
 
 fn one(seed: u64, options: &Options, shrinks: bool) -> ExitCode {
