@@ -6,13 +6,17 @@
 use ringtalk::proto::bugs::Bugs;
 use ringtalk::sim::Scenario;
 
+/// Seeds that each scenario is played with: one where the code is not optimised, so that `cargo test` stays a matter of
+/// minutes.
+const SEEDS: u64 = if cfg!(feature = "bugs") { 4 } else { 1 };
+
 /// The scenario holds whatever the seed adds of chance.
 fn holds(text: &str) {
     let scenario = match Scenario::read(text) {
         Ok(scenario) => scenario,
         Err(bad) => panic!("no step: {}", bad.0),
     };
-    for seed in 1..=4 {
+    for seed in 1..=SEEDS {
         if let Err(violation) = scenario.play(seed, Bugs::NONE) {
             panic!("seed {seed}: property {}: {}", violation.property, violation.text);
         }
@@ -128,6 +132,22 @@ fn s17_view_change_does_not_wait_behind_a_full_window() {
 }
 
 #[test]
+fn s18_view_goes_out_while_every_queue_is_full() {
+    holds(
+        "servers 3; clients 5; wait 3s; talk huge; disk 2 slow 2s; wait 700ms; talk not; kill leader; wait 3s; disk 2 good;
+         start all; wait 2s; settle",
+    );
+}
+
+#[test]
+fn s19_room_that_a_lost_member_took_comes_back() {
+    holds(
+        "servers 4; clients 8; talk fast; wait 3s; disk 2 slow 2s; wait 1s; power-off 2; wait 2s; start 2; wait 1s;
+         power-off 3; wait 2s; start 3; disk 2 good; wait 3s; settle",
+    );
+}
+
+#[test]
 fn s20_last_message_of_a_burst_is_not_lost() {
     holds("servers 3; talk fast; wait 3s; on 40 data: lose; wait 200ms; talk not; settle");
 }
@@ -145,6 +165,22 @@ fn s21_two_crash_within_five_milliseconds() {
 #[test]
 fn s22_kill_and_instant_restart_on_the_same_port() {
     holds("servers 3; talk fast; wait 3s; kill 2; start 2; wait 2s; kill 2; wait 1ms; start 2; wait 1s; settle");
+}
+
+#[test]
+fn s23_ids_above_2_to_the_63_stand_in_the_ring_like_any_other() {
+    let scenario =
+        Scenario::read("servers 5; wait 3s; kill leader; wait 3s; leader greatest; start all; wait 2s; settle");
+    let Ok(scenario) = scenario else { panic!("no scenario") };
+    let is_high = |seed: u64| scenario.world(seed, Bugs::NONE, false).servers.iter().any(|one| one.id.0 >> 63 == 1);
+    let is_mixed = |seed: &u64| {
+        is_high(*seed) && scenario.world(*seed, Bugs::NONE, false).servers.iter().any(|one| one.id.0 >> 63 == 0)
+    };
+    let mixed: Vec<u64> = (1..20).filter(is_mixed).take(3).collect();
+    assert_eq!(mixed.len(), 3);
+    for seed in mixed {
+        assert_eq!(scenario.play(seed, Bugs::NONE), Ok(()), "seed {seed}");
+    }
 }
 
 #[test]
@@ -246,7 +282,7 @@ fn s36_leaders_disk_hangs_and_the_others_go_on() {
 #[test]
 fn s36_members_disk_hangs_and_the_others_go_on() {
     holds(
-        "servers 3; talk fast; wait 3s; disk 2 slow 60s; wait 15s; acked 10s; wait 60s; disk 2 good; wait 2s; settle",
+        "servers 3; talk fast; wait 3s; disk 2 slow 60s; wait 15s; acked 10s; wait 30s; disk 2 good; wait 10s; settle",
     );
 }
 
@@ -263,6 +299,18 @@ fn s39_two_that_lost_each_others_multicast_hear_of_it_by_unicast() {
 #[test]
 fn s40_datagrams_come_late_or_twice() {
     holds("servers 4; talk fast; wait 2s; duplicates 30% 10s; reorder 20% 50ms; wait 5s; heal; wait 10s; settle");
+}
+
+#[test]
+fn s41_two_nets_share_a_group_and_a_port() {
+    holds(
+        "servers 5; clients 4; other-net 3,4,5; wait 4s; kill 3; wait 3s; start 3; wait 3s; settle 1,2; settle 3,4,5",
+    );
+}
+
+#[test]
+fn s43_numbers_beyond_any_window_are_passed_over() {
+    holds("servers 3; talk fast; wait 3s; flood 1; flood 2; flood 3; wait 2s; kill leader; wait 2s; start all; settle");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The command line: every command and flag, and the words of `--help` and the manual.
 
 use super::values::{Color, Durability, Group, Name, Peer, Span, Target, Web as Place, room};
+use crate::ids::MessageId;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -124,6 +125,10 @@ pub(crate) enum Command {
     Status(Status),
     /// The ring, its last elections, the token's way
     Ring,
+    /// The life of one message: its way, who missed it, where it was durable when
+    Explain(Explain),
+    /// Collect the event records of all servers that answer into a file
+    Record(Record),
     /// Show a file of event records in the page
     Replay(Replay),
     /// Write a consistent copy of this machine's history, while the server runs, without its identity
@@ -148,6 +153,7 @@ impl Command {
         match self {
             Self::Server(args) => args.web,
             Self::Web(args) => args.web,
+            Self::Demo(args) => args.web,
             Self::Replay(args) => args.web,
             _ => None,
         }
@@ -302,6 +308,20 @@ pub(crate) struct Status {
     pub(crate) watch: bool,
 }
 
+/// `explain`.
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    /// The message's id, as `history --json` and `send --json` print it
+    pub(crate) id: MessageId,
+}
+
+/// `record`.
+#[derive(Args, Debug)]
+pub(crate) struct Record {
+    /// The record; written aside and renamed, so that it is whole or absent
+    pub(crate) file: PathBuf,
+}
+
 /// `backup`.
 #[derive(Args, Debug)]
 pub(crate) struct Backup {
@@ -322,9 +342,22 @@ pub(crate) struct Demo {
     /// How many servers, 2 to 9
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=9))]
     pub(crate) servers: u8,
-    /// Play this and end; the name of no script lists them
+    /// Play this lesson and end; `list` lists them
     #[arg(long, value_name = "NAME")]
     pub(crate) script: Option<String>,
+    /// Wait for a key before each step of the lesson
+    #[arg(long, requires = "script")]
+    pub(crate) step: bool,
+    /// Let machines of this network join with servers and clients of their own, and print how
+    #[arg(long)]
+    pub(crate) classroom: bool,
+    /// Where to serve the page, or off; with it the demo goes on without a terminal, until Ctrl-C
+    /// [default: 127.0.0.1:8284, or the next free port; all interfaces with --classroom]
+    #[arg(long, env = "RINGTALK_WEB", value_name = "ADDR|off", hide_env = true)]
+    pub(crate) web: Option<Place>,
+    /// Open the page in a browser
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 /// `sim`.

@@ -49,6 +49,8 @@ pub(crate) enum Code {
     NickTaken,
     /// Nobody goes by that nick.
     NoSuchNick,
+    /// No server knows the message.
+    NoSuchMessage,
     /// The port is held by a program that does not share it.
     PortHeld,
     /// The firewall forbids sending.
@@ -107,6 +109,7 @@ impl Code {
             Self::Refused => "refused",
             Self::NickTaken => "nick_taken",
             Self::NoSuchNick => "no_such_nick",
+            Self::NoSuchMessage => "no_such_message",
             Self::PortHeld => "port_held",
             Self::SendForbidden => "send_forbidden",
             Self::NoSuchInterface => "no_such_interface",
@@ -151,6 +154,7 @@ impl Code {
             Self::Interrupted => Exit::Interrupted,
             Self::Refused
             | Self::NickTaken
+            | Self::NoSuchMessage
             | Self::PortHeld
             | Self::SendForbidden
             | Self::NoSuchInterface

@@ -16,6 +16,7 @@ mod logging;
 mod message;
 mod output;
 mod page;
+mod records;
 mod said;
 mod shown;
 mod signals;

@@ -19,6 +19,11 @@ pub(crate) fn time_of_day(ms: u64) -> String {
     local(ms).strftime("%H:%M:%S").to_string()
 }
 
+/// The time of day here to the microsecond, as in explanations.
+pub(crate) fn time_of_day_us(us: u64) -> String {
+    format!("{}.{:06}", time_of_day(us / 1000), us % 1_000_000)
+}
+
 /// Date and time of day here, as in history.
 pub(crate) fn date_and_time(ms: u64) -> String {
     local(ms).strftime("%Y-%m-%d %H:%M:%S").to_string()

@@ -5,6 +5,7 @@
 //! bound last. The **unicast** one has a port of its own; everything is sent from it, so that a datagram's source is the
 //! address to answer to. A server's TCP listener has the same number. `docs/PROTOCOL.md` §4.
 
+mod delay;
 mod error;
 mod faults;
 mod group;

@@ -12,7 +12,7 @@ const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 /// Send buffer asked for.
 const SEND_BUFFER_BYTES: usize = 4 << 20;
 /// How long a blocked receive waits before it looks whether it should end.
-const RECEIVE_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const RECEIVE_PAUSE: Duration = Duration::from_millis(200);
 /// How long a send waits for room in the send buffer before the datagram is dropped.
 const SEND_PATIENCE: Duration = Duration::from_millis(20);
 /// Connections that wait to be accepted.

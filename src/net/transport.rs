@@ -334,6 +334,35 @@ mod tests {
     }
 
     #[test]
+    fn delayed_datagrams_arrive_later_and_in_their_order() {
+        let one = local("slow", 18_293, Role::Server);
+        let slow = FaultSwitch::default();
+        let group = group_of("slow");
+        let (port, faults) = (18_293, slow.clone());
+        let options = Options { role: Role::Server, group, port, interfaces: vec![], local: true, faults };
+        let (other, _listener) = Transport::open(options).unwrap();
+        slow.obey("delay 60").unwrap();
+        let (mut sender, mut receiver) = (one.sender(), other.own_receiver());
+        for number in 0..20_u8 {
+            sender.send(other.addr(), &[number; 100]);
+        }
+        let sent = super::super::delay::now();
+        sender.flush();
+        let (mut came, mut first) = (Vec::new(), None);
+        for _ in 0..TRIES * 20 {
+            receiver.receive(|arrival| came.push(arrival.bytes[0])).unwrap();
+            if came.len() == 20 {
+                break;
+            }
+            if came.is_empty() {
+                first = Some(super::super::delay::now());
+            }
+        }
+        assert_eq!(came, (0..20).collect::<Vec<_>>());
+        assert!(first.is_some_and(|first| first.duration_since(sent).as_millis() >= 30));
+    }
+
+    #[test]
     fn receive_that_nothing_comes_to_ends_by_itself() {
         let one = local("silence", 18_292, Role::Client);
         one.own_receiver().receive(|arrival| panic!("{arrival:?}")).unwrap();

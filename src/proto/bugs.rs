@@ -60,8 +60,6 @@ pub enum Bug {
     StaleBuffers,
     /// The leader orders on after it has promised a greater epoch.
     OrderAfterFreeze,
-    /// The leader orders before it has the ids of every member.
-    OrderBeforeTables,
     /// A member tells the leader ids of what the view change cut off, as if they were history.
     TableUncommitted,
     /// A coordinator waits for ever for who is silent.
@@ -106,8 +104,6 @@ pub enum Bug {
     SkipUntold,
     /// The batches of a run all get the clock of its first one.
     RunSameHlc,
-    /// What comes by a fill does not move this server's clock.
-    HlcWithoutFill,
     /// Messages of clients are taken without a bound.
     OriginUnbounded,
     /// Control waits until all data has gone out.
@@ -132,16 +128,12 @@ pub enum Bug {
     FeedSkipsFlush,
 
     // Catch-up.
-    /// The epoch that is the receiver's own last one is filled.
-    FillLast,
     /// Entries above the committed length are sent as history.
     FillUncommitted,
     /// History is asked for from one too far, and taken with the hole.
     FillGap,
     /// Catch-up stops at the first epoch that is complete.
     FillShort,
-    /// Closures are not passed on with a fill.
-    FillNoClosure,
     /// A record that comes by a fill is delivered although history has its id.
     FillTwice,
     /// A fill counts before it is on disk.
@@ -164,8 +156,6 @@ pub enum Bug {
     NoEvict,
     /// An evicted server is taken back at once.
     NoPenalty,
-    /// Who hears its leader one way only waits for ever.
-    NoLoneView,
     /// Who does not get a server's multicasts does not get its beacons either.
     NoUnicastBeacon,
 }
@@ -198,7 +188,6 @@ impl Bug {
         Self::NoResend,
         Self::StaleBuffers,
         Self::OrderAfterFreeze,
-        Self::OrderBeforeTables,
         Self::TableUncommitted,
         Self::WaitsForSilent,
         Self::SameIncarnation,
@@ -220,7 +209,6 @@ impl Bug {
         Self::OriginUnordered,
         Self::SkipUntold,
         Self::RunSameHlc,
-        Self::HlcWithoutFill,
         Self::OriginUnbounded,
         Self::DataFirst,
         Self::CseqUnordered,
@@ -231,11 +219,9 @@ impl Bug {
         Self::FeedTwice,
         Self::LateAsLive,
         Self::FeedSkipsFlush,
-        Self::FillLast,
         Self::FillUncommitted,
         Self::FillGap,
         Self::FillShort,
-        Self::FillNoClosure,
         Self::FillTwice,
         Self::FillRace,
         Self::Hasty,
@@ -246,7 +232,6 @@ impl Bug {
         Self::NoResign,
         Self::NoEvict,
         Self::NoPenalty,
-        Self::NoLoneView,
         Self::NoUnicastBeacon,
     ];
 

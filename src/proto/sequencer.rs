@@ -61,7 +61,7 @@ impl Sequencer {
 
     /// Whether every member has opened.
     pub fn is_open(&self) -> bool {
-        self.closed.is_empty() || self.bugs.has(Bug::OrderBeforeTables)
+        self.closed.is_empty()
     }
 
     /// Whether this member has opened.

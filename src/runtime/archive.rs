@@ -1,6 +1,8 @@
 //! Answers to questions about history, read beside the log by a few threads: never on the protocol's or the disk's.
 
 use super::disk::IndexLine;
+use crate::ids::ClientId;
+use crate::record::{Kind, Record};
 use crate::store::StoreError;
 use crate::store::engine::{Archive, Page};
 use crate::wire::session::{Answer, Query};
@@ -17,7 +19,7 @@ pub(crate) type OpenArchive = Arc<dyn Fn() -> Result<Box<dyn Archive>, StoreErro
 
 /// A question, and where its answer goes.
 pub(crate) struct Question {
-    /// One of history, search or rooms.
+    /// One of history, search, rooms or a place.
     pub(crate) query: Query,
     /// Takes the answer; must not block.
     pub(crate) answer: Box<dyn FnOnce(Answer) + Send>,
@@ -57,8 +59,21 @@ fn answer(open: &OpenArchive, archive: &mut Option<Box<dyn Archive>>, query: &Qu
         Query::History(within) => page(archive.history(within)?),
         Query::Search { words, within } => page(archive.search(words, within)?),
         Query::Rooms => Answer::Rooms(archive.rooms()?),
+        Query::Place(id) => {
+            Answer::Page { records: archive.place(*id)?.map(without_words).into_iter().collect(), more: false }
+        }
         Query::Who(_) | Query::Status | Query::Ring | Query::Nick(_) | Query::Record { .. } => {
             Answer::Failed("not a question about history".to_owned())
         }
     })
+}
+
+/// The place of a message, for anyone: not what it says and, where it is for one person, not between whom.
+fn without_words((mut record, leader): (Record, String)) -> (Record, String) {
+    record.message.body.clear();
+    if let Kind::Direct { to } = &mut record.message.kind {
+        *to = ClientId::default();
+        record.message.nick.clear();
+    }
+    (record, leader)
 }

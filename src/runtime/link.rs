@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Links at once; one more, and the one that was idle longest is closed.
 const MAX_LINKS: usize = 64;
@@ -28,6 +28,9 @@ const MAX_LINKS: usize = 64;
 const QUEUE: usize = 1024;
 /// Bytes that wait on one link; more are lost.
 const QUEUE_BYTES: usize = 16 << 20;
+/// Frames of one link that came and wait to be handed over; no more is read meanwhile. They wait for the protocol, and in a
+/// demo's slow motion.
+const DELAYED: usize = 16;
 /// How long connecting and its handshake may take.
 const CONNECT: Duration = Duration::from_secs(1);
 /// How long one frame may take to be written; then the link is broken.
@@ -274,12 +277,22 @@ pub(crate) async fn serve(mut stream: TcpStream, door: &Door, stranger: OwnedSem
     if !matches!(told, Ok(Ok(()))) || there.net != door.hello.hello().net {
         return;
     }
-    while let Ok(bytes) = read_frame(&mut stream, MAX_FRAME_BYTES).await {
-        if door.faults.is_cut(source, Direction::In) {
-            continue;
+    let (came, mut waiting) = mpsc::channel::<(Instant, Vec<u8>)>(DELAYED);
+    let read = async move {
+        while let Ok(bytes) = read_frame(&mut stream, MAX_FRAME_BYTES).await {
+            let is_lost = door.faults.is_cut(source, Direction::In);
+            if !is_lost && came.send((Instant::now() + door.faults.delay(), bytes)).await.is_err() {
+                return;
+            }
         }
-        if door.inbox.frame(there.pid, bytes).await.is_err() {
-            return;
+    };
+    let hand_over = async move {
+        while let Some((due, bytes)) = waiting.recv().await {
+            sleep_until(due).await;
+            if door.inbox.frame(there.pid, bytes).await.is_err() {
+                return;
+            }
         }
-    }
+    };
+    tokio::join!(read, hand_over);
 }

@@ -132,9 +132,10 @@ async fn hand_over(
     door: &Door,
 ) -> Result<(), Closed> {
     let (tag, mut query) = match request {
-        Request::Query { tag, query: query @ (Query::History(_) | Query::Search { .. } | Query::Rooms) } => {
-            (tag, query)
-        }
+        Request::Query {
+            tag,
+            query: query @ (Query::History(_) | Query::Search { .. } | Query::Rooms | Query::Place(_)),
+        } => (tag, query),
         other => return door.inbox.request(session, other).await,
     };
     if let Query::History(within) | Query::Search { within, .. } = &mut query {

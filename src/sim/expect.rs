@@ -2,7 +2,7 @@
 
 use super::checker::{LIVENESS, Violation};
 use super::plan::ms;
-use super::scenario::wait;
+use super::scenario::{number, wait};
 use super::world::World;
 use crate::ids::Pid;
 use std::time::Duration;
@@ -14,6 +14,8 @@ pub enum Expect {
     Never(String),
     /// Some message is acknowledged within this time.
     Acked(Duration),
+    /// Some client of this server has a message acknowledged within this time.
+    Serves(usize, Duration),
     /// What is now is remembered.
     Mark,
     /// No more view changes than this were completed since the mark.
@@ -44,6 +46,10 @@ impl Expect {
         Some(match (word, rest) {
             ("never", name) => Self::Never(name.to_owned()),
             ("acked", span) => Self::Acked(wait(span)?),
+            ("serves", rest) => {
+                let (at, span) = rest.split_once(' ')?;
+                Self::Serves(number(at)?, wait(span)?)
+            }
             ("mark", "") => Self::Mark,
             ("views", most) => Self::Views(most.parse().ok()?),
             ("leader", "same") => Self::SameLeader,
@@ -63,6 +69,7 @@ impl Expect {
                 demand(!world.counts.rare.contains_key(name.as_str()), || format!("there were {name}"))
             }
             Self::Acked(span) => acked(world, *span),
+            Self::Serves(at, span) => serves(world, *at, *span),
             Self::Mark => {
                 *mark = now;
                 Ok(())
@@ -89,6 +96,15 @@ fn acked(world: &mut World, span: Duration) -> Result<(), Violation> {
         world.run_until(world.time + ms(100))?;
     }
     demand(world.counts.acked > before, || format!("nothing was acknowledged within {span:?}"))
+}
+
+fn serves(world: &mut World, at: usize, span: Duration) -> Result<(), Violation> {
+    let served = |world: &World| world.counts.served.get(&at).copied().unwrap_or(0);
+    let (before, end) = (served(world), world.time + span);
+    while world.time < end && served(world) == before {
+        world.run_until(world.time + ms(100))?;
+    }
+    demand(served(world) > before, || format!("s{} acknowledged nothing within {span:?}", at + 1))
 }
 
 fn demand(holds: bool, text: impl FnOnce() -> String) -> Result<(), Violation> {

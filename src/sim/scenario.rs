@@ -11,12 +11,12 @@
 //! disk 1 slow 5s | broken | full | good
 //! on 2 commit from 1: kill      on 1 data: lose           on 1 prepared: pause 3s
 //! move 1 (a client)             seen merges with messages     never suspicions
-//! disk leader slow 5s           flood 1                   other-net 3,4
-//! acked 10s                     mark                      views 1    leader same | leader greatest
+//! disk leader slow 5s           flood 1                   other-net 3,4     around 2 narrow 600
+//! acked 10s    serves 1 10s     mark                      views 1    leader same | leader greatest
 //! ```
 //! Servers and clients count from 1. `settle` heals nothing: it demands that all servers that run, or those listed, come
 //! together within the time that liveness allows. `seen` demands that a rare state was reached, `never` that it was not,
-//! `acked` that some message is acknowledged within this time, `views` that no more view changes were begun since `mark`,
+//! `acked` that some message is acknowledged within this time, `serves` that one of this server's clients is, `views` that no more view changes were begun since `mark`,
 //! `leader` that it is still the same as then, or the greatest of its view.
 
 use super::checker::Violation;
@@ -116,7 +116,9 @@ impl Scenario {
             "settle" => self.steps.push(Step::Settle(Some(list(rest)?))),
             "seen" => self.steps.push(Step::Seen(rest.to_owned())),
             "talk" => self.steps.push(Step::Talk(habit(rest)?)),
-            "never" | "acked" | "mark" | "views" | "leader" => self.steps.push(Step::Expect(Expect::read(word, rest)?)),
+            "never" | "acked" | "serves" | "mark" | "views" | "leader" => {
+                self.steps.push(Step::Expect(Expect::read(word, rest)?));
+            }
             "start" if rest == "all" => {
                 let servers = 0..self.servers;
                 self.steps.extend(servers.map(|at| Step::Strike(Fault::Start(at))));
@@ -220,7 +222,7 @@ fn habit(word: &str) -> Option<Talk> {
 }
 
 /// A number that counts from 1, as one that counts from 0.
-fn number(word: &str) -> Option<usize> {
+pub(super) fn number(word: &str) -> Option<usize> {
     word.trim().parse::<usize>().ok()?.checked_sub(1)
 }
 
@@ -264,6 +266,7 @@ fn fault(word: &str, rest: &str) -> Option<Fault> {
         ("open", [path]) => cut(path, Cut::None)?,
         ("cut", [groups]) => Fault::Groups(groups.split('|').map(list).collect::<Option<_>>()?),
         ("on", [count, message, then @ ..]) => on(count, message, then)?,
+        ("around", [at, word, how @ ..]) => Fault::QualityAround(number(at)?, Box::new(quality(word, how)?)),
         _ => Fault::QualityOfAll(Box::new(quality(word, &words)?)),
     })
 }

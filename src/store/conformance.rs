@@ -429,6 +429,9 @@ pub(crate) fn message_ordered_twice_keeps_its_least_key(medium: &mut impl Medium
     assert_eq!(page.records.len(), 1);
     assert_eq!(page.records[0].0.key.hlc, Hlc(3 << 16));
     assert_eq!(page.records[0].1, "s1");
+    let place = |cseq| store.place(MessageId { client: ClientId(5), cseq }).unwrap();
+    assert_eq!(place(1), page.records.first().cloned());
+    assert_eq!(place(2), None);
     let (_, found) = open(medium.again(store.into_engine()));
     assert_eq!(found.messages, 3);
 }

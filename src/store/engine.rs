@@ -156,6 +156,9 @@ pub trait Archive {
 
     /// Every room, ascending by name. People are not known here: the count is 0.
     fn rooms(&self) -> Result<Vec<RoomInfo>, StoreError>;
+
+    /// A message by its id, with the name of the leader that ordered it.
+    fn place(&self, id: MessageId) -> Result<Option<(Record, String)>, StoreError>;
 }
 
 /// Most messages in one page.

@@ -4,9 +4,9 @@ use super::engine::{Archive, Batch, Direction, Engine, Page, Table};
 use super::error::StoreError;
 use super::rows::{Census, Head, Totals, entry_key, gsn_of, seal, unseal_row, word};
 use super::staged::Staged;
-use crate::ids::{EpochId, Pid};
+use crate::ids::{EpochId, MessageId, Pid};
 use crate::proto::io::Write;
-use crate::record::{Entry, View};
+use crate::record::{Entry, Record, View};
 use crate::wire::session::{HistoryQuery, RoomInfo};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -214,5 +214,9 @@ impl<E: Engine + Archive> Archive for Store<E> {
 
     fn rooms(&self) -> Result<Vec<RoomInfo>, StoreError> {
         self.engine.rooms()
+    }
+
+    fn place(&self, id: MessageId) -> Result<Option<(Record, String)>, StoreError> {
+        self.engine.place(id)
     }
 }

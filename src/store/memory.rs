@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::query::{Wanted, is_said, search_words};
 use crate::ids::{MessageId, RecordKey};
 use crate::name;
-use crate::record::Kind;
+use crate::record::{Kind, Record};
 use crate::wire::session::{HistoryQuery, RoomInfo};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
@@ -239,6 +239,11 @@ impl Archive for Image {
     fn rooms(&self) -> Result<Vec<RoomInfo>, StoreError> {
         Ok(self.rooms())
     }
+
+    fn place(&self, id: MessageId) -> Result<Option<(Record, String)>, StoreError> {
+        let row = self.by_id.get(&id).and_then(|key| self.history.get(key));
+        Ok(row.map(|row| (row.record.clone(), row.leader.clone())))
+    }
 }
 
 impl Archive for MemoryEngine {
@@ -252,6 +257,10 @@ impl Archive for MemoryEngine {
 
     fn rooms(&self) -> Result<Vec<RoomInfo>, StoreError> {
         Archive::rooms(&*self.live())
+    }
+
+    fn place(&self, id: MessageId) -> Result<Option<(Record, String)>, StoreError> {
+        self.live().place(id)
     }
 }
 
@@ -270,6 +279,10 @@ impl Archive for MemoryReader {
 
     fn rooms(&self) -> Result<Vec<RoomInfo>, StoreError> {
         Archive::rooms(&*self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn place(&self, id: MessageId) -> Result<Option<(Record, String)>, StoreError> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).place(id)
     }
 }
 

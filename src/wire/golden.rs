@@ -207,6 +207,7 @@ pub(super) fn queries() -> Vec<Query> {
         Query::Ring,
         Query::Nick("ana".into()),
         Query::Record { after: 300, limit: 50 },
+        Query::Place(MessageId { client: ClientId(0x44), cseq: 300 }),
     ]
 }
 
@@ -333,7 +334,7 @@ numbers! {
         Commit Prepared Install Opened WantTable Table Data Order Ack Nack Heads Digest Want Fill Working;
     of_request of Request: Hello Submit Ping Hearing Fetch Query Bye Follow;
     of_reply of Reply: Welcome Refused Accepted Stable Busy Rejected Feed View Entries Pong Answer Bye;
-    of_query of Query: History Search Rooms Who Status Ring Nick Record;
+    of_query of Query: History Search Rooms Who Status Ring Nick Record Place;
     of_answer of Answer: Page Rooms Who Status Ring Failed Nick Record;
 }
 

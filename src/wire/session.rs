@@ -3,7 +3,7 @@
 //! The client speaks first ([`Request::Hello`]); the server answers [`Reply::Welcome`] or [`Reply::Refused`]. Submits are
 //! answered twice: accepted, then stable. Queries carry a tag that their answers repeat.
 
-use crate::ids::{ClientId, EpochId, Pid, RecordKey, ViewTag};
+use crate::ids::{ClientId, EpochId, MessageId, Pid, RecordKey, ViewTag};
 use crate::record::{Entry, Kind, Record, View};
 use crate::time::Hlc;
 use crate::wire::message::{Page, are_entries, are_numbers, is_view};
@@ -268,6 +268,8 @@ pub enum Query {
         /// At most this many; the server may send fewer.
         limit: u32,
     },
+    /// Where history has this message. Answered by a page of it alone, without its words, or of nothing.
+    Place(MessageId),
 }
 
 /// Which part of history.

@@ -1,7 +1,16 @@
-//! `demo`: plays a script, proves that nothing was lost, and leaves nothing behind.
+//! `demo`: plays lessons, proves that nothing was lost, and leaves nothing behind.
 
 use crate::support::Home;
-use std::process::{Child, Stdio};
+use serde_json::Value;
+use serde_json::json;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+use tungstenite::{Message, WebSocket};
+
+/// How long a demo may take, beside other tests on a slow machine.
+const LIMIT: Duration = Duration::from_secs(120);
 
 fn entries(home: &Home) -> usize {
     std::fs::read_dir(home.path().join("tmp")).map_or(0, Iterator::count)
@@ -15,36 +24,122 @@ fn command(home: &Home, args: &[&str]) -> std::process::Command {
     command
 }
 
-#[test]
-fn leader_crash_ends_with_equal_histories_and_nothing_lost() {
+/// Plays a lesson to its end; what it told.
+fn play(servers: &str, script: &str) -> Vec<Value> {
     let home = Home::new();
     let output =
-        command(&home, &["demo", "--servers", "3", "--script", "leader-crash", "--json"]).output().expect("it runs");
+        command(&home, &["demo", "--servers", servers, "--script", script, "--json"]).output().expect("it runs");
     let out = String::from_utf8(output.stdout).expect("UTF-8");
     assert_eq!(output.status.code(), Some(0), "{out}{}", String::from_utf8_lossy(&output.stderr));
     assert!(out.lines().last().is_some_and(|line| line.contains("\"equal\":true,\"lost\":0")), "{out}");
     assert_eq!(entries(&home), 0, "its directory is gone");
+    out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn count(told: &[Value], event: &str) -> usize {
+    told.iter().filter(|line| line["event"] == event).count()
+}
+
+/// A demo that runs, with its lines as they come.
+struct Running {
+    child: Child,
+    out: BufReader<ChildStdout>,
+}
+
+impl Running {
+    fn start(home: &Home, args: &[&str]) -> Self {
+        let mut child = command(home, args).stdin(Stdio::null()).spawn().expect("it starts");
+        let out = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self { child, out }
+    }
+
+    fn wait_for(&mut self, event: &str) -> Value {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert!(self.out.read_line(&mut line).expect("readable") > 0, "the demo ended before {event}");
+            let told: Value = serde_json::from_str(&line).expect("JSON");
+            if told["event"] == event {
+                return told;
+            }
+        }
+    }
+
+    /// `kill -9`; then every server must end and remove what it kept, the last one the demo's directory.
+    #[expect(clippy::disallowed_methods, reason = "a test's deadline")]
+    fn kill_and_wait_until_nothing_is_left(mut self, home: &Home) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+        let killed = Instant::now();
+        while entries(home) > 0 {
+            assert!(killed.elapsed() < LIMIT, "servers outlive their demo");
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Two lessons side by side: they mostly wait.
+fn play_both(one: (&str, &str), other: (&str, &str)) -> (Vec<Value>, Vec<Value>) {
+    std::thread::scope(|threads| {
+        let first = threads.spawn(|| play(one.0, one.1));
+        let second = play(other.0, other.1);
+        (first.join().expect("played"), second)
+    })
+}
+
+#[test]
+fn leader_crash_and_split_end_with_equal_histories_and_nothing_lost() {
+    let (crash, split) = play_both(("3", "leader-crash"), ("5", "split-and-merge"));
+    assert_eq!((count(&crash, "crashed"), count(&crash, "restarted")), (1, 1));
+    let tales = crash.iter().filter(|line| line["event"] == "tale");
+    let words: Vec<&str> = tales.filter_map(|line| line["text"].as_str()).collect();
+    assert!(words.iter().any(|words| words.contains("leads, epoch")), "{words:?}");
+    assert!(words.iter().any(|words| words.contains("Messages were missing")), "{words:?}");
+    let cut = split.iter().find(|line| line["event"] == "cut").expect("a cut");
+    assert_eq!(cut["sides"].as_array().map(Vec::len), Some(2));
+    assert!(split.iter().any(|line| line["event"] == "demo" && line["equal"] == false), "they differed meanwhile");
+}
+
+#[test]
+fn lost_datagrams_and_a_slow_server_lose_no_message() {
+    let (loss, slow) = play_both(("3", "lost-datagrams"), ("3", "slow-server"));
+    let document = |told: &[Value], is_it: &dyn Fn(&Value) -> bool| {
+        told.iter()
+            .any(|line| line["event"] == "demo" && line["servers"].as_array().is_some_and(|all| all.iter().any(is_it)))
+    };
+    assert!(document(&loss, &|server| server["loss"] == 20 && server["dropped"].as_u64() > Some(0)));
+    assert!(document(&slow, &|server| server["state"] == "paused"));
+    assert_eq!((count(&slow, "paused"), count(&slow, "resumed")), (1, 1));
+}
+
+#[test]
+fn twenty_crashes_and_a_power_cut_lose_nothing() {
+    let (twenty, power) = play_both(("3", "twenty-crashes"), ("3", "power-cut"));
+    assert_eq!((count(&twenty, "crashed"), count(&twenty, "restarted")), (20, 20));
+    assert_eq!((count(&power, "crashed"), count(&power, "restarted")), (1, 1));
+}
+
+#[test]
+fn leader_that_nobody_hears_is_left_out_until_it_is_heard_again() {
+    let told = play("3", "one-way");
+    assert_eq!((count(&told, "muted"), count(&told, "healed")), (1, 1));
+    assert!(count(&told, "ring") >= 3, "all, the others, all again");
 }
 
 #[test]
 fn servers_end_with_a_demo_that_is_killed() {
     let home = Home::new();
-    let mut demo: Child = command(&home, &["demo", "--servers", "2", "--script", "loss", "--json"])
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("it starts");
-    let mut out = std::io::BufReader::new(demo.stdout.take().expect("a pipe"));
-    let mut line = String::new();
-    while !line.contains("\"event\":\"talkers\"") {
-        line.clear();
-        assert!(std::io::BufRead::read_line(&mut out, &mut line).expect("readable") > 0, "the demo ended early");
-    }
-    demo.kill().expect("killed");
-    demo.wait().expect("ended");
-    // Each server removes what it kept, the last one the demo's directory: then all of them have ended.
-    while entries(&home) > 0 {
-        std::thread::yield_now();
-    }
+    let mut demo = Running::start(&home, &["demo", "--servers", "2", "--script", "loss", "--json"]);
+    demo.wait_for("talkers");
+    demo.kill_and_wait_until_nothing_is_left(&home);
+}
+
+#[test]
+fn stopped_server_ends_too_when_its_demo_is_killed() {
+    let home = Home::new();
+    let mut demo = Running::start(&home, &["demo", "--servers", "3", "--script", "slow-server", "--json"]);
+    demo.wait_for("paused");
+    demo.kill_and_wait_until_nothing_is_left(&home);
 }
 
 #[test]
@@ -53,4 +148,131 @@ fn name_of_no_script_lists_them() {
     let ran = home.run(&["demo", "--script", "nonsense"]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("leader-crash") && ran.stderr.contains("split-and-merge"), "{ran:?}");
+}
+
+#[test]
+fn list_of_scripts_is_no_failure() {
+    let home = Home::new();
+    let ran = home.run(&["demo", "--script", "list"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    for name in
+        ["tour", "leader-crash", "split-and-merge", "lost-datagrams", "slow-server", "twenty-crashes", "one-way"]
+    {
+        assert!(ran.stdout.lines().any(|line| line.starts_with(name)), "{name}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn steps_want_a_terminal() {
+    let home = Home::new();
+    let ran = home.run(&["demo", "--script", "tour", "--step"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+}
+
+/// A page of the demo, as a browser has it.
+struct Browser {
+    socket: WebSocket<TcpStream>,
+    tag: u64,
+}
+
+impl Browser {
+    /// Loads the page at this address, takes its token and says hello.
+    fn open(url: &str) -> Self {
+        let addr = url.trim_start_matches("http://").trim_end_matches('/');
+        let connect = || {
+            let stream = TcpStream::connect(addr).expect("it listens");
+            stream.set_read_timeout(Some(LIMIT)).expect("a limit");
+            stream
+        };
+        let (mut stream, mut page) = (connect(), String::new());
+        write!(stream, "GET / HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").expect("it listens");
+        stream.read_to_string(&mut page).expect("a page");
+        let token = page.split("name=\"token\" content=\"").nth(1).and_then(|rest| rest.split('"').next());
+        let (socket, _) = tungstenite::client(format!("ws://{addr}/ws"), connect()).expect("a WebSocket");
+        let mut browser = Self { socket, tag: 0 };
+        browser.say(&json!({ "do": "hello", "token": token.expect("a token"), "nick": "eva", "client": null,
+                             "acked_upto": 0, "outbox": [], "cursor": null, "rooms": ["lobby"] }));
+        let welcome = browser.wait_for(|event| event["event"] == "welcome");
+        assert_eq!(welcome["mode"], "demo");
+        browser
+    }
+
+    fn say(&mut self, request: &Value) {
+        self.socket.send(Message::text(request.to_string())).expect("it listens");
+    }
+
+    fn wait_for(&mut self, mut is_it: impl FnMut(&Value) -> bool) -> Value {
+        loop {
+            let Message::Text(text) = self.socket.read().expect("it goes on") else { continue };
+            let event: Value = serde_json::from_str(&text).expect("JSON");
+            if is_it(&event) {
+                return event;
+            }
+        }
+    }
+
+    /// Asks for something; the tag of its answer.
+    fn control(&mut self, mut request: Value) -> u64 {
+        self.tag += 1;
+        request["do"] = json!("control");
+        request["tag"] = json!(self.tag);
+        self.say(&request);
+        self.tag
+    }
+
+    fn refusal(&mut self, request: Value) -> Value {
+        let tag = self.control(request);
+        self.wait_for(|event| event["event"] == "error" && event["tag"] == tag)
+    }
+
+    fn wait_for_state(&mut self, server: &str, state: &str) -> Value {
+        self.wait_for(|event| {
+            let servers = event["servers"].as_array().filter(|_| event["event"] == "demo");
+            servers.is_some_and(|all| all.iter().any(|one| one["name"] == server && one["state"] == state))
+        })
+    }
+}
+
+#[test]
+fn page_crashes_pauses_cuts_and_heals_and_is_told_what_it_asks_wrongly() {
+    let home = Home::new();
+    let mut demo = Running::start(&home, &["demo", "--servers", "3", "--web", "127.0.0.1:0", "--json"]);
+    let started = demo.wait_for("started");
+    demo.wait_for("talkers");
+    let mut browser = Browser::open(started["page"].as_str().expect("a page"));
+    browser.control(json!({ "action": "crash", "server": "leader" }));
+    browser.wait_for(|event| event["event"] == "tale" && event["text"].to_string().contains("killed (kill -9)"));
+    browser.control(json!({ "action": "restart", "server": "all" }));
+    browser.wait_for(|event| event["event"] == "tale" && event["text"].to_string().contains("started again"));
+    browser.wait_for_state("elm", "running");
+    browser.control(json!({ "action": "pause", "server": "elm" }));
+    browser.wait_for_state("elm", "paused");
+    browser.control(json!({ "action": "resume", "server": "elm" }));
+    browser.control(json!({ "action": "cut", "groups": [["ash"], ["elm", "fir"]] }));
+    browser.wait_for(|event| event["event"] == "demo" && event["servers"][0]["cut_from"] == json!(["elm", "fir"]));
+    browser.control(json!({ "action": "slow", "factor": 3 }));
+    browser.wait_for(|event| event["event"] == "demo" && event["slow"] == 3.0);
+    browser.control(json!({ "action": "heal" }));
+    let whole = |event: &Value| event["servers"][0]["cut_from"] == json!([]) && event["equal"] == true;
+    let healed = browser.wait_for(|event| event["event"] == "demo" && whole(event));
+    assert_eq!(healed["lost"], 0);
+    for (request, code) in [
+        (json!({ "action": "crash", "server": "\u{1b}[2J<img src=x>" }), "no_such_server"),
+        (json!({ "action": "format", "server": "ash" }), "unknown_action"),
+        (json!({ "action": ["crash"] }), "bad_control"),
+        (json!({ "action": "burst", "messages": 1e18 }), "bad_control"),
+        (json!({ "action": "resume", "server": "ash" }), "not_so"),
+        (json!({ "action": "step" }), "no_script"),
+    ] {
+        let refusal = browser.refusal(request);
+        assert_eq!(refusal["code"], code, "{refusal}");
+    }
+    browser.control(json!({ "action": "script", "name": "power-cut", "stepwise": true }));
+    let waiting = browser.wait_for(|event| event["event"] == "demo" && event["script"]["waiting"] == true);
+    assert_eq!((&waiting["script"]["name"], &waiting["script"]["step"]), (&json!("power-cut"), &json!(1)));
+    browser.control(json!({ "action": "step" }));
+    browser.wait_for(|event| event["event"] == "demo" && event["script"]["step"] == 2);
+    browser.control(json!({ "action": "stop" }));
+    browser.wait_for(|event| event["event"] == "demo" && event["script"].is_null());
+    demo.kill_and_wait_until_nothing_is_left(&home);
 }

@@ -2,6 +2,7 @@
 
 mod demo;
 mod pty;
+mod records;
 mod ring;
 mod settings;
 mod support;

@@ -82,7 +82,8 @@ impl Window {
 
     /// What stands on the screen.
     pub(crate) fn text(&self) -> String {
-        self.parser.screen().contents()
+        let contents = self.parser.screen().contents();
+        contents.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
     }
 
     /// Types.

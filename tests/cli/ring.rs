@@ -8,13 +8,13 @@ use std::process::{Child, ChildStdout, Stdio};
 
 /// Servers on a net and a port of their own. Dropped, they are killed.
 pub(crate) struct Ring {
-    home: Home,
+    pub(crate) home: Home,
     net: String,
     port: String,
-    servers: Vec<Server>,
+    pub(crate) servers: Vec<Server>,
 }
 
-struct Server {
+pub(crate) struct Server {
     child: Child,
     events: BufReader<ChildStdout>,
     /// What it told so far.
@@ -146,7 +146,7 @@ impl Ring {
     }
 }
 
-fn documents(text: &str) -> Vec<Value> {
+pub(crate) fn documents(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }
 

@@ -4,8 +4,10 @@ mod backup;
 mod chat;
 mod completions;
 mod config;
+mod explain;
 mod history;
 mod man;
+mod record;
 mod replay;
 mod ring;
 mod rooms;
@@ -36,6 +38,8 @@ pub(super) fn run(command: Command, run: &Run) -> Result<(), Failure> {
         Command::Who(args) => who::run(&args, run),
         Command::Status(args) => status::run(&args, run),
         Command::Ring => ring::run(run),
+        Command::Explain(args) => explain::run(&args, run),
+        Command::Record(args) => record::run(&args, run),
         Command::Backup(args) => backup::backup(&args, run),
         Command::Restore(args) => backup::restore(&args, run),
         Command::Sim(args) => sim::run(&args, run),

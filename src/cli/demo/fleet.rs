@@ -1,11 +1,14 @@
-//! The demo's servers together: which run, what each last said of the ring, and the faults between them.
+//! The demo's servers together: which run, what each last said of the ring, and what is broken between them.
 
 use super::Happening;
-use super::child::Process;
+use super::child::{Life, Process};
 use super::ground::Ground;
+use super::view::View;
+use super::wiring::{Wiring, said};
 use crate::cli::failure::Failure;
 use crossbeam_channel::Sender;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 /// Names of servers, as many as a demo can have.
@@ -17,138 +20,249 @@ pub(super) struct Server {
     /// Its name.
     pub(super) name: &'static str,
     process: Option<Process>,
+    lives: u32,
+    is_paused: bool,
+    /// Its id, as it said at its first start; it keeps it.
+    id: Option<String>,
     /// Where it is, as it said at its start.
     addr: Option<SocketAddr>,
     /// What it last said of the ring.
     view: Option<View>,
     /// Whether it takes clients.
     is_ready: bool,
+    /// Datagrams that its faults have dropped in this life.
+    dropped: u64,
 }
 
-/// A view as a server told it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct View {
-    /// The epoch's number.
-    pub(super) epoch: u64,
-    /// The leader's name.
-    pub(super) leader: String,
-    /// The members' names, ascending.
-    pub(super) members: Vec<String>,
+/// What a server is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    /// It runs.
+    Running,
+    /// It was stopped where it was.
+    Paused,
+    /// It was killed.
+    Crashed,
+}
+
+impl State {
+    /// The word of the page's documents.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Crashed => "crashed",
+        }
+    }
 }
 
 /// All servers.
 #[derive(Debug)]
 pub(super) struct Fleet {
     servers: Vec<Server>,
+    wiring: Wiring,
     told: Sender<Happening>,
 }
 
 impl Fleet {
     /// So many servers, none of them running.
     pub(super) fn new(count: usize, told: Sender<Happening>) -> Self {
-        let server = |&name| Server { name, process: None, addr: None, view: None, is_ready: false };
-        Self { servers: NAMES.iter().take(count).map(server).collect(), told }
+        let server = |&name| Server {
+            name,
+            process: None,
+            lives: 0,
+            is_paused: false,
+            id: None,
+            addr: None,
+            view: None,
+            is_ready: false,
+            dropped: 0,
+        };
+        let servers: Vec<Server> = NAMES.iter().take(count).map(server).collect();
+        Self { wiring: Wiring::new(servers.len()), servers, told }
     }
 
-    /// Starts whoever does not run; tells their names.
-    pub(super) fn start(&mut self, ground: &Ground) -> Result<Vec<&'static str>, Failure> {
-        let mut names = Vec::new();
-        for (at, server) in self.servers.iter_mut().enumerate().filter(|(_, server)| server.process.is_none()) {
-            server.process = Some(Process::start(at, server.name, ground, &self.told)?);
-            names.push(server.name);
+    /// All names, in the order of their numbers.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        self.servers.iter().map(|server| server.name).collect()
+    }
+
+    /// The name of this number.
+    pub(super) fn name(&self, at: usize) -> &'static str {
+        self.servers.get(at).map_or("", |server| server.name)
+    }
+
+    /// What each is doing.
+    pub(super) fn state(&self, at: usize) -> State {
+        match self.servers.get(at) {
+            Some(Server { process: Some(_), is_paused: false, .. }) => State::Running,
+            Some(Server { process: Some(_), .. }) => State::Paused,
+            _ => State::Crashed,
         }
-        Ok(names)
+    }
+
+    /// Numbers of those in this state, ascending.
+    pub(super) fn in_state(&self, state: State) -> Vec<usize> {
+        (0..self.servers.len()).filter(|&at| self.state(at) == state).collect()
+    }
+
+    /// How often a server was started, and whether it can be asked: it runs and takes clients.
+    pub(super) fn life(&self, at: usize) -> (u32, bool) {
+        let ready = self.state(at) == State::Running && self.servers.get(at).is_some_and(|server| server.is_ready);
+        (self.servers.get(at).map_or(0, |server| server.lives), ready)
+    }
+
+    /// What is broken.
+    pub(super) fn wiring(&self) -> &Wiring {
+        &self.wiring
+    }
+
+    /// Starts a server that does not run.
+    pub(super) fn start(&mut self, at: usize, ground: &Ground) -> Result<(), Failure> {
+        let lines = self.wiring.lines_for(at, |other| self.servers[other].addr);
+        let Some(server) = self.servers.get_mut(at).filter(|server| server.process.is_none()) else { return Ok(()) };
+        server.lives += 1;
+        let life = Life { at, number: server.lives };
+        let mut process = Process::start(life, server.name, ground, &self.told)?;
+        for line in &lines {
+            process.tell(line);
+        }
+        server.process = Some(process);
+        Ok(())
     }
 
     /// Kills a server; whether it ran.
-    pub(super) fn crash(&mut self, name: &str) -> bool {
-        let process = self.servers.iter_mut().find(|server| server.name == name).and_then(|server| {
-            server.view = None;
-            server.is_ready = false;
-            server.process.take()
-        });
-        process.map(Process::crash).is_some()
+    pub(super) fn crash(&mut self, at: usize) -> bool {
+        let Some(server) = self.servers.get_mut(at) else { return false };
+        let Some(process) = server.process.take() else { return false };
+        (server.view, server.is_ready, server.is_paused, server.dropped) = (None, false, false, 0);
+        process.crash();
+        // Another process gets another port: the others forget this one, or their lists of cuts would grow.
+        if let Some(addr) = server.addr.take() {
+            self.servers.iter_mut().for_each(|other| other.tell(&format!("mend {addr}")));
+        }
+        true
     }
 
-    /// Takes note of what a server told.
-    pub(super) fn hear(&mut self, at: usize, event: &Value) {
-        let Some(server) = self.servers.get_mut(at) else { return };
+    /// Stops a running server where it is; whether it ran.
+    pub(super) fn pause(&mut self, at: usize) -> bool {
+        self.freeze(at, true)
+    }
+
+    /// Lets a stopped server go on; whether it was stopped.
+    pub(super) fn resume(&mut self, at: usize) -> bool {
+        self.freeze(at, false)
+    }
+
+    fn freeze(&mut self, at: usize, is_paused: bool) -> bool {
+        let Some(server) = self.servers.get_mut(at).filter(|server| server.is_paused != is_paused) else {
+            return false;
+        };
+        let Some(process) = &server.process else { return false };
+        if is_paused {
+            process.pause();
+        } else {
+            process.resume();
+        }
+        server.is_paused = is_paused;
+        true
+    }
+
+    /// Breaks or mends something, and tells those whom it concerns.
+    pub(super) fn rewire(&mut self, change: impl FnOnce(&mut Wiring)) {
+        let mut after = self.wiring.clone();
+        change(&mut after);
+        for at in 0..self.servers.len() {
+            let lines = said(&self.wiring, &after, at, |other| self.servers[other].addr);
+            for line in &lines {
+                self.servers[at].tell(line);
+            }
+        }
+        self.wiring = after;
+    }
+
+    /// Takes note of what a server told; whether it is still that process.
+    pub(super) fn hear(&mut self, life: Life, event: &Value) -> bool {
+        let Some(server) = self.servers.get_mut(life.at).filter(|server| server.lives == life.number) else {
+            return false;
+        };
         match event["event"].as_str() {
-            Some("started") => server.addr = event["addr"].as_str().and_then(|addr| addr.parse().ok()),
+            Some("started") => {
+                server.id = event["id"].as_str().map(str::to_owned);
+                server.addr = event["addr"].as_str().and_then(|addr| addr.parse().ok());
+                self.introduce(life.at);
+            }
             Some("view") => server.view = View::read(event),
             Some("ready") => server.is_ready = true,
+            Some("faults") => server.dropped = event["dropped"].as_u64().unwrap_or(0),
             _ => {}
         }
+        true
     }
 
-    /// Names of those that run, ascending.
-    pub(super) fn running(&self) -> Vec<&'static str> {
-        let mut names: Vec<_> =
-            self.servers.iter().filter(|server| server.process.is_some()).map(|server| server.name).collect();
-        names.sort_unstable();
-        names
+    /// Tells the others where a server is whom they are cut off from.
+    fn introduce(&mut self, at: usize) {
+        let addr = self.servers[at].addr;
+        for other in (0..self.servers.len()).filter(|&other| other != at) {
+            let lines = self.wiring.lines_about(other, at, addr);
+            for line in &lines {
+                self.servers[other].tell(line);
+            }
+        }
     }
 
-    /// A process has ended; the name of a server that should run.
-    pub(super) fn ended(&mut self, at: usize) -> Option<&'static str> {
-        let server = self.servers.get_mut(at)?;
-        let process = server.process.as_mut()?;
-        // The end of a process that was killed may be told after its successor has started.
-        process.has_ended().then_some(server.name)
+    /// A process has ended; the number of a server that should run.
+    pub(super) fn ended(&mut self, life: Life) -> Option<usize> {
+        let server = self.servers.get_mut(life.at).filter(|server| server.lives == life.number)?;
+        server.process.as_mut()?.has_ended().then_some(life.at)
     }
 
-    /// The view that exactly these servers are in, all of them and ready, when there is one.
-    pub(super) fn view_of(&self, names: &[&str]) -> Option<&View> {
-        let mut views = self.servers.iter().filter(|server| names.contains(&server.name));
+    /// The view that exactly these of the demo's servers are in, all of them and ready, when there is one. Others' servers may
+    /// be in it.
+    pub(super) fn view_of(&self, these: &[usize]) -> Option<&View> {
+        let mut views = these.iter().filter_map(|&at| self.servers.get(at));
         let first = views.next().filter(|server| server.is_ready)?.view.as_ref()?;
         let agree = views.all(|server| server.is_ready && server.view.as_ref() == Some(first));
-        (agree && first.members == names).then_some(first)
+        let inside: BTreeSet<usize> = first.members.iter().filter_map(|(id, _)| self.number_of(id)).collect();
+        (agree && inside == these.iter().copied().collect()).then_some(first)
     }
 
-    /// Who leads, as most of those that run say.
-    pub(super) fn leader(&self) -> Option<String> {
-        let running = self.servers.iter().filter(|server| server.process.is_some());
-        let view =
-            running.filter_map(|server| server.view.as_ref()).max_by_key(|view| (view.members.len(), view.epoch));
-        view.map(|view| view.leader.clone())
+    /// The last view that most of those that run are in.
+    pub(super) fn view(&self) -> Option<&View> {
+        let running = (0..self.servers.len()).filter(|&at| self.state(at) == State::Running);
+        let views = running.filter_map(|at| self.servers[at].view.as_ref());
+        views.max_by_key(|view| (view.members.len(), view.epoch))
     }
 
-    /// Cuts these off from the others.
-    pub(super) fn cut(&mut self, names: &[&str]) {
-        let side = |server: &Server| names.contains(&server.name);
-        let addrs: Vec<(bool, SocketAddr)> =
-            self.servers.iter().filter_map(|server| Some((side(server), server.addr?))).collect();
-        for server in &mut self.servers {
-            let here = side(server);
-            for (_, addr) in addrs.iter().filter(|(there, _)| *there != here) {
-                server.tell(&format!("cut {addr} both"));
-            }
-        }
+    /// The number of the leader, if it is one of the demo's servers and runs.
+    pub(super) fn leader(&self) -> Option<usize> {
+        let at = self.number_of(&self.view()?.leader_id)?;
+        (self.state(at) == State::Running).then_some(at)
     }
 
-    /// Lets nobody hear these any more, while they still hear everyone.
-    pub(super) fn mute(&mut self, names: &[&str]) {
-        let addrs: Vec<SocketAddr> = self
-            .servers
-            .iter()
-            .filter(|server| names.contains(&server.name))
-            .filter_map(|server| server.addr)
-            .collect();
-        for server in self.servers.iter_mut().filter(|server| !names.contains(&server.name)) {
-            for addr in &addrs {
-                server.tell(&format!("cut {addr} in"));
-            }
-        }
+    /// Whether a server of this id is up to date, as far as is known here.
+    pub(super) fn is_ready(&self, id: &str) -> bool {
+        self.number_of(id).is_none_or(|at| self.servers[at].is_ready)
     }
 
-    /// Drops so many of a hundred datagrams at everyone.
-    pub(super) fn lose(&mut self, percent: u8) {
-        self.servers.iter_mut().for_each(|server| server.tell(&format!("loss {percent}")));
+    /// Names of members that are not the demo's own.
+    pub(super) fn guests(&self) -> Vec<String> {
+        let members = self.view().map_or(&[][..], |view| &view.members);
+        members.iter().filter(|(id, _)| self.number_of(id).is_none()).map(|(_, name)| name.clone()).collect()
     }
 
-    /// Ends all faults.
-    pub(super) fn heal(&mut self) {
-        self.servers.iter_mut().for_each(|server| server.tell("heal"));
+    /// Datagrams that a server's faults have dropped since it started.
+    pub(super) fn dropped(&self, at: usize) -> u64 {
+        self.servers.get(at).map_or(0, |server| server.dropped)
+    }
+
+    /// The view that a server is in.
+    pub(super) fn view_at(&self, at: usize) -> Option<&View> {
+        self.servers.get(at)?.view.as_ref()
+    }
+
+    fn number_of(&self, id: &str) -> Option<usize> {
+        self.servers.iter().position(|server| server.id.as_deref() == Some(id))
     }
 }
 
@@ -160,40 +274,60 @@ impl Server {
     }
 }
 
-impl View {
-    fn read(event: &Value) -> Option<Self> {
-        let mut members: Vec<String> = event["members"]
-            .as_array()?
-            .iter()
-            .filter_map(|member| Some(member["name"].as_str()?.to_owned()))
-            .collect();
-        members.sort();
-        Some(Self { epoch: event["epoch"].as_u64()?, leader: event["leader"].as_str()?.to_owned(), members })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
-    fn view(epoch: u64, names: &[&str]) -> Value {
-        let members: Vec<Value> = names.iter().map(|name| json!({ "name": name })).collect();
-        json!({ "event": "view", "epoch": epoch, "leader": names[0], "members": members })
+    fn fleet(count: usize) -> Fleet {
+        let (told, _keep) = crossbeam_channel::bounded(1);
+        let mut fleet = Fleet::new(count, told);
+        for (at, server) in fleet.servers.iter_mut().enumerate() {
+            server.lives = 1;
+            server.id = Some(at.to_string());
+        }
+        fleet
+    }
+
+    fn view(epoch: u64, ids: &[&str]) -> Value {
+        let members: Vec<Value> = ids.iter().map(|id| json!({ "name": format!("n{id}"), "id": id })).collect();
+        json!({ "event": "view", "epoch": epoch, "leader": format!("n{}", ids[0]), "members": members })
+    }
+
+    fn tell(fleet: &mut Fleet, at: usize, event: &Value) {
+        assert!(fleet.hear(Life { at, number: 1 }, event));
     }
 
     #[test]
     fn view_counts_only_when_all_its_members_are_ready_in_it() {
-        let (told, _keep) = crossbeam_channel::bounded(1);
-        let mut fleet = Fleet::new(2, told);
-        fleet.hear(0, &view(3, &["elm", "ash"]));
-        fleet.hear(1, &view(3, &["elm", "ash"]));
-        assert!(fleet.view_of(&["ash", "elm"]).is_none());
-        fleet.hear(0, &json!({ "event": "ready" }));
-        fleet.hear(1, &json!({ "event": "ready" }));
-        assert_eq!(fleet.view_of(&["ash", "elm"]).map(|view| (view.epoch, &*view.leader)), Some((3, "elm")));
-        assert!(fleet.view_of(&["ash"]).is_none());
-        fleet.hear(1, &view(4, &["elm"]));
-        assert!(fleet.view_of(&["ash", "elm"]).is_none());
+        let mut fleet = fleet(2);
+        tell(&mut fleet, 0, &view(3, &["1", "0"]));
+        tell(&mut fleet, 1, &view(3, &["1", "0"]));
+        assert!(fleet.view_of(&[0, 1]).is_none());
+        tell(&mut fleet, 0, &json!({ "event": "ready" }));
+        tell(&mut fleet, 1, &json!({ "event": "ready" }));
+        assert_eq!(fleet.view_of(&[0, 1]).map(|view| (view.epoch, &*view.leader)), Some((3, "n1")));
+        assert!(fleet.view_of(&[0]).is_none());
+        tell(&mut fleet, 1, &view(4, &["1"]));
+        assert!(fleet.view_of(&[0, 1]).is_none());
+    }
+
+    #[test]
+    fn guests_may_be_in_a_view_and_are_told_apart_by_their_ids() {
+        let mut fleet = fleet(2);
+        for at in 0..2 {
+            tell(&mut fleet, at, &view(3, &["9", "1", "0"]));
+            tell(&mut fleet, at, &json!({ "event": "ready" }));
+        }
+        assert!(fleet.view_of(&[0, 1]).is_some());
+        assert_eq!(fleet.leader(), None, "a guest leads");
+    }
+
+    #[test]
+    fn words_of_a_killed_process_are_not_its_successors() {
+        let mut fleet = fleet(1);
+        fleet.servers[0].lives = 2;
+        assert!(!fleet.hear(Life { at: 0, number: 1 }, &json!({ "event": "ready" })));
+        assert!(!fleet.servers[0].is_ready);
     }
 }

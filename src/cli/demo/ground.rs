@@ -1,35 +1,51 @@
 //! Where a demo stands: a net, a port and a directory that nothing else uses.
 
+use crate::cli::config::{Origin, Setting, Settings};
 use crate::cli::failure::{Code, Failure};
+use crate::cli::values::{Name, Span};
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A file that tells a demo's directory from any other: what stands beside it may be removed.
 const MARK: &str = ".ringtalk-demo";
+/// How long a demo's client waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The ground of one demo. Dropped, its directory is gone.
 #[derive(Debug)]
 pub(super) struct Ground {
     /// The net's name, drawn at random.
     pub(super) net: String,
-    /// A UDP port that nobody held when it was drawn.
+    /// The UDP port.
     pub(super) port: u16,
+    /// The interfaces to use when others may join; `None` on this machine alone.
+    lan: Option<Vec<String>>,
     dir: PathBuf,
 }
 
 impl Ground {
-    /// Draws a net and a port and makes the directory.
+    /// Draws a net and makes the directory; on this machine alone, on a port that nobody held, or for a classroom on the
+    /// interfaces and the port that these settings name.
     ///
     /// # Errors
     /// [`Code::Io`], [`Code::NoSpace`].
-    pub(super) fn new() -> Result<Self, Failure> {
+    pub(super) fn new(classroom: Option<&Settings>) -> Result<Self, Failure> {
         let drawn = getrandom::u64().map_err(|error| Failure::new(Code::Failed, format!("no randomness: {error}")))?;
-        let net = format!("demo-{:012x}", drawn >> 16);
-        let dir = std::env::temp_dir().join(format!("ringtalk-{net}"));
+        // Students type the net's name: that of a classroom is short.
+        let net = match classroom {
+            Some(_) => format!("demo-{:04x}", drawn >> 48),
+            None => format!("demo-{:012x}", drawn >> 16),
+        };
+        let dir = std::env::temp_dir().join(format!("ringtalk-demo-{:012x}", drawn >> 16));
         fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|error| Failure::io("make", &dir, &error))?;
-        let ground = Self { net, port: free_port()?, dir };
+        let (port, lan) = match classroom {
+            Some(own) => (own.port.value, Some(own.iface.value.clone())),
+            None => (free_port()?, None),
+        };
+        let ground = Self { net, port, lan, dir };
         let mark = ground.dir.join(MARK);
         fs::write(&mark, "").map_err(|error| Failure::io("write", &mark, &error))?;
         Ok(ground)
@@ -39,6 +55,36 @@ impl Ground {
     pub(super) fn data_of(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
+
+    /// Arguments that put a server on this ground.
+    pub(super) fn place(&self) -> Vec<String> {
+        let mut args = vec!["--net".to_owned(), self.net.clone(), "--port".to_owned(), self.port.to_string()];
+        match &self.lan {
+            None => args.push("--local".to_owned()),
+            Some(interfaces) => args.extend(interfaces.iter().flat_map(|name| ["--iface".to_owned(), name.clone()])),
+        }
+        args
+    }
+
+    /// The settings of a demo's clients: nothing of the user's own but how to speak.
+    pub(super) fn settings(&self, own: &Settings) -> Result<Settings, Failure> {
+        Ok(Settings {
+            net: set(self.net.parse::<Name>()?),
+            local: set(self.lan.is_none()),
+            port: set(self.port),
+            iface: set(self.lan.clone().unwrap_or_default()),
+            peer: set(Vec::new()),
+            group: set(None),
+            server: set(None),
+            timeout: set(Span(PATIENCE)),
+            ..own.clone()
+        })
+    }
+}
+
+/// A setting that the demo chose.
+pub(super) fn set<T>(value: T) -> Setting<T> {
+    Setting { value, origin: Origin::BuiltIn }
 }
 
 impl Drop for Ground {
@@ -74,7 +120,7 @@ mod tests {
 
     #[test]
     fn directory_ends_with_its_ground_or_with_its_last_server() {
-        let ground = Ground::new().unwrap();
+        let ground = Ground::new(None).unwrap();
         let (dir, oak, elm) = (ground.dir.clone(), ground.data_of("oak"), ground.data_of("elm"));
         for data in [&oak, &elm] {
             fs::create_dir(data).unwrap();
@@ -84,7 +130,7 @@ mod tests {
         assert!(!oak.exists() && elm.exists());
         remove_data(&elm);
         assert!(!dir.exists());
-        let other = Ground::new().unwrap();
+        let other = Ground::new(None).unwrap();
         assert_ne!(other.net, ground.net);
         let dir = other.dir.clone();
         drop(other);

@@ -4,12 +4,39 @@ use crate::cli::Run;
 use crate::cli::contact::Contact;
 use crate::cli::failure::Failure;
 use crate::cli::message::Told;
-use crate::cli::page::{Pages, Part};
+use crate::cli::page::{Pages, Part, Row};
 use crate::cli::signals::Interrupt;
-use crate::ids::MessageId;
+use crate::ids::{MessageId, RecordKey};
 use crate::wire::session::HistoryQuery;
 use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::Xxh3;
+
+/// A message as a line of `history --json`: what digests are made of.
+pub(super) struct Line<'a>(&'a Row);
+
+impl<'a> Line<'a> {
+    /// The line of a record and its leader's name.
+    pub(super) fn of(row: &'a Row) -> Self {
+        Self(row)
+    }
+
+    /// The message's id.
+    pub(super) fn id(&self) -> MessageId {
+        self.0.0.message.id
+    }
+
+    /// Its place in history.
+    pub(super) fn key(&self) -> RecordKey {
+        self.0.0.key
+    }
+
+    /// Goes into a digest.
+    pub(super) fn hash(&self, hash: &mut Xxh3) {
+        let (record, leader) = self.0;
+        hash.update(Told { record, leader, live: None }.json().as_bytes());
+        hash.update(b"\n");
+    }
+}
 
 /// One server's history, read whole.
 #[derive(Debug)]
@@ -31,11 +58,10 @@ impl History {
         let mut hash = Xxh3::new();
         let mut copy = Self { digest: 0, messages: 0, times: BTreeMap::new() };
         Pages { contact: &mut contact, words: None, within: HistoryQuery::default() }.read(Part::All, |row| {
-            let (record, leader) = row;
-            hash.update(Told { record, leader, live: None }.json().as_bytes());
-            hash.update(b"\n");
+            let line = Line::of(row);
+            line.hash(&mut hash);
             copy.messages += 1;
-            *copy.times.entry(record.message.id).or_default() += 1;
+            *copy.times.entry(line.id()).or_default() += 1;
             Ok(())
         })?;
         contact.close();

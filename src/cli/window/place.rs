@@ -44,6 +44,8 @@ pub(crate) struct Place {
     pub(crate) below: u64,
     /// Who is here.
     pub(crate) people: BTreeMap<ClientId, String>,
+    /// Lines that the reader went up beyond what is held: gone when the page comes, unless another key was pressed.
+    pub(crate) owed: usize,
     /// The message that a search led to.
     pub(crate) found: Option<MessageId>,
     /// The questions under way for what lies before, and behind.
@@ -64,6 +66,7 @@ impl Place {
             unread: 0,
             is_called: false,
             below: 0,
+            owed: 0,
             people: BTreeMap::new(),
             found: None,
             asked: (None, None),

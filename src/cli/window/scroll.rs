@@ -73,10 +73,10 @@ impl<'a> Sheet<'a> {
         self.from(top)
     }
 
-    /// Where the reader is after so many lines towards the past.
-    pub(crate) fn earlier(&self, scroll: Scroll, lines: usize) -> Scroll {
-        let top = self.up(self.shown(scroll).top, lines);
-        self.at(top)
+    /// Where the reader is after so many lines towards the past, and how many of them are not held.
+    pub(crate) fn earlier(&self, scroll: Scroll, lines: usize) -> (Scroll, usize) {
+        let (top, left) = self.climb(self.shown(scroll).top, lines);
+        (self.at(top), left)
     }
 
     /// Where the reader is after so many lines towards the present.
@@ -114,15 +114,20 @@ impl<'a> Sheet<'a> {
         self.up((last, lines), self.height)
     }
 
-    fn up(&self, (mut row, mut line): (usize, usize), lines: usize) -> (usize, usize) {
+    fn up(&self, from: (usize, usize), lines: usize) -> (usize, usize) {
+        self.climb(from, lines).0
+    }
+
+    /// So many lines up; and how many of them there are not.
+    fn climb(&self, (mut row, mut line): (usize, usize), lines: usize) -> ((usize, usize), usize) {
         let mut left = lines;
         while left > line {
-            let Some(above) = row.checked_sub(1) else { return (0, 0) };
             left -= line;
+            let Some(above) = row.checked_sub(1) else { return ((0, 0), left) };
             row = above;
             line = self.lines(row).len();
         }
-        (row, line - left)
+        ((row, line - left), 0)
     }
 
     fn from(&self, top: (usize, usize)) -> Shown {
@@ -178,7 +183,7 @@ mod tests {
     #[test]
     fn scrolled_up_view_stays_when_messages_come_and_pages_are_put_above() {
         let mut timeline = timeline(101..=150);
-        let scroll = sheet(&timeline, 5).earlier(Scroll::Present, 20);
+        let scroll = sheet(&timeline, 5).earlier(Scroll::Present, 20).0;
         let before = text(&sheet(&timeline, 5).shown(scroll));
         for n in 151..300 {
             timeline.said(saying(n), n);
@@ -195,7 +200,7 @@ mod tests {
         let sheet = sheet(&timeline, 7);
         let mut scroll = Scroll::Present;
         for _ in 0..4 {
-            scroll = sheet.earlier(scroll, 6);
+            scroll = sheet.earlier(scroll, 6).0;
         }
         assert_ne!(scroll, Scroll::Present);
         for _ in 0..4 {

@@ -39,7 +39,7 @@ impl Node {
     }
 
     fn ask_for_history(&mut self) {
-        let last = self.epochs.last().filter(|_| !self.settings.bugs.has(Bug::FillLast));
+        let last = self.epochs.last();
         let epochs = &self.epochs;
         let short = self.settings.bugs.has(Bug::FillShort);
         let newest = epochs.iter().rev().find(|(epoch, log)| short && Some(*epoch) != last && log.appended > 0);
@@ -129,14 +129,14 @@ impl Node {
         if entries.is_empty() {
             return;
         }
-        let closure = log.closure.filter(|_| !self.settings.bugs.has(Bug::FillNoClosure));
-        let fill = Fill { view: log.view.clone(), committed: log.committed(), closure, first, entries };
+        let committed = if self.settings.bugs.has(Bug::FillUncommitted) { log.durable } else { log.committed() };
+        let fill = Fill { view: log.view.clone(), committed, closure: log.closure, first, entries };
         self.out.send_by_link(to, addr, Message::Fill(Box::new(fill)));
     }
 
     pub(super) fn on_fill(&mut self, from: Pid, fill: Fill) {
         let epoch = fill.view.epoch;
-        let own_last = self.epochs.last() == Some(epoch) && !self.settings.bugs.has(Bug::FillLast);
+        let own_last = self.epochs.last() == Some(epoch);
         let in_view = self.live.as_ref().is_some_and(|live| live.view.has(from));
         if own_last || !in_view || self.view_epoch() == Some(epoch) {
             return self.drop_because("a fill of one's own last epoch, or from outside the view");

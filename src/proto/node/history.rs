@@ -150,9 +150,7 @@ impl Node {
     }
 
     fn enter_history(&mut self, epoch: EpochId, gsn: u64, entry: &Entry, how: How) {
-        if !(how.late && self.settings.bugs.has(Bug::HlcWithoutFill)) {
-            self.hlc = self.hlc.max(entry.hlc);
-        }
+        self.hlc = self.hlc.max(entry.hlc);
         let mut records = Vec::new();
         for record in entry.records(epoch, gsn) {
             let again = self.settings.bugs.has(Bug::FeedTwice) || how.late && self.settings.bugs.has(Bug::FillTwice);

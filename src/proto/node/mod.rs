@@ -286,7 +286,11 @@ impl Node {
     }
 
     fn send(&mut self, to: Pid, message: Message) {
-        let addr = self.detector.addr(to);
+        let mut addr = self.detector.addr(to);
+        if self.settings.bugs.has(Bug::ForgottenIncarnation) && addr.is_none() {
+            let alike = self.detector.alive().into_iter().find(|pid| pid.server == to.server);
+            addr = alike.and_then(|pid| self.detector.addr(pid));
+        }
         self.out.send(to, addr, message);
     }
 

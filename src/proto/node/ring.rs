@@ -345,7 +345,6 @@ impl Node {
                 Decision::Wait
             }
             Decision::Propose(_, "merged") if bugs.has(Bug::NoMerge) => Decision::Wait,
-            Decision::Propose(_, "heard one way only") if bugs.has(Bug::NoLoneView) => Decision::Wait,
             _ if deposes => Decision::Propose(self.ring().pids().iter().copied().collect(), "deposed"),
             decision => decision,
         }

@@ -55,6 +55,8 @@ struct Epoch {
     entries: Vec<u64>,
     /// The greatest length that anyone took for stable.
     stable: u64,
+    /// The greatest length at which a view that was prepared or installed closes it.
+    closed: u64,
     /// For each epoch that followed: who left this one for it first, and how far it had delivered.
     left: BTreeMap<EpochId, (Pid, u64)>,
 }

@@ -22,8 +22,16 @@ impl Checker {
                 hold!(4, known, "s{} appends to {epoch}, of which it is no member", at + 1);
                 self.entries(at, *epoch, *first, entries, true)
             }
-            Write::Fill { view, first, entries, .. } => {
+            Write::Fill { view, first, entries, committed, .. } => {
                 self.view(view)?;
+                let known = self.epochs.get(&view.epoch).map_or(0, |known| known.stable.max(known.closed));
+                hold!(
+                    8,
+                    *committed <= known,
+                    "s{} takes {committed} of {} for history, not {known}",
+                    at + 1,
+                    view.epoch
+                );
                 let is_own = servers[at].disk.live().last == Some(view.epoch);
                 hold!(7, !is_own || entries.is_empty(), "s{} fills {}, its own last epoch", at + 1, view.epoch);
                 self.entries(at, view.epoch, *first, entries, false)
@@ -42,8 +50,17 @@ impl Checker {
         }
     }
 
+    fn closed(&mut self, epoch: EpochId, cut: u64) {
+        if let Some(known) = self.epochs.get_mut(&epoch) {
+            known.closed = known.closed.max(cut);
+        }
+    }
+
     pub(super) fn view(&mut self, view: &View) -> Verdict {
-        let fresh = || Epoch { view: view.clone(), entries: Vec::new(), stable: 0, left: BTreeMap::new() };
+        let fresh = || Epoch { view: view.clone(), entries: Vec::new(), stable: 0, closed: 0, left: BTreeMap::new() };
+        for &(parent, cut) in &view.parents {
+            self.closed(parent, cut);
+        }
         self.tags.insert(view.epoch.tag(), view.epoch);
         let known = self.epochs.entry(view.epoch).or_insert_with(fresh);
         hold!(5, known.view == *view, "two views of {}: {:?} and {view:?}", view.epoch, known.view);
@@ -226,6 +243,9 @@ impl Checker {
         }
         let proposal = Proposal { parents: view.parents.clone(), prepared: BTreeSet::new() };
         self.commits.insert(view.epoch, proposal);
+        for &(parent, cut) in &view.parents {
+            self.closed(parent, cut);
+        }
         let Some(told) = self.told.get(&view.epoch) else { return Ok(()) };
         for &(parent, cut) in &view.parents {
             let logs =

@@ -165,6 +165,8 @@ pub struct Counts {
     pub sent: u64,
     /// Messages acknowledged as stable.
     pub acked: u64,
+    /// By server: messages acknowledged to its clients.
+    pub served: BTreeMap<usize, u64>,
     /// Messages made.
     pub made: u64,
     /// By name of message: how many were sent.

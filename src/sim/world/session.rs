@@ -186,6 +186,9 @@ impl World {
                 }
                 Wish::Acked { cseq } => {
                     self.counts.acked += 1;
+                    if let Some(home) = self.clients[client].home() {
+                        *self.counts.served.entry(home.0).or_default() += 1;
+                    }
                     self.timeline.note(self.time, || format!("c{} has {cseq} acknowledged", client + 1));
                 }
                 Wish::Refused { cseq } => self.checker.refused(client, cseq),
@@ -218,5 +221,5 @@ impl World {
 }
 
 fn is_of_the_store(query: &Query) -> bool {
-    matches!(query, Query::History(_) | Query::Search { .. } | Query::Rooms)
+    matches!(query, Query::History(_) | Query::Search { .. } | Query::Rooms | Query::Place(_))
 }

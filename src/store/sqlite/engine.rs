@@ -3,6 +3,7 @@
 use super::lock::{Lock, make_private_file};
 use super::{BROKEN_NAME, FILE_NAME, archive, failure, schema};
 use crate::ids::MessageId;
+use crate::record::Record;
 use crate::store::engine::{Archive, Batch, Direction, Engine, HistoryRow, Op, Page, Row, Table};
 use crate::store::error::StoreError;
 use crate::wire::session::{HistoryQuery, RoomInfo};
@@ -162,6 +163,10 @@ impl Archive for SqliteEngine {
 
     fn rooms(&self) -> Result<Vec<RoomInfo>, StoreError> {
         archive::rooms(&self.conn).map_err(|error| self.failed("read", error))
+    }
+
+    fn place(&self, id: MessageId) -> Result<Option<(Record, String)>, StoreError> {
+        Ok(self.message(id)?.map(|row| (row.record, row.leader)))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::engine::connect;
 use super::{FILE_NAME, archive, copy, failure, schema};
+use crate::ids::MessageId;
+use crate::record::Record;
 use crate::store::engine::{Archive, Page};
 use crate::store::error::StoreError;
 use crate::wire::session::{HistoryQuery, RoomInfo};
@@ -76,5 +78,10 @@ impl Archive for SqliteReader {
 
     fn rooms(&self) -> Result<Vec<RoomInfo>, StoreError> {
         self.ask(archive::rooms)
+    }
+
+    fn place(&self, id: MessageId) -> Result<Option<(Record, String)>, StoreError> {
+        let row = self.ask(|conn| archive::message(conn, id))?;
+        Ok(row.map(|row| (row.record, row.leader)))
     }
 }

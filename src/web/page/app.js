@@ -32,6 +32,7 @@ connection
     $("tab-chat").hidden = mode === "replay";
     if (mode === "replay" || (mode === "demo" && !isWelcomed)) views.show("tab-ring");
     if (!isWelcomed && mode !== "replay") chat.learnTopics();
+    if (!isWelcomed && !$("chat").hidden) chat.focus();
     isWelcomed = true;
   })
   .on("pages", ({ pages }) => connection.learn(pages));

@@ -2,8 +2,8 @@
 
 import { Composer } from "./composer.js";
 import { Finder } from "./finder.js";
-import { MAX_WAITING } from "./identity.js";
 import { mentions } from "./line.js";
+import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
 import { Rooms } from "./rooms.js";
 import { Scrollback } from "./scrollback.js";
@@ -13,8 +13,6 @@ import { counted, hourMinute, shown } from "./shown.js";
 const PAGE = 100;
 const LONG_PAGE = 500;
 const SOON_MS = 3000;
-/** Kinds of messages in an outbox that a person said. */
-const SAID = ["text", "action", "direct"];
 
 const $ = (id) => document.getElementById(id);
 
@@ -26,6 +24,7 @@ export class Chat {
   #view;
   #composer;
   #people;
+  #outbox;
   #lateFrom = null;
 
   /** `ask(label, text)` resolves to what the person typed; `showRing()` turns to the other view. */
@@ -44,10 +43,11 @@ export class Chat {
     this.#people = new People({ list: $("people-list"), count: $("people-count") }, questions, (nick) => this.talkTo(nick));
     this.#composer = new Composer({ form: $("compose"), input: $("say"), hint: $("hint") }, this.#acts(showRing));
     this.finder = new Finder({ form: $("find"), words: $("words"), found: $("found") }, questions, (hit) => this.#jump(hit));
+    this.#outbox = new Outbox({ identity, connection, questions, rooms: this.#rooms }, (room, problem) => this.#progressed(room, problem));
     this.#listen();
     this.#buttons();
     for (const name of identity.rooms) this.#rooms.room(name);
-    this.#queueWaiting();
+    this.#outbox.restore();
     this.#rooms.open(this.#rooms.all[0]);
   }
 
@@ -55,11 +55,6 @@ export class Chat {
     const on = (name, listener) => this.#connection.on(name, (event) => listener.call(this, event));
     on("welcome", this.#welcomed);
     on("message", this.#heard);
-    on("queued", this.#numbered);
-    on("accepted", ({ id }) => this.#advance(id, { state: "accepted" }));
-    on("stable", this.#stable);
-    on("rejected", this.#rejected);
-    on("cursor", this.#shownUpTo);
     on("nick", ({ nick }) => this.#renamed(nick));
     on("joined", (event) => this.#moved("joined", event));
     on("left", (event) => this.#moved("left", event));
@@ -109,34 +104,13 @@ export class Chat {
   #say(text, kind) {
     const room = this.#rooms.shown;
     if (!room) return "Join a room first: /join ROOM";
-    if (this.#identity.waiting.length >= MAX_WAITING) return "Too much is waiting for a server. Try again when one is back.";
-    const draft = { tag: this.#questions.tag(), room: room.peer === null ? room.name : "", text, to: room.peer, kind };
     this.#view.toEnd();
-    this.#identity.waiting.push(draft);
-    this.#identity.save();
-    room.queue({ tag: draft.tag, text, told: kind }, this.#identity.nick);
-    this.#submit(draft);
-    this.#view.changed();
-    return null;
+    return this.#outbox.say(room, text, kind);
   }
 
-  #submit({ tag, room, text, to, kind }) {
-    this.#connection.send(to === null ? { do: "say", tag, room, text, kind } : { do: "tell", tag, nick: to, text });
-  }
-
-  /** What an earlier life of this tab left behind is shown where it was. */
-  #queueWaiting() {
-    for (const entry of [...this.#identity.outbox.values(), ...this.#identity.waiting]) {
-      if (entry.kind && !SAID.includes(entry.kind)) continue;
-      entry.tag = this.#questions.tag();
-      const room = entry.to ? this.#rooms.peer(entry.to) : this.#rooms.room(entry.room);
-      room.queue({ tag: entry.tag, text: entry.text }, this.#identity.nick);
-      if (entry.cseq) room.rename(entry.tag, this.#idOf(entry.cseq));
-    }
-  }
-
-  #idOf(cseq) {
-    return `${this.#identity.client}-${cseq}`;
+  #progressed(room, problem) {
+    if (room === this.#rooms.shown) this.#view.changed();
+    if (problem) this.#composer.warn(shown(problem));
   }
 
   #welcomed({ client, nick, mode }) {
@@ -144,25 +118,12 @@ export class Chat {
     this.#identity.become(client);
     this.#renamed(nick);
     this.#identity.save();
-    for (const draft of this.#identity.waiting) this.#submit(draft);
+    this.#outbox.resume();
     this.#load(this.#rooms.shown);
     for (const room of this.#rooms.all) this.#catchUp(room);
     this.#view.forgetQuestions();
     this.#people.refresh(this.#rooms.shown);
     this.#describe();
-  }
-
-  /** The host gave a message its number: kept here, and told so where the host waits for that. */
-  #numbered({ tag, id, cseq, save, room, text, kind, to }) {
-    let entry = this.#identity.number(tag, cseq);
-    if (!entry && save) {
-      entry = { cseq, room: room ?? "", text: text ?? "", to: to ?? null, kind };
-      this.#identity.outbox.set(cseq, entry);
-      this.#identity.save();
-    }
-    if (save) this.#connection.send({ do: "saved", cseq });
-    for (const known of this.#rooms.all) if (known.rename(tag, id)) break;
-    this.#view.changed();
   }
 
   #heard(event) {
@@ -172,7 +133,7 @@ export class Chat {
     if (message.late) this.#lateHead(room, message);
     if (message.kind === "topic") this.#topic(room, message.text);
     const isNew = room.take(message);
-    if (message.own) this.#done(message.id);
+    if (message.own) this.#outbox.done(message.id);
     const isSeen = room === this.#rooms.shown && this.#view.isFollowing && document.visibilityState === "visible" && !$("chat").hidden;
     if (isNew && !message.own && !isSeen) {
       room.unread += 1;
@@ -185,46 +146,6 @@ export class Chat {
   #roomOf({ own, to, nick, room, kind }) {
     if (to || kind === "direct") return this.#rooms.peer(own ? to : nick);
     return room ? this.#rooms.room(room) : null;
-  }
-
-  #advance(id, change) {
-    const room = this.#rooms.holding(id);
-    if (!room?.advance(id, change)) return;
-    if (room === this.#rooms.shown) this.#view.changed();
-  }
-
-  #stable({ id, key, copies, of }) {
-    this.#done(id);
-    const room = this.#rooms.holding(id);
-    const line = room?.find(id);
-    if (line && !line.key && key) room.take({ ...line, kind: line.told, id, key, copies, of, own: true });
-    this.#advance(id, { state: "stable", copies, of });
-  }
-
-  /** A message that is stable needs no keeping. */
-  #done(id) {
-    const cseq = Number(String(id).split("-").pop());
-    if (this.#identity.outbox.delete(cseq)) this.#identity.save();
-  }
-
-  #rejected({ tag, id, message, code }) {
-    const { waiting, outbox } = this.#identity;
-    this.#identity.waiting = waiting.filter((draft) => draft.tag !== tag);
-    if (id) outbox.delete(Number(String(id).split("-").pop()));
-    this.#identity.save();
-    const reason = message ?? code;
-    for (const room of this.#rooms.all) {
-      const line = room.lines.find((other) => other.state && (other.tag === tag || (id && other.id === id)));
-      if (line) Object.assign(line, { state: "rejected", reason });
-    }
-    this.#composer.warn(shown(reason));
-    this.#view.changed();
-  }
-
-  #shownUpTo({ cursor, acked_upto: upto }) {
-    this.#identity.cursor = cursor;
-    this.#identity.acknowledge(upto ?? 0);
-    this.#identity.save();
   }
 
   #moved(event, { room, nick }) {
@@ -423,6 +344,10 @@ export class Chat {
   seen() {
     if (this.#view.isFollowing) this.#rooms.read(this.#rooms.shown);
     this.#view.changed();
+  }
+
+  focus() {
+    this.#composer.focus();
   }
 
   /** Topics are asked for once when the host is new to us. */

@@ -1,9 +1,12 @@
 // The page's connection to whichever host can be reached, and the move to the next one when it is gone.
 
-/** How long one address may take to welcome us. */
-const WELCOME_MS = 1500;
+/** How long an address may take to answer at all, and then its host to find a server and welcome us. */
+const ANSWER_MS = 1000;
+const WELCOME_MS = 5000;
 /** A host tells the ring's state each second; after so long without a word it is taken for gone. */
 const SILENCE_MS = 5000;
+/** Events kept that a host tells before its welcome, such as a demo's commentary so far. */
+const MAX_EARLY = 1000;
 /** The longest wait between two rounds through all addresses. */
 const MAX_PAUSE_MS = 2000;
 
@@ -18,6 +21,7 @@ export class Connection {
   #heardAt = 0;
   #watching = { status: true, trace: false };
   #hello = null;
+  #early = [];
 
   constructor(identity, token) {
     this.#identity = identity;
@@ -82,7 +86,7 @@ export class Connection {
   #knock(page) {
     return new Promise((answer) => {
       const socket = new WebSocket(`${page.replace(/^http/, "ws")}/ws`);
-      const late = setTimeout(() => give(null), WELCOME_MS);
+      let late = setTimeout(() => give(null), ANSWER_MS);
       const give = (welcome) => {
         clearTimeout(late);
         socket.onmessage = socket.onclose = socket.onerror = null;
@@ -90,16 +94,22 @@ export class Connection {
         else this.#take(socket);
         answer(welcome);
       };
-      socket.onopen = () => socket.send(JSON.stringify(this.#hello));
+      socket.onopen = () => {
+        clearTimeout(late);
+        late = setTimeout(() => give(null), WELCOME_MS);
+        socket.send(JSON.stringify(this.#hello));
+      };
       socket.onclose = socket.onerror = () => give(null);
       this.#hello = this.#helloNow();
+      this.#early = [];
       socket.onmessage = ({ data }) => {
         const event = parse(data);
         if (event?.event === "welcome") give(event);
+        else if (event?.event === "lost") this.#tell("lost", event);
         else if (event?.event === "error") {
           this.#tell("error", event);
           give(null);
-        }
+        } else if (event && this.#early.length < MAX_EARLY) this.#early.push(event);
       };
     });
   }
@@ -146,6 +156,7 @@ export class Connection {
     this.learn(welcome.pages);
     this.send({ do: "watch", ...this.#watching });
     this.#tell("welcome", welcome);
+    for (const event of this.#early.splice(0)) this.#tell(event.event, event);
     if (from !== null) this.#tell("moved", { from, to: this.#server, ms: performance.now() - goneAt, again });
   }
 

@@ -29,7 +29,7 @@ function titleOf(record, row, event) {
 
 function facts(record, row, event) {
   const at = exactTime(record.t0[row]);
-  if (record.state[row] === MARK) return [["at", at], ["server", shown(event.server)], ["number", String(event.seq)]];
+  if (record.state[row] === MARK) return markFacts(event, at);
   const rows = [
     ["from", shown(record.names[record.from[row]])],
     ["to", shown(record.names[record.to[row]]) + (event.to === "all" ? " (and all)" : "")],
@@ -40,6 +40,13 @@ function facts(record, row, event) {
   if (Number.isFinite(event.bytes)) rows.push(["bytes", String(event.bytes)]);
   if (Number.isFinite(event.sum)) rows.push(["checksum", (event.sum >>> 0).toString(16).padStart(8, "0")]);
   return rows;
+}
+
+function markFacts({ server, seq, reason, from }, at) {
+  const facts = [["at", at], ["server", shown(server)], ["number", String(seq)]];
+  if (reason !== undefined) facts.push(["why", shown(reason)]);
+  if (from !== undefined) facts.push(["from", shown(from)]);
+  return facts;
 }
 
 function arrival(record, row) {

@@ -12,6 +12,8 @@ const MAX_SPAN = 3_600_000;
 const DELAY_MS = 350;
 /** So near, in pixels, an arrow is meant. */
 const NEAR = 7;
+/** The next arrow is looked for in such steps of time. */
+const MAX_STEP = 1000;
 const isStill = matchMedia("(prefers-reduced-motion: reduce)");
 const isDark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -202,8 +204,8 @@ export class Diagram {
     const { canvas, pause, scrub, zoomIn, zoomOut } = this.#parts;
     pause.addEventListener("click", () => this.#play(!this.#isPlaying));
     scrub.addEventListener("input", () => this.#scrub(Number(scrub.value) / 1000));
-    zoomIn.addEventListener("click", () => this.#zoom(0.5));
-    zoomOut.addEventListener("click", () => this.#zoom(2));
+    zoomIn.addEventListener("click", () => this.#zoom(0.5, 0.5));
+    zoomOut.addEventListener("click", () => this.#zoom(2, 0.5));
     canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     canvas.addEventListener("pointerdown", (event) => this.#press(event));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
@@ -312,15 +314,28 @@ export class Diagram {
     acts[event.key]();
   }
 
-  /** Keeps the row before or after the kept one. */
+  /** Keeps the row before or after the kept one, and brings it in sight. */
   #step(by) {
     this.#play(false);
-    const rows = [];
-    this.#plane().rows((row) => rows.push(row));
-    rows.sort((one, other) => this.#record.t0[one] - this.#record.t0[other]);
-    const at = rows.indexOf(this.#pinned);
-    const next = at < 0 ? (by > 0 ? 0 : rows.length - 1) : at + by;
-    this.#pin(rows[Math.min(rows.length - 1, Math.max(0, next))] ?? -1);
+    const { t0 } = this.#record;
+    const from = this.#pinned >= 0 ? t0[this.#pinned] : this.#end - (by > 0 ? this.#span : 0);
+    let next = -1;
+    for (let reach = this.#span; next < 0 && reach < 64 * MAX_STEP; reach *= 4) next = this.#neighbour(from, by, reach);
+    if (next < 0) return;
+    if (t0[next] > this.#end || t0[next] < this.#end - this.#span) this.#goTo(t0[next] + this.#span / 2);
+    this.#pin(next);
+  }
+
+  /** The row that follows a moment, or the kept row if it is of that moment, within reach. */
+  #neighbour(moment, by, reach) {
+    const { t0 } = this.#record;
+    const isAfter = (row, ms, other) => (t0[row] - ms || row - other) * by > 0;
+    let best = -1;
+    const look = (row) => {
+      if (isAfter(row, moment, this.#pinned) && (best < 0 || isAfter(best, t0[row], row))) best = row;
+    };
+    this.#plane().rows(look, by > 0 ? moment : moment - reach, by > 0 ? moment + reach : moment);
+    return best;
   }
 }
 

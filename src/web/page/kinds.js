@@ -65,9 +65,9 @@ export function told(event) {
     case "election":
       return fields.winner ? `election ${fields.num}: ${nameOf(fields.winner)} won` : `election ${fields.num} begins at ${nameOf(fields.started_by)}`;
     case "view":
-      return `${nameOf(fields.leader)} leads epoch ${fields.epoch}: ${(fields.members ?? []).map(nameOf).join(", ")}`;
+      return `${nameOf(fields.leader)} leads${fields.epoch ? ` epoch ${fields.epoch}` : ""}: ${(fields.members ?? []).map(nameOf).join(", ")}`;
     case "caught_up":
-      return `${server} caught up: ${fields.messages} messages`;
+      return fields.messages > 0 ? `${server} caught up: ${fields.messages} messages` : null;
     case "merged":
       return `${server} merged ${fields.messages} messages from the other side`;
     default:

@@ -36,7 +36,7 @@ export class Moves {
     this.#where.dataset.state = "open";
     this.#mode = mode ?? this.#mode;
     const words = { client: "client at ", demo: "demo, at ", replay: "replay of a file" }[this.#mode] ?? "at ";
-    this.#where.replaceChildren(words, isolated(server ?? ""));
+    this.#where.replaceChildren(words, ...(this.#mode === "replay" ? [] : [isolated(server ?? "")]));
     if (!mode || this.#isRefused) this.#notice.hidden = true;
     this.#isRefused = false;
     this.#where.dataset.server = server ?? "";
@@ -86,7 +86,7 @@ export class Moves {
     connection.rename(to);
     this.#at(to);
     const sent = count > 0 ? `${counted(count, "message")} sent again, nothing lost.` : "Nothing lost.";
-    const done = `done (${(ms / 1000).toFixed(1)} s). ${sent}`;
+    const done = `done (${(ms / 1000).toFixed(ms < 100 ? 2 : 1)} s). ${sent}`;
     const text = from === to ? `${shown(to)} is back: ${done}` : `${shown(from)} is gone. Moving to ${shown(to)} … ${done}`;
     this.#say(text, SHOWN_MS);
     this.#onMoved(text);

@@ -7,6 +7,8 @@ import { exactTime } from "./shown.js";
 /** Room for the lanes' names, and for the time above them. */
 export const LEFT = 92;
 export const TOP = 20;
+/** A client's lane is so much of a server's. */
+const CLIENT_SHARE = 0.5;
 /** With more rows in sight than this, arrows lose their heads and wide strokes. */
 const DENSE = 2500;
 /** Of a lost datagram's way so much is shown. */
@@ -30,7 +32,8 @@ export class Plane {
     Object.assign(this, { record, lanes, from, until, width, height, isOn, withClients });
     this.labels = lanes.list(withClients);
     this.lane = lanes.serverLanes(record.names, withClients);
-    this.pitch = (height - TOP) / Math.max(1, this.labels.length);
+    this.clients = this.labels.filter(({ isClient }) => isClient).length;
+    this.pitch = (height - TOP) / Math.max(1, this.labels.length - this.clients + this.clients * CLIENT_SHARE);
     this.scale = (width - LEFT) / (until - from);
   }
 
@@ -39,7 +42,13 @@ export class Plane {
   }
 
   y(lane) {
-    return TOP + (lane + 0.5) * this.pitch;
+    return (this.edge(lane) + this.edge(lane + 1)) / 2;
+  }
+
+  /** The upper edge of a lane. */
+  edge(lane) {
+    const clients = Math.min(lane, this.clients);
+    return TOP + (clients * CLIENT_SHARE + lane - clients) * this.pitch;
   }
 
   /** Calls `each(row, x0, y0, x1, y1)` for rows in sight: their ends as drawn. */
@@ -73,6 +82,7 @@ export function paint(context, plane, colours, hit = -1) {
   const { width, height } = plane;
   context.fillStyle = colours.bg;
   context.fillRect(0, 0, width, height);
+  if (plane.record.rows === 0) return drawNothing(context, plane, colours);
   drawGrid(context, plane, colours);
   context.save();
   context.beginPath();
@@ -82,6 +92,15 @@ export function paint(context, plane, colours, hit = -1) {
   context.restore();
   drawLabels(context, plane, colours);
   return drawn;
+}
+
+function drawNothing(context, { width, height }, colours) {
+  context.fillStyle = colours.dim;
+  context.font = "13px system-ui, sans-serif";
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.fillText("The servers have told of no messages yet.", width / 2, height / 2);
+  return 0;
 }
 
 function drawRows(context, plane, colours, hit) {
@@ -174,7 +193,7 @@ function drawGrid(context, plane, colours) {
   labels.forEach(({ isClient }, lane) => {
     if (isClient) {
       context.fillStyle = colours.raised;
-      context.fillRect(LEFT, TOP + lane * plane.pitch, width, plane.pitch);
+      context.fillRect(LEFT, plane.edge(lane), width, plane.edge(lane + 1) - plane.edge(lane));
     }
     line(context, LEFT, plane.y(lane), width, plane.y(lane));
   });

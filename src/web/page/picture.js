@@ -7,11 +7,14 @@ import { nameOf } from "./kinds.js";
 
 /** Events kept to make a picture of an earlier moment. */
 const MAX_KEPT = 100_000;
+/** A server whose beacons are so young lives, whoever cannot hear it. */
+const BEAT_MS = 1500;
 
 export class Picture {
   #kept = [];
   #next = 0;
   #at = -Infinity;
+  #lastOrder = "";
 
   constructor() {
     this.#clear();
@@ -30,6 +33,12 @@ export class Picture {
     return [...this.servers.values()].sort(byId);
   }
 
+  /** Those who lead: one, or one on each side of a cut. */
+  get leaders() {
+    const leading = this.ring.filter((server) => server.leads && stateOf(server) !== "failed").map(({ name }) => name);
+    return leading.length > 0 || !this.servers.has(this.leader) || stateOf(this.server(this.leader)) === "failed" ? leading : [this.leader];
+  }
+
   server(name) {
     if (!this.servers.has(name)) this.servers.set(name, unknown(name));
     return this.servers.get(name);
@@ -43,6 +52,8 @@ export class Picture {
     for (const { name, ...rest } of event.servers ?? []) {
       told.add(name);
       const server = this.server(name);
+      // Who is out of the host's reach may live on the other side of a cut, and tell of itself.
+      if (rest.state === "unreachable" && performance.now() - server.beatAt < BEAT_MS) rest.state = server.state;
       Object.assign(server, rest);
       if (rest.state !== "unreachable") server.isFailed = false;
       if (rest.state === "leader" || rest.state === "member") server.isSuspected &&= Date.now() - server.suspectedAt < 1500;
@@ -70,29 +81,50 @@ export class Picture {
     if (kind === "beacon") {
       const { head, have, stable, clients, epoch } = fields ?? {};
       Object.assign(server, { head, have, stable, clients, lag: Math.max(0, head - have) || 0, viewEpoch: epoch });
-      if (server.state === "unknown" || server.isFailed) Object.assign(server, { state: "joining", isFailed: false });
+      server.beatAt = performance.now();
+      if (epoch > this.epoch) this.epoch = epoch;
+      if (server.isFailed) Object.assign(server, { state: "joining", isFailed: false });
+      if (server.state === "unknown" || server.state === "joining") server.state = epoch > 0 ? "member" : "joining";
       return true;
     }
+    if (kind === "order" && !fields?.repair) return this.#ordered(from, fields?.epoch ?? 0);
     if (kind === "nack") server.nacks += 1;
     if (fields?.repair) server.repairs += 1;
     if (kind === "elect") this.electing = { num: fields?.num, candidate: nameOf(fields?.candidate), path: (fields?.path ?? []).map(nameOf), from, to };
     return kind === "nack" || kind === "elect" || Boolean(fields?.repair);
   }
 
-  #happened({ fields, at_us: at }) {
+  /** Who gives places leads, even where the record began later than the view. */
+  #ordered(name, epoch) {
+    const server = this.server(name);
+    if (epoch === 0 || (server.leads && server.viewEpoch === epoch)) return false;
+    this.#enthrone(server, epoch);
+    return true;
+  }
+
+  /** A server leads the ring it is in; of the rings of a cut network, the greatest epoch is the picture's. */
+  #enthrone(server, epoch) {
+    for (const other of this.servers.values()) if (other.leads && other.viewEpoch < epoch && !other.isFailed) other.leads = false;
+    Object.assign(server, { leads: true, viewEpoch: epoch });
+    if (epoch <= this.epoch && this.leader) return;
+    this.leader = server.name;
+    this.epoch = epoch;
+  }
+
+  #happened({ fields, at_us: at, server: teller }) {
     const about = fields.server === undefined ? null : this.server(nameOf(fields.server));
     switch (fields.event) {
       case "suspected":
         Object.assign(about, { isSuspected: true, suspectedAt: at / 1000 });
         break;
       case "failed":
-        Object.assign(about, { isSuspected: false, isFailed: true, state: "unreachable" });
+        Object.assign(about, { isSuspected: false, isFailed: true, leads: false, state: "unreachable" });
         break;
       case "rejoined":
         Object.assign(about, { isSuspected: false, isFailed: false });
         break;
       case "view":
-        this.#viewed(fields);
+        this.#viewed(fields, this.server(teller));
         break;
       default:
         return false;
@@ -100,23 +132,33 @@ export class Picture {
     return true;
   }
 
-  #viewed({ leader, epoch, members }) {
-    if (epoch < this.epoch) return;
-    this.leader = nameOf(leader);
-    this.epoch = epoch;
-    this.electing = null;
-    const inside = new Set((members ?? []).map(nameOf));
-    for (const member of members ?? []) if (member.id) this.server(nameOf(member)).id = member.id;
-    for (const [name, server] of this.servers) {
-      if (inside.has(name)) Object.assign(server, { state: name === this.leader ? "leader" : "member", isSuspected: false, isFailed: false });
-      else if (server.state === "leader" || server.state === "member") server.state = "unreachable";
+  /** A server tells of the view it is in. */
+  #viewed({ leader, epoch, members }, teller) {
+    const name = nameOf(leader);
+    Object.assign(teller, { leads: name === teller.name, isFailed: false, isSuspected: false });
+    for (const member of members ?? []) {
+      const server = this.server(nameOf(member));
+      if (member.id) server.id = member.id;
+      if (teller.leads && server !== teller) server.leads = false;
     }
+    if (epoch > this.epoch) this.epoch = epoch;
+    this.leader = name;
+    this.electing = null;
+    teller.state = teller.leads ? "leader" : "member";
   }
 
   /** Keeps an event of a file for pictures of its moments. */
   keep(event) {
-    const isTelling = event.what === "event" || (event.what === "sent" && /^(beacon|nack|elect)$/.test(event.kind)) || event.fields?.repair;
-    if (isTelling && this.#kept.length < MAX_KEPT) this.#kept.push(event);
+    if (this.#kept.length < MAX_KEPT && this.#isTelling(event)) this.#kept.push(event);
+  }
+
+  #isTelling({ what, kind, fields, server }) {
+    if (what !== "sent") return what === "event";
+    if (kind !== "order" || fields?.repair) return /^(beacon|nack|elect)$/.test(kind) || Boolean(fields?.repair);
+    const order = `${server} ${fields?.epoch}`;
+    const isNew = order !== this.#lastOrder;
+    this.#lastOrder = order;
+    return isNew;
   }
 
   /** The picture of a moment, from what was kept. */
@@ -134,7 +176,7 @@ export class Picture {
 }
 
 function unknown(name) {
-  return { name, id: "", state: "unknown", head: 0, stable: 0, have: 0, lag: 0, clients: 0, nacks: 0, repairs: 0, isSuspected: false, isFailed: false, cutFrom: [] };
+  return { name, id: "", state: "unknown", nacks: 0, repairs: 0, isSuspected: false, isFailed: false, leads: false, beatAt: -Infinity, cutFrom: [] };
 }
 
 /** A server's state for people and for the ring's hooks. */

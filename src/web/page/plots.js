@@ -2,7 +2,7 @@
 
 import { element } from "./shown.js";
 
-/** Seconds kept and shown. */
+/** Seconds shown. */
 const SECONDS = 180;
 /** Messages on their way whose delivery is waited for. */
 const MAX_OPEN = 4096;
@@ -22,6 +22,8 @@ export class Plots {
 
   constructor(box) {
     this.#box = box;
+    /** Seconds kept: more of a file, in which one looks back. */
+    this.keeps = SECONDS;
     for (const { name, words } of PLOTS) {
       const figure = element("figure", "plot");
       figure.dataset.plot = name;
@@ -58,10 +60,18 @@ export class Plots {
 
   #second(ms) {
     const at = Math.floor(ms / 1000);
-    if (!this.#seconds.has(at)) this.#seconds.set(at, { rate: 0, repairs: 0, nacks: 0, took: [] });
+    const known = this.#seconds.get(at);
+    if (known) return known;
+    const second = { rate: 0, repairs: 0, nacks: 0, took: [] };
+    if (at < this.#newest - this.keeps) return second; // too old to be shown
+    this.#seconds.set(at, second);
     this.#newest = Math.max(this.#newest, at);
-    if (this.#seconds.size > 2 * SECONDS) for (const old of this.#seconds.keys()) if (old < this.#newest - SECONDS) this.#seconds.delete(old);
-    return this.#seconds.get(at);
+    if (this.#seconds.size > 2 * this.keeps) this.#forget();
+    return second;
+  }
+
+  #forget() {
+    for (const at of this.#seconds.keys()) if (at < this.#newest - this.keeps) this.#seconds.delete(at);
   }
 
   /** Draws up to the moment, or up to now. */

@@ -15,10 +15,19 @@ const BUCKET_MS = 250;
 const LOST_MS = 2000;
 /** It is taken for lost sooner when its receiver tells of later things; so much later, and twice the slowest flight. */
 const PATIENCE_MS = 200;
-/** Receipts are looked for this long, for those that were asleep. */
+/** A flight may take this long when its receiver was asleep. */
 const FORGOTTEN_MS = 10_000;
+/** A receipt waits so long at most for its sender's record. */
+const HELD_MS = 1000;
+/** Clocks of one machine may differ so much in two records. */
+const SKEW_MS = 1;
+/** Sendings whose receipts may still be told of, and kinds of receipts whose sendings may. */
+const MAX_OPEN = 1 << 14;
+const MAX_EARLY = 1 << 15;
 /** Most servers that a record tells of. */
 const MAX_NAMES = 200;
+
+const ADDRESS = /:\d+$/;
 
 export const PENDING = 0;
 export const ARRIVED = 1;
@@ -35,6 +44,7 @@ export class EventRecord {
   #newestBucket = -Infinity;
   #open = new Map();
   #early = new Map();
+  #held = [];
   #sentLately = [];
   #doubted = [];
   #judged = [];
@@ -83,10 +93,11 @@ export class EventRecord {
       this.taken += 1;
       if (ms > this.newest) this.newest = ms;
       if (event.what === "sent") this.#sent(event, server, ms);
-      else if (event.what === "received") this.#received(event, server, ms);
+      else if (event.what === "received") this.#hold(event, server, ms);
       else this.#add(event, server, server, ms, ms, MARK);
       each(event, ms);
     }
+    this.#settle();
     this.#judge();
     this.version += 1;
   }
@@ -136,47 +147,75 @@ export class EventRecord {
     } else if (this.#indexOf.has(event.to)) {
       rows.push(this.#add(event, from, this.#indexOf.get(event.to), ms, ms, PENDING));
     }
-    if (rows.length === 0) return;
-    const key = keyOf(from, event.sum);
-    const sending = { event, rows, key, ms };
-    const same = this.#open.get(key);
+    const sending = { event, rows, from, key: keyOf(from, event.sum), ms };
+    const same = this.#open.get(sending.key);
     if (same) same.push(sending);
-    else this.#open.set(key, [sending]);
+    else this.#open.set(sending.key, [sending]);
     this.#sentLately.push(sending);
-    const early = this.#early.get(key);
-    if (!early) return;
-    this.#early.delete(key);
-    for (const { to, at } of early) this.#arrive(key, to, at);
+    this.#takeEarly(sending, this.#patience);
   }
 
-  #received(event, to, ms) {
-    const from = this.#indexOf.get(event.from);
-    if (from === undefined) return;
-    const key = keyOf(from, event.sum);
-    if (this.#arrive(key, to, ms)) return;
-    const early = this.#early.get(key);
-    if (early) early.push({ to, at: ms });
-    else this.#early.set(key, [{ to, at: ms }]);
-    if (this.#early.size > 4096) this.#early.delete(this.#early.keys().next().value);
+  #hold(event, to, ms) {
+    const isKnown = this.#indexOf.has(event.from);
+    if (!isKnown && ADDRESS.test(event.from)) return; // not a server, or not known as one yet
+    const from = this.#index(event.from);
+    if (from < 0) return;
+    this.#held.push({ key: keyOf(from, event.sum), from, to, ms });
   }
 
-  /** Ends the flight of the oldest sending that this receiver has not had. */
-  #arrive(key, to, ms) {
-    for (const { event, rows } of this.#open.get(key) ?? []) {
-      for (const row of rows) {
-        if (this.event[row] !== event || this.to[row] !== to || this.state[row] === ARRIVED) continue;
-        this.state[row] = ARRIVED;
-        this.t1[row] = Math.max(ms, this.t0[row]);
-        this.#slowest = Math.max(this.#slowest * 0.999, ms - this.t0[row]);
-        return true;
-      }
+  /** Receipts are looked at when their sender's record has come that far: only then is the latest sending known. */
+  #settle() {
+    this.#held = this.#held.filter((receipt) => {
+      if (this.last[receipt.from] < receipt.ms && this.newest < receipt.ms + HELD_MS) return true;
+      this.#received(receipt);
+      return false;
+    });
+  }
+
+  #received({ key, to, ms }) {
+    const sendings = this.#open.get(key) ?? [];
+    // The latest: the same bytes may be sent again and again, and now and then be lost.
+    for (let at = sendings.length - 1; at >= 0; at -= 1) {
+      if (isWithin(ms - sendings[at].ms, this.#patience) && this.#arrive(sendings[at], to, ms)) return;
     }
-    return false;
+    const early = this.#early.get(key);
+    if (early) early.push({ to, ms });
+    else this.#early.set(key, [{ to, ms }]);
+    if (this.#early.size > MAX_EARLY) this.#early.delete(this.#early.keys().next().value);
+  }
+
+  /** Receipts that were told of before their sending: records of servers come one after the other. */
+  #takeEarly(sending, reach) {
+    const early = this.#early.get(sending.key);
+    if (!early) return;
+    const left = early.filter(({ to, ms }) => !(isWithin(ms - sending.ms, reach) && this.#arrive(sending, to, ms)));
+    if (left.length > 0) this.#early.set(sending.key, left);
+    else this.#early.delete(sending.key);
+  }
+
+  /** Ends a sending's flight to a receiver; false when that has ended before. */
+  #arrive({ event, rows, from, ms: sentAt }, to, ms) {
+    const row = rows.find((other) => this.event[other] === event && this.to[other] === to);
+    if (row === undefined) {
+      if (event.to !== "all" || to === from) return false;
+      rows.push(this.#add(event, from, to, sentAt, Math.max(ms, sentAt), ARRIVED)); // it was not known yet
+      return true;
+    }
+    if (this.state[row] === ARRIVED) return false;
+    this.state[row] = ARRIVED;
+    this.t1[row] = Math.max(ms, this.t0[row]);
+    this.#slowest = Math.max(this.#slowest * 0.999, Math.min(LOST_MS, ms - this.t0[row]));
+    return true;
+  }
+
+  /** So long a flight is nothing unusual. */
+  get #patience() {
+    return Math.min(LOST_MS, PATIENCE_MS + 2 * this.#slowest);
   }
 
   /** What has not arrived in time was lost, if the receiver lived then; if it arrives after all, it was not. */
   #judge() {
-    const patience = Math.min(LOST_MS, PATIENCE_MS + 2 * this.#slowest);
+    const patience = this.#patience;
     for (const sending of takeWhile(this.#sentLately, ({ ms }) => ms < this.newest - patience)) {
       this.#pending(sending, (row, to) => {
         if (this.#lived(to, sending.ms, patience)) this.state[row] = LOST;
@@ -184,12 +223,13 @@ export class EventRecord {
       this.#doubted.push(sending);
     }
     for (const sending of takeWhile(this.#doubted, ({ ms }) => ms < this.newest - LOST_MS)) {
+      this.#takeEarly(sending, FORGOTTEN_MS);
       this.#pending(sending, (row, to) => {
         this.state[row] = this.#lived(to, sending.ms, 0) ? LOST : UNSEEN;
       });
       this.#judged.push(sending);
     }
-    for (const { key } of takeWhile(this.#judged, ({ ms }) => ms < this.newest - FORGOTTEN_MS)) {
+    for (const { key } of this.#judged.splice(0, Math.max(0, this.#judged.length - MAX_OPEN))) {
       const same = this.#open.get(key);
       if (same?.length > 1) same.shift();
       else this.#open.delete(key);
@@ -246,6 +286,10 @@ export class EventRecord {
 
 function keyOf(from, sum) {
   return (sum >>> 0) * 256 + from;
+}
+
+function isWithin(took, reach) {
+  return took >= -SKEW_MS && took <= reach;
 }
 
 /** Takes the first ones that fit out of a list in which order of time is nearly kept. */

@@ -47,6 +47,7 @@ export class Ring {
   show(picture, chosen = []) {
     const ring = picture.ring;
     const names = new Set(ring.map(({ name }) => name));
+    const leaders = picture.leaders;
     for (const [name, node] of this.#nodes) {
       if (names.has(name)) continue;
       node.remove();
@@ -56,18 +57,17 @@ export class Ring {
     ring.forEach((server, at) => {
       const angle = (at / ring.length) * 2 * Math.PI - Math.PI / 2;
       this.#places.set(server.name, { angle, x: Math.cos(angle) * RADIUS, y: Math.sin(angle) * RADIUS });
-      this.#draw(server, server.name === picture.leader, chosen.includes(server.name));
+      this.#draw(server, leaders.includes(server.name), chosen.includes(server.name));
     });
     this.#drawCuts(ring);
     this.#svg.dataset.leader = picture.leader;
     this.#svg.dataset.epoch = picture.epoch;
   }
 
-  #draw(server, isLeader, isChosen) {
+  #draw(server, leads, isChosen) {
     const node = this.#nodes.get(server.name) ?? this.#makeNode(server.name);
     const { x, y } = this.#places.get(server.name);
     const state = stateOf(server);
-    const leads = isLeader && state !== "failed";
     node.style.transform = `translate(${x}px, ${y}px)`;
     node.dataset.state = state;
     node.dataset.leader = String(leads);
@@ -82,7 +82,7 @@ export class Ring {
   #makeNode(name) {
     const node = make("g", { class: "node", tabindex: 0, role: "button", "data-server": name });
     const crown = make("path", { class: "crown", d: "M-11 6 L-13 -8 L-6 -1 L0 -11 L6 -1 L13 -8 L11 6 Z" });
-    node.append(make("circle", { r: 23 }), crown, textAt(shownIsolated(shortened(name)), 0, 42, "name"), textAt("", 0, 57, "sub"));
+    node.append(make("circle", { r: 23 }), crown, textAt(shownIsolated(shortened(shown(name))), 0, 42, "name"), textAt("", 0, 57, "sub"));
     const choose = () => this.onChoose(name);
     node.addEventListener("click", choose);
     node.addEventListener("keydown", (event) => {

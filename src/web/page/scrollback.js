@@ -16,6 +16,7 @@ export class Scrollback {
   #first = 0;
   #end = 0;
   #isFollowing = true;
+  #stuckAt = 0;
   #missed = 0;
   #wanted = new Set();
   #turns = new WeakMap();
@@ -178,7 +179,9 @@ export class Scrollback {
     if (!room) return;
     const { scrollTop, scrollHeight, clientHeight } = this.#box;
     const below = scrollHeight - clientHeight - scrollTop;
-    const isAtEnd = below < 24 && this.#end >= room.lines.length && !room.hasNewer;
+    // A box that has shrunk is not a person who scrolled up.
+    const isStuck = this.#isFollowing && scrollTop >= this.#stuckAt - 1;
+    const isAtEnd = (below < 24 || isStuck) && this.#end >= room.lines.length && !room.hasNewer;
     if (isAtEnd !== this.#isFollowing) {
       this.#isFollowing = isAtEnd;
       if (isAtEnd) this.#reachEnd();
@@ -208,6 +211,7 @@ export class Scrollback {
 
   #stick() {
     this.#box.scrollTop = this.#box.scrollHeight;
+    this.#stuckAt = this.#box.scrollTop;
   }
 
   #showButton() {

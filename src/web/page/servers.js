@@ -34,6 +34,7 @@ export class Servers {
   show(picture, isDemo) {
     if (!this.#body || isDemo !== this.#isDemo) this.#build(isDemo);
     const ring = picture.ring;
+    const leaders = picture.leaders;
     const digests = new Map();
     for (const { digest, process } of ring) if (digest && process === "running") digests.set(digest, (digests.get(digest) ?? 0) + 1);
     const common = [...digests].sort((one, other) => other[1] - one[1])[0]?.[0];
@@ -42,7 +43,7 @@ export class Servers {
     ring.forEach((server, at) => {
       const row = this.#rows.get(server.name) ?? this.#row(server.name);
       if (this.#body.children[at] !== row) this.#body.insertBefore(row, this.#body.children[at] ?? null);
-      this.#fill(row, server, picture.leader, common);
+      this.#fill(row, server, leaders.includes(server.name), common);
     });
   }
 
@@ -81,9 +82,9 @@ export class Servers {
     return made;
   }
 
-  #fill(row, server, leader, common) {
+  #fill(row, server, isLeader, common) {
     row.dataset.state = stateOf(server);
-    row.dataset.leader = String(server.name === leader);
+    row.dataset.leader = String(isLeader);
     COLUMNS.forEach(([, , value], at) => put(row.children[at], value(server)));
     if (!this.#isDemo) return;
     const digest = row.querySelector(".digest");

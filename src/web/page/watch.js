@@ -37,6 +37,7 @@ export class Watch {
   #isDrawn = true;
   #lost = 0;
   #tag = FIRST_TAG;
+  #moment = Infinity;
 
   constructor({ connection, questions }) {
     this.#connection = connection;
@@ -97,6 +98,7 @@ export class Watch {
   #openFile() {
     this.#record = this.#stats.record = this.diagram.record = new EventRecord(FILE_CAPACITY);
     $("tab-rooms").hidden = true;
+    this.plots.keeps = 7200;
     this.ring.hasDots = false;
     this.#connection.send({ do: "replay" });
     $("ring-caption").firstChild.textContent = "Reading the file …";
@@ -150,6 +152,7 @@ export class Watch {
   }
 
   #lookBack(ms) {
+    this.#moment = ms;
     this.#picture.lookBack(ms);
     this.#lanes.arrange(this.#record.names, this.#picture.ring);
     this.#changed();
@@ -168,8 +171,9 @@ export class Watch {
     const picture = this.#picture;
     this.ring.show(picture, this.faults.chosen);
     this.servers.show(picture, this.#mode === "demo");
-    const { epoch, leader, electing } = picture;
-    let words = leader ? `${shown(leader)} leads, epoch ${epoch}, ${counted(picture.ring.length, "server")}` : "Nobody leads";
+    const { epoch, leaders, electing } = picture;
+    let words = leaders.length > 0 ? `${shown(leaders[0])} leads, epoch ${epoch}, ${counted(picture.ring.length, "server")}` : "Nobody leads";
+    if (leaders.length > 1) words = `${leaders.length} rings, led by ${leaders.map(shown).join(" and ")}`;
     if (electing) words = `Election ${electing.num}: the token carries ${shown(electing.candidate)}`;
     const caption = $("ring-caption").firstChild;
     if (caption.textContent !== words) caption.textContent = words;
@@ -178,7 +182,7 @@ export class Watch {
   /** What need not follow each event. */
   #refresh() {
     if (!this.#isShown || document.visibilityState === "hidden") return;
-    if (this.panels.shown === "tab-plots") this.plots.draw(plotColours());
+    if (this.panels.shown === "tab-plots") this.plots.draw(plotColours(), this.#moment);
     if (this.panels.shown === "tab-rooms") this.census.refresh();
   }
 

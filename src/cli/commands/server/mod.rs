@@ -21,16 +21,20 @@ use crate::proto::event::Event;
 use crate::server::{Server, ServerError};
 use crate::web::{Door, Host, Mode, WebError};
 use crate::wire::message::Page;
-use crossbeam_channel::{Receiver, never, select};
+use crossbeam_channel::{Receiver, never, select, tick};
 use events::Teller;
 use serde_json::json;
 use std::convert::Infallible;
+use std::time::Duration;
+
+/// How often a demo's server tells how much its faults have dropped.
+const COUNT: Duration = Duration::from_secs(1);
 
 /// Runs the command.
 pub(super) fn run(args: &args::Server, run: &Run) -> Result<(), Failure> {
     let interrupt = Interrupt::install()?;
     let faults = FaultSwitch::default();
-    let pipe = if args.faults { Some(pipe::obey(&faults)?) } else { None };
+    let pipe = if args.faults { Some(Pipe { ended: pipe::obey(&faults)?, faults: faults.clone() }) } else { None };
     let door = open_door(run);
     let server = start(run, faults, door.as_ref())?;
     let page = door.and_then(|door| serve(door, &server, run));
@@ -53,6 +57,14 @@ pub(super) fn run(args: &args::Server, run: &Run) -> Result<(), Failure> {
         return Ok(());
     }
     outcome.map(|_| ())
+}
+
+/// What a demo's server has of its demo.
+struct Pipe {
+    /// Disconnected when the demo has ended.
+    ended: Receiver<Infallible>,
+    /// What the demo has it lose.
+    faults: FaultSwitch,
 }
 
 /// The page's door. A server without one goes on, and says so.
@@ -144,17 +156,14 @@ impl Watch<'_> {
         banner::lines(server.about(), page).iter().try_for_each(|line| self.output.line(line))
     }
 
-    fn go(
-        &mut self,
-        server: &Server,
-        interrupt: &Interrupt,
-        pipe: Option<&Receiver<Infallible>>,
-    ) -> Result<End, Failure> {
+    fn go(&mut self, server: &Server, interrupt: &Interrupt, pipe: Option<&Pipe>) -> Result<End, Failure> {
         let no_pipe = never();
+        let (count, mut dropped) = (pipe.map_or_else(never, |_| tick(COUNT)), 0);
         loop {
             select! {
                 recv(interrupt.channel()) -> _ => return Ok(End::Asked),
-                recv(pipe.unwrap_or(&no_pipe)) -> _ => return Ok(End::PipeClosed),
+                recv(pipe.map_or(&no_pipe, |pipe| &pipe.ended)) -> _ => return Ok(End::PipeClosed),
+                recv(count) -> _ => self.count(pipe, &mut dropped)?,
                 recv(server.events()) -> event => {
                     let Ok((at, event)) = event else {
                         return Err(Failure::new(Code::Failed, "The server has stopped.").hint("RINGTALK_LOG=info tells why"));
@@ -171,6 +180,16 @@ impl Watch<'_> {
                 }
             }
         }
+    }
+
+    /// Tells how many datagrams faults have dropped, when it is more than before.
+    fn count(&self, pipe: Option<&Pipe>, dropped: &mut u64) -> Result<(), Failure> {
+        let now = pipe.map_or(0, |pipe| pipe.faults.dropped());
+        if now == *dropped || !self.output.json {
+            return Ok(());
+        }
+        *dropped = now;
+        self.output.line(&self.teller.document("faults", json!({ "dropped": now }), now_ms()))
     }
 
     fn stopping(&self) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use crate::cli::failure::{Code, Failure, plain};
 use crate::net::FaultSwitch;
 use crossbeam_channel::{Receiver, bounded};
+use rustix::process::{Signal, set_parent_process_death_signal};
 use std::convert::Infallible;
 use std::io::{self, BufRead, Read};
 
@@ -14,6 +15,10 @@ const MAX_LINE_BYTES: u64 = 256;
 /// # Errors
 /// The system gives no thread.
 pub(super) fn obey(faults: &FaultSwitch) -> Result<Receiver<Infallible>, Failure> {
+    // A server that the demo has stopped would never see that the pipe has ended: the demo's death lets it go on.
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::CONT)) {
+        log::warn!("a stopped server will outlive its demo: {error}");
+    }
     let (held, ended) = bounded(0);
     let faults = faults.clone();
     let run = move || {

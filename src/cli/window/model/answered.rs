@@ -68,6 +68,10 @@ impl Model {
         if place.asked.0 == Some(tag) {
             place.asked.0 = None;
             place.timeline.older(page, keys.0, more);
+            let owed = place.owed;
+            if owed > 0 && self.places.get(self.here).is_some_and(|here| here.at == *at) {
+                self.scroll(owed, true);
+            }
         } else if place.asked.1 == Some(tag) {
             place.asked.1 = None;
             place.timeline.newer(page, keys.1, more);
@@ -95,10 +99,10 @@ impl Model {
 
     fn topics(&mut self, rooms: Vec<RoomInfo>) {
         for info in rooms {
+            self.learn_room(&info.room);
             if let Some(place) = self.places.iter_mut().find(|place| place.is_room(&info.room)) {
                 place.topic = info.topic;
             }
-            self.known_rooms.insert(info.room);
         }
     }
 

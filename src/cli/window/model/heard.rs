@@ -130,7 +130,7 @@ impl Model {
         }
     }
 
-    fn learn_room(&mut self, room: &str) {
+    pub(super) fn learn_room(&mut self, room: &str) {
         if !room.is_empty() && self.known_rooms.len() < MAX_KNOWN_ROOMS && !self.known_rooms.contains(room) {
             self.known_rooms.insert(room.to_owned());
         }

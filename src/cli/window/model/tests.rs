@@ -279,6 +279,17 @@ fn history_of_ten_thousand_is_paged_to_its_first_message_with_bounded_memory() {
 }
 
 #[test]
+fn page_up_that_is_ahead_of_the_history_goes_on_when_it_comes() {
+    let mut bench = Bench::new((80, 24));
+    bench.serve_history(1000);
+    bench.press("pageup pageup pageup pageup pageup pageup pageup pageup pageup pageup pageup pageup");
+    assert!(bench.screen()[0].ends_with("message 801"), "{:?}", bench.screen());
+    bench.serve_history(1000);
+    let first = bench.screen()[0].clone();
+    assert!(first.ends_with("message 782"), "a page, not twelve: {first}");
+}
+
+#[test]
 fn first_message_is_one_key_away() {
     let mut bench = Bench::new((60, 15));
     bench.serve_history(100_000);
@@ -383,6 +394,11 @@ fn unread_and_mentions_are_counted_elsewhere_and_read_when_one_goes_there() {
     bench.said(2, Kind::Text, "Ana?");
     assert_eq!((bench.model.places()[0].unread, bench.model.places()[0].is_called), (2, true));
     assert!(!bench.done.contains(&Effect::Bell), "off unless asked for");
+    bench.model.person.bell = true;
+    bench.said(3, Kind::Text, "banana");
+    assert!(!bench.done.contains(&Effect::Bell));
+    bench.said(4, Kind::Text, "@ana");
+    assert!(bench.done.contains(&Effect::Bell));
     bench.press("alt-a");
     assert_eq!((bench.model.here(), bench.model.places()[0].unread), (0, 0));
 }

@@ -14,6 +14,7 @@ impl Model {
         self.flash = None;
         if let Some(place) = self.places.get_mut(self.here) {
             place.has_failed = false;
+            place.owed = 0;
         }
         let action = self.person.keymap.action(chord);
         if !matches!(action, Some(Action::Complete | Action::CompleteBack)) {
@@ -177,8 +178,12 @@ impl Model {
 
     pub(super) fn scroll(&mut self, lines: usize, earlier: bool) {
         let Some(sheet) = self.sheet() else { return };
-        let scroll = self.places[self.here].scroll;
-        self.places[self.here].scroll = if earlier { sheet.earlier(scroll, lines) } else { sheet.later(scroll, lines) };
+        let place = &self.places[self.here];
+        let (scroll, left) =
+            if earlier { sheet.earlier(place.scroll, lines) } else { (sheet.later(place.scroll, lines), 0) };
+        let place = &mut self.places[self.here];
+        place.scroll = scroll;
+        place.owed = if place.timeline.begins() { 0 } else { left };
     }
 
     fn go_in_list(&mut self, by: isize) {

@@ -1,9 +1,12 @@
 //! `ring`: the ring's shape, its last elections, the token's way.
 
+mod token;
+
 use crate::cli::Run;
 use crate::cli::contact::Contact;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, Style};
+use crate::cli::records::{Records, collect};
 use crate::cli::shown::shown;
 use crate::cli::signals::Interrupt;
 use crate::cli::times::{rfc3339, time_of_day};
@@ -19,13 +22,14 @@ pub(super) fn run(run: &Run) -> Result<(), Failure> {
         Answer::Ring(ring) => ring,
         other => return Err(contact.nonsense(&other)),
     };
+    let records = collect(&mut contact, run, &interrupt)?;
     if run.output.json {
-        return run.output.document(&document(&ring));
+        return run.output.document(&document(&ring, &records));
     }
-    lines(&ring, &run.output).iter().try_for_each(|line| run.output.line(line))
+    lines(&ring, &records, &run.output).iter().try_for_each(|line| run.output.line(line))
 }
 
-fn document(ring: &RingInfo) -> Value {
+fn document(ring: &RingInfo, records: &Records) -> Value {
     let member = |(pid, name): &(crate::ids::Pid, String)| json!({ "name": name, "id": id(*pid), "incarnation": pid.incarnation.boot });
     let leader = ring.leader.map(|pid| json!({ "name": name_of(ring, pid), "id": id(pid) }));
     let election = |election: &ElectionInfo| {
@@ -36,6 +40,7 @@ fn document(ring: &RingInfo) -> Value {
             "winner": election.winner,
             "ms": election.took_ms,
             "path": election.path,
+            "hops": token::document(&token::hops(election.num, records), records),
         })
     };
     json!({
@@ -50,7 +55,7 @@ fn name_of(ring: &RingInfo, pid: crate::ids::Pid) -> &str {
     ring.ring.iter().find(|(member, _)| *member == pid).map_or("", |(_, name)| name)
 }
 
-fn lines(ring: &RingInfo, output: &Output) -> Vec<String> {
+fn lines(ring: &RingInfo, records: &Records, output: &Output) -> Vec<String> {
     let (Some(epoch), Some(leader)) = (ring.epoch, ring.leader) else {
         return vec!["no ring: this server is in no view".to_owned()];
     };
@@ -58,7 +63,10 @@ fn lines(ring: &RingInfo, output: &Output) -> Vec<String> {
     names.extend(names.first().cloned());
     let leads = output.paint(Style::Bold, &shown(name_of(ring, leader)));
     let mut lines = vec![format!("{} · {leads} leads (epoch {})", names.join(" → "), epoch.num)];
-    lines.extend(ring.elections.iter().map(election_line));
+    for election in &ring.elections {
+        lines.push(election_line(election));
+        lines.extend(token::lines(&token::hops(election.num, records), records, output));
+    }
     lines
 }
 
@@ -77,7 +85,10 @@ fn election_line(election: &ElectionInfo) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::records::ServerRecord;
     use crate::ids::{EpochId, Pid, ServerId};
+    use crate::wire::sketch::Sketch;
+    use crate::wire::trace::{TraceEvent, Via, What, Whom};
 
     fn ring() -> RingInfo {
         let pid = |id| Pid { server: ServerId(id), ..Pid::default() };
@@ -97,16 +108,56 @@ mod tests {
         }
     }
 
+    /// The token of election 12, sent twice by ash, that came to oak at the second time.
+    fn records() -> Records {
+        let record = |server: u64, events: Vec<(u64, What)>| ServerRecord {
+            server: ServerId(server),
+            addr: "10.0.0.1:8285".parse().unwrap(),
+            lost: 0,
+            events: (1..).zip(events).map(|(seq, (at_us, what))| TraceEvent { seq, at_us, what }).collect(),
+        };
+        let sketch = || Sketch::Elect {
+            num: 12,
+            candidate: ServerId(2),
+            ready: true,
+            priority: 0,
+            path: vec![ServerId(2), ServerId(1)],
+            hop: 3,
+        };
+        let via = Via::Unicast;
+        let sent =
+            |sum| What::Sent { to: Whom::Server(ServerId(2)), via, sum, bytes: 60, repair: false, sketch: sketch() };
+        let came = What::Received { from: Whom::Server(ServerId(1)), via, sum: 8, bytes: 60, sketch: sketch() };
+        let mut names = crate::web::trace::Names::default();
+        names.learn(&[(ServerId(1), "ash".to_owned()), (ServerId(2), "oak\u{202e}".to_owned())]);
+        let servers =
+            vec![record(1, vec![(5_000_100, sent(7)), (5_030_100, sent(8))]), record(2, vec![(5_030_400, came)])];
+        Records { names, servers, ..Records::default() }
+    }
+
+    #[test]
+    fn tokens_way_has_its_times_and_what_did_not_come() {
+        let lines = lines(&ring(), &records(), &Output::default());
+        let way: Vec<&str> = lines[2..].iter().map(|line| line.trim_start().split_once(' ').unwrap().1).collect();
+        let oak = "oak\\u{202e}";
+        assert_eq!(
+            way,
+            [format!("ash → {oak}: {oak} stands · did not come"), format!("ash → {oak}: {oak} stands · again")]
+        );
+        let hops = &document(&ring(), &records())["elections"][0]["hops"];
+        assert_eq!((&hops[0]["came_us"], &hops[1]["came_us"]), (&Value::Null, &5_030_400.into()));
+    }
+
     #[test]
     fn ring_closes_and_elections_tell_the_tokens_way() {
-        let lines = lines(&ring(), &Output::default());
+        let lines = lines(&ring(), &Records::default(), &Output::default());
         assert_eq!(lines[0], "ash → oak → ash · oak leads (epoch 12)");
         assert!(lines[1].ends_with(" election 12 by ash: oak won, 380 ms · token oak → ash"), "{}", lines[1]);
     }
 
     #[test]
     fn document_has_leader_ring_and_elections() {
-        let document = document(&ring());
+        let document = document(&ring(), &Records::default());
         assert_eq!(document["leader"]["name"], "oak");
         assert_eq!(document["ring"][0]["id"], "0000000000000001");
         assert_eq!(document["elections"][0]["at"], "2026-11-20T14:05:01.220Z");

@@ -1,0 +1,140 @@
+//! The event records of all servers that answer, each asked through a session of its own.
+
+use super::Run;
+use super::contact::Contact;
+use super::failure::Failure;
+use super::shown::shown;
+use super::signals::Interrupt;
+use super::values::Peer;
+use crate::ids::ServerId;
+use crate::proto::trace::MAX_EVENTS;
+use crate::web::trace::Names;
+use crate::wire::session::{Answer, Query, ServerState, ServerStatus};
+use crate::wire::trace::{RecordPage, TraceEvent};
+use std::net::SocketAddr;
+
+/// What the servers of a ring remember.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    /// The net.
+    pub(crate) net: String,
+    /// A record for each server that answered, in the order of their ids.
+    pub(crate) servers: Vec<ServerRecord>,
+    /// What servers are called.
+    pub(crate) names: Names,
+    /// Servers that are known and did not answer.
+    pub(crate) missing: Vec<String>,
+}
+
+/// What one server remembers.
+#[derive(Debug)]
+pub(crate) struct ServerRecord {
+    /// Whose record it is.
+    pub(crate) server: ServerId,
+    /// Where it is.
+    pub(crate) addr: SocketAddr,
+    /// Events that it had forgotten.
+    pub(crate) lost: u64,
+    /// The events, ascending.
+    pub(crate) events: Vec<TraceEvent>,
+}
+
+/// An event with whose it is.
+pub(crate) type Told<'a> = (ServerId, &'a TraceEvent);
+
+impl Records {
+    /// All events, by time, server and number.
+    pub(crate) fn merged(&self) -> Vec<Told<'_>> {
+        let mut all: Vec<Told<'_>> =
+            self.servers.iter().flat_map(|one| one.events.iter().map(|event| (one.server, event))).collect();
+        all.sort_by_key(|(server, event)| (event.at_us, *server, event.seq));
+        all
+    }
+
+    /// What a server is called, safe to show.
+    pub(crate) fn name(&self, server: ServerId) -> String {
+        shown(&self.names.of(server)).into_owned()
+    }
+}
+
+/// Asks all servers that `contact`'s knows, or with `--server` that one only.
+///
+/// # Errors
+/// Nobody is there; Ctrl-C. A server that does not answer is told on stderr and in [`Records::missing`].
+pub(crate) fn collect(contact: &mut Contact, run: &Run, interrupt: &Interrupt) -> Result<Records, Failure> {
+    let status = match contact.ask(Query::Status)? {
+        Answer::Status(status) => status,
+        other => return Err(contact.nonsense(&other)),
+    };
+    let only = run.settings.server.value.is_some();
+    let mut records = Records { net: status.net.clone(), ..Records::default() };
+    for server in &status.servers {
+        let is_home = server.pid == status.answered_by;
+        if only && !is_home {
+            continue;
+        }
+        let read = match server.state {
+            ServerState::Unreachable => None,
+            _ if is_home => Some(read(contact, server)?),
+            _ => ask_itself(server, run, interrupt)?,
+        };
+        match read {
+            Some((record, names)) => {
+                records.names.learn(&names);
+                let is_new = records.servers.iter().all(|known| known.server != record.server);
+                records.servers.extend(is_new.then_some(record));
+            }
+            None => {
+                run.output.note(&format!("{} did not answer: what it remembers is missing", shown(&server.name)));
+                records.missing.push(server.name.clone());
+            }
+        }
+    }
+    records.servers.sort_by_key(|record| record.server);
+    Ok(records)
+}
+
+type Read = (ServerRecord, Vec<(ServerId, String)>);
+
+/// A server's record, through a session with it; `None` when there is none in time.
+fn ask_itself(server: &ServerStatus, run: &Run, interrupt: &Interrupt) -> Result<Option<Read>, Failure> {
+    let Ok(name) = server.name.parse() else { return Ok(None) };
+    let mut settings = run.settings.clone();
+    settings.server.value = Some(name);
+    settings.peer.value.push(Peer { host: server.addr.ip().to_string(), port: Some(server.addr.port()) });
+    let run = Run { settings, output: run.output.clone() };
+    let mut contact = Contact::open(&run, interrupt)?;
+    match read(&mut contact, server) {
+        Ok(read) => Ok(Some(read)),
+        Err(failure) if failure.code == super::failure::Code::Interrupted => Err(failure),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The whole record of the server that `contact` is at. What happens meanwhile is part of it, but not without end.
+fn read(contact: &mut Contact, server: &ServerStatus) -> Result<Read, Failure> {
+    let mut record = ServerRecord { server: server.pid.server, addr: server.addr, lost: 0, events: Vec::new() };
+    let (mut after, mut began, mut names) = (0, None, Vec::new());
+    while record.events.len() < MAX_EVENTS {
+        let page = match contact.ask(Query::Record { after, limit: u32::MAX })? {
+            Answer::Record(page) => page,
+            other => return Err(contact.nonsense(&other)),
+        };
+        let RecordPage { server, began_us, next, lost, events, names: told } = *page;
+        if began.replace(began_us).is_some_and(|before| before != began_us) {
+            // It was started anew meanwhile, or the session is with another server: what came before is not its record.
+            (after, record.lost) = (0, 0);
+            record.events.clear();
+            continue;
+        }
+        record.server = server;
+        names = told;
+        record.lost += lost;
+        if events.is_empty() {
+            break;
+        }
+        after = next;
+        record.events.extend(events);
+    }
+    Ok((record, names))
+}
