@@ -83,6 +83,13 @@ impl Controls {
     }
 }
 
+impl Drop for Controls {
+    fn drop(&mut self) {
+        // Each is refused as it is dropped.
+        self.requests.try_iter().for_each(drop);
+    }
+}
+
 impl Controller {
     /// Asks for something; the answer is called once, on any thread, and must not wait.
     fn ask(&self, request: Value, answer: impl FnOnce(Result<(), Refused>) + Send + 'static) {

@@ -23,6 +23,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("lesson.js", JS, include_str!("page/lesson.js")),
     ("line.js", JS, include_str!("page/line.js")),
     ("moves.js", JS, include_str!("page/moves.js")),
+    ("outbox.js", JS, include_str!("page/outbox.js")),
     ("paint.js", JS, include_str!("page/paint.js")),
     ("people.js", JS, include_str!("page/people.js")),
     ("picture.js", JS, include_str!("page/picture.js")),
