@@ -66,7 +66,9 @@ fn browser_whose_host_dies_goes_to_another_and_each_word_is_said_once() {
     let mut bob = second.browser("bob");
     let mut ana = first.browser("ana");
     let said: Vec<String> = (0..40).map(|n| format!("word {n}")).collect();
-    said.iter().for_each(|text| say(&mut ana, text));
+    for text in &said {
+        say(&mut ana, text);
+    }
     ana.wait("queued", |event| event["tag"] == "word 20");
     drop(first);
     while let Some(event) = ana.next() {

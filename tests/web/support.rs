@@ -211,8 +211,11 @@ impl Browser {
 pub(crate) fn get(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> String {
     let mut stream = TcpStream::connect(addr).expect("it listens");
     stream.set_read_timeout(Some(LIMIT)).expect("a limit");
-    let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    write!(stream, "GET {path} HTTP/1.1\r\n{lines}Connection: close\r\n\r\n").expect("it reads");
+    write!(stream, "GET {path} HTTP/1.1\r\n").expect("it reads");
+    for (name, value) in headers {
+        write!(stream, "{name}: {value}\r\n").expect("it reads");
+    }
+    write!(stream, "Connection: close\r\n\r\n").expect("it reads");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers");
     answer
