@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tungstenite::{Message, WebSocket};
 
 /// How long a demo may take, beside other tests on a slow machine.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 fn entries(home: &Home) -> usize {
     std::fs::read_dir(home.path().join("tmp")).map_or(0, Iterator::count)
