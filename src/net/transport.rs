@@ -349,7 +349,7 @@ mod tests {
         let sent = super::super::delay::now();
         sender.flush();
         let mut came = Vec::new();
-        for _ in 0..TRIES {
+        for _ in 0..4 * TRIES {
             receiver.receive(|arrival| came.push(arrival.bytes[0])).unwrap();
             if came.len() == 20 {
                 break;
