@@ -348,18 +348,16 @@ mod tests {
         }
         let sent = super::super::delay::now();
         sender.flush();
-        let (mut came, mut first) = (Vec::new(), None);
-        for _ in 0..TRIES * 20 {
+        let mut came = Vec::new();
+        for _ in 0..4 * TRIES {
             receiver.receive(|arrival| came.push(arrival.bytes[0])).unwrap();
             if came.len() == 20 {
                 break;
             }
-            if came.is_empty() {
-                first = Some(super::super::delay::now());
-            }
         }
+        let took = super::super::delay::now().duration_since(sent);
         assert_eq!(came, (0..20).collect::<Vec<_>>());
-        assert!(first.is_some_and(|first| first.duration_since(sent).as_millis() >= 30));
+        assert!(took.as_millis() >= 60, "{took:?}");
     }
 
     #[test]

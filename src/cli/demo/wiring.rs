@@ -123,7 +123,7 @@ pub(super) fn said(
 mod tests {
     use super::*;
 
-    #[expect(clippy::unnecessary_wraps, reason = "as the stage answers, which may not know an address yet")]
+    #[expect(clippy::unnecessary_wraps, reason = "all of them are known here")]
     fn addr(at: usize) -> Option<SocketAddr> {
         Some(SocketAddr::from(([127, 0, 0, 1], 8285 + at as u16)))
     }
