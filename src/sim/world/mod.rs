@@ -27,7 +27,7 @@ use crate::wire::datagram::NetTag;
 use crate::wire::session::{Reply, Request};
 use network::Outcome;
 use session::Conn;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// The net of every simulated server.
@@ -220,9 +220,14 @@ impl World {
         let mut rng = Rng::new(shape.seed);
         let stations: Vec<Station> = (0..shape.servers).map(Station).collect();
         let servers: Vec<Server> = stations.iter().map(|&at| Server::new(at, shape, &mut rng)).collect();
+        let mut nicks = BTreeSet::new();
         let clients: Vec<Client> = (0..shape.clients)
             .map(|at| {
-                let id = ClientId(rng.draw());
+                // Two of one nick would be one too many: the second is refused for ever, as it should be (seed 7000433).
+                let mut id = ClientId(rng.draw());
+                while !nicks.insert(crate::sim::client::nick(id)) {
+                    id = ClientId(rng.draw());
+                }
                 let at = Station(shape.servers + at);
                 let mut client = Client::new(id, at, stations.clone(), shape.habit.clone(), rng.fork());
                 client.bugs = shape.bugs;
