@@ -44,7 +44,6 @@ const LONGEST: usize = 500;
 const LONGER: &[(&str, &str)] = &[
     ("src/sim/checker.rs", "the properties are checked against one book; each is a few lines of it"),
     ("src/store/conformance.rs", "a test: what every engine must do, as one list"),
-    ("src/wire/session.rs", "every frame of a session on one page, as docs/PROTOCOL.md lists them"),
     ("src/wire/message.rs", "every message of the wire on one page, as docs/PROTOCOL.md lists them"),
 ];
 
