@@ -45,10 +45,14 @@ fn help_names_only_commands_that_exist() {
     let home = Home::new();
     let ran = home.run(&["--help"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
-    for command in ["server", "chat", "send", "tail", "history", "search", "rooms", "who", "status", "ring", "backup"] {
+    let commands = [
+        "server", "chat", "send", "tail", "history", "search", "rooms", "who", "status", "ring", "explain", "record",
+        "replay", "web", "backup", "demo",
+    ];
+    for command in commands {
         assert!(ran.stdout.contains(&format!("\n  {command} ")), "{command}");
     }
-    for absent in ["doctor", "bench", "replay", "key-file"] {
+    for absent in ["doctor", "bench", "key-file"] {
         assert!(!ran.stdout.contains(absent), "{absent}");
     }
     assert_eq!(home.run(&["--version"]).stdout, format!("ringtalk {}\n", env!("CARGO_PKG_VERSION")));
