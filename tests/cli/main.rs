@@ -1,5 +1,6 @@
 //! The real program, from the outside: its arguments, streams and exit statuses.
 
+mod commands;
 mod demo;
 mod pty;
 mod records;

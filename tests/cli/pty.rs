@@ -86,6 +86,12 @@ impl Window {
         contents.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
     }
 
+    /// The screen with its colours.
+    #[allow(dead_code, reason = "for the pictures of the browser's tests")]
+    pub(crate) fn screen(&self) -> &vt100::Screen {
+        self.parser.screen()
+    }
+
     /// Types.
     pub(crate) fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).expect("the program reads");

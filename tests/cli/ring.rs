@@ -53,10 +53,16 @@ impl Ring {
         for name in names {
             ring.add(name);
         }
-        for server in &mut ring.servers {
-            server.wait("view", |view| view["members"].as_array().is_some_and(|all| all.len() == names.len()));
-        }
+        ring.until_one_view();
         ring
+    }
+
+    /// Waits until all servers stand in one ring.
+    pub(crate) fn until_one_view(&mut self) {
+        let count = self.servers.len();
+        for server in &mut self.servers {
+            server.wait("view", |view| view["members"].as_array().is_some_and(|all| all.len() == count));
+        }
     }
 
     pub(crate) fn add(&mut self, name: &str) {
@@ -85,7 +91,14 @@ impl Ring {
         self.server(name).told[0]["addr"].as_str().expect("an address").to_owned()
     }
 
-    fn add_with(&mut self, name: &str, more: &[&str]) {
+    /// Where a server's page is.
+    #[allow(dead_code, reason = "for the browser's tests")]
+    pub(crate) fn page(&mut self, name: &str) -> String {
+        self.server(name).told[0]["page"].as_str().expect("an address").trim_end_matches('/').to_owned()
+    }
+
+    /// Adds a server with more arguments.
+    pub(crate) fn add_with(&mut self, name: &str, more: &[&str]) {
         let data = self.home.path().join(name);
         let data = data.to_str().expect("text").to_owned();
         let args = self.args(&[&["server", "--json", "--name", name, "--data", &data], more].concat());
@@ -123,7 +136,7 @@ impl Ring {
     }
 
     #[expect(clippy::panic, reason = "a test fails by it")]
-    fn until_history_of_has(&self, server: &str, text: &str) {
+    pub(crate) fn until_history_of_has(&self, server: &str, text: &str) {
         for _ in 0..200 {
             if self.run(&["history", "--all", "--server", server]).stdout.contains(text) {
                 return;
@@ -148,143 +161,4 @@ impl Ring {
 
 pub(crate) fn documents(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
-}
-
-#[test]
-fn lines_that_were_sent_are_history_in_their_order_on_every_server() {
-    let ring = Ring::start(&["oak", "elm", "ash"]);
-    let input = (1..=100).map(|n| format!("line {n}")).collect::<Vec<_>>().join("\n");
-    let sent = ring.run_with_input(&["send", "lobby", "--json"], input.as_bytes());
-    assert_eq!(sent.code, 0, "{sent:?}");
-    let stable = documents(&sent.stdout);
-    assert_eq!(stable.len(), 100);
-    for line in &stable {
-        assert_eq!((&line["event"], &line["copies"], &line["of"]), (&"stable".into(), &3.into(), &3.into()));
-    }
-    for name in ["oak", "elm", "ash"] {
-        ring.until_history_of_has(name, "line 100");
-    }
-    let histories: Vec<String> =
-        ["oak", "elm", "ash"].map(|name| ring.run(&["history", "--all", "--json", "--server", name]).stdout).into();
-    assert_eq!(histories[0], histories[1]);
-    assert_eq!(histories[0], histories[2]);
-    let texts: Vec<Value> = documents(&histories[0]).into_iter().map(|line| line["text"].clone()).collect();
-    assert_eq!(texts, (1..=100).map(|n| Value::from(format!("line {n}"))).collect::<Vec<_>>());
-    let last = ring.run(&["history", "lobby", "--last", "2"]);
-    assert!(last.stdout.lines().last().is_some_and(|line| line.ends_with("#lobby <ana> line 100")), "{last:?}");
-    let found = ring.run(&["search", "line", "77", "--json"]);
-    assert_eq!(documents(&found.stdout)[0]["text"], "line 77");
-}
-
-#[test]
-fn hostile_text_reaches_scripts_whole_and_terminals_harmless() {
-    let ring = Ring::start(&["oak"]);
-    let hostile = "\u{1b}[2J\u{1b}]52;c;ZXZpbA==\u{7}\u{202e}x\0\u{9b}31m";
-    let long = "y".repeat(64 * 1024);
-    let sent = ring.run_with_input(&["send", "lobby"], format!("{hostile}\n{long}\n").as_bytes());
-    assert_eq!(sent.code, 0, "{sent:?}");
-    ring.until_history_has("yyyy");
-    let json = ring.run(&["history", "--all", "--json"]);
-    let lines = documents(&json.stdout);
-    assert_eq!((lines[0]["text"].as_str(), lines[1]["text"].as_str()), (Some(hostile), Some(long.as_str())));
-    let plain = ring.run(&["history", "--all", "--color", "never"]);
-    for text in [&json.stdout, &plain.stdout] {
-        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
-        assert!(!text.contains('\u{202e}'));
-    }
-    let over = ring.run_with_input(&["send", "lobby"], format!("{long}{}\n", "y".repeat(8 * 1024)).as_bytes());
-    assert_eq!(over.code, 2);
-    assert!(over.stderr.starts_with("ringtalk: That is 72 KiB; the limit is 64 KiB."), "{over:?}");
-}
-
-#[test]
-fn tail_shows_what_was_said_before_and_what_comes_and_ends_at_its_count() {
-    let ring = Ring::start(&["oak"]);
-    assert_eq!(ring.run(&["send", "lobby", "before"]).code, 0);
-    let args = ring.args(&["tail", "lobby", "--last", "1", "--count", "2", "--json"]);
-    let mut tail = ring.home.command(&args.iter().map(String::as_str).collect::<Vec<_>>()).spawn().expect("it starts");
-    let mut out = BufReader::new(tail.stdout.take().expect("a pipe"));
-    let mut message = || loop {
-        let mut line = String::new();
-        assert!(out.read_line(&mut line).expect("readable") > 0, "tail ended");
-        let event: Value = serde_json::from_str(&line).expect("JSON");
-        if event["event"] == "message" {
-            return event["text"].clone();
-        }
-    };
-    assert_eq!(message(), "before");
-    assert_eq!(ring.run(&["send", "garden", "elsewhere"]).code, 0);
-    assert_eq!(ring.run(&["send", "lobby", "after"]).code, 0);
-    assert_eq!(message(), "after");
-    assert_eq!(tail.wait().expect("it ends").code(), Some(0));
-}
-
-#[test]
-fn status_is_healthy_with_exit_0_and_names_the_leader() {
-    let ring = Ring::start(&["oak", "elm"]);
-    let ran = ring.run(&["status", "--json"]);
-    let status = &documents(&ran.stdout)[0];
-    assert_eq!((ran.code, &status["healthy"]), (0, &true.into()), "{ran:?}");
-    assert_eq!(status["servers"].as_array().map(Vec::len), Some(2));
-    let leader = status["leader"]["name"].as_str().expect("a name").to_owned();
-    assert!(["oak", "elm"].contains(&leader.as_str()));
-    assert!(ring.run(&["ring"]).stdout.contains(&format!("{leader} leads")));
-    assert!(ring.run(&["status"]).stdout.contains(&format!("{leader} leads")));
-}
-
-#[test]
-fn chat_in_a_pipe_joins_says_and_leaves() {
-    let ring = Ring::start(&["oak"]);
-    let ran = ring.run_with_input(&["chat", "garden", "--nick", "ana"], b"hello\n/me waves\n/nonsense\n");
-    assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(ran.stdout.contains("#garden <ana> hello ✓"), "{ran:?}");
-    assert!(ran.stdout.contains("#garden * ana waves ✓"), "{ran:?}");
-    assert!(ran.stderr.contains("there is no /nonsense"), "{ran:?}");
-    let events = documents(&ring.run(&["history", "--events", "--all", "--json"]).stdout);
-    let kinds: Vec<&str> = events.iter().filter_map(|event| event["event"].as_str()).collect();
-    assert!(kinds.contains(&"joined") && kinds.contains(&"left"), "{kinds:?}");
-}
-
-#[test]
-fn second_server_on_one_directory_and_unknown_server_are_told() {
-    let ring = Ring::start(&["oak"]);
-    let data = ring.home.path().join("oak");
-    let second = ring.run(&["server", "--name", "elm", "--data", data.to_str().expect("text")]);
-    assert_eq!(second.code, 7, "{second:?}");
-    assert!(second.stderr.contains("nother server (pid") && second.stderr.contains("--data"), "{second:?}");
-    let unknown = ring.run(&["rooms", "--server", "fir", "--timeout", "1s"]);
-    assert_eq!(unknown.code, 3);
-    assert!(unknown.stderr.contains("No ringtalk server named fir answered on lo"), "{unknown:?}");
-}
-
-#[test]
-fn backup_of_a_running_server_restores_as_a_new_one() {
-    let mut ring = Ring::start(&["oak"]);
-    assert_eq!(ring.run(&["send", "lobby", "kept"]).code, 0);
-    ring.until_history_has("kept");
-    let data = ring.home.path().join("oak");
-    let copy = ring.home.path().join("copy.db");
-    let (data, copy) = (data.to_str().expect("text").to_owned(), copy.to_str().expect("text").to_owned());
-    let ran = ring.run(&["backup", &copy, "--data", &data]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    ring.servers.clear();
-    let again = ring.run(&["restore", &copy, "--data", &data]);
-    assert_eq!(again.code, 7, "{again:?}");
-    let new = ring.home.path().join("elm");
-    let ran = ring.run(&["restore", &copy, "--data", new.to_str().expect("text")]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    ring.add("elm");
-    ring.until_history_has("kept");
-}
-
-#[test]
-fn nobody_there_is_exit_3_with_what_to_do() {
-    let home = Home::new();
-    let ran = home.run(&["rooms", "--local", "--net", "nobody", "--port", "9", "--timeout", "300ms"]);
-    assert_eq!((ran.code, ran.stdout.as_str()), (3, ""), "{ran:?}");
-    assert_eq!(
-        ran.stderr,
-        "ringtalk: No ringtalk server answered on lo (net \"nobody\", 300 ms).\n\
-         hint: Start one: ringtalk server · Other subnet: --peer HOST\n"
-    );
 }

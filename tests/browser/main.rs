@@ -1,0 +1,18 @@
+//! The page in a real browser, at real servers, as people use it. Where no Chromium is on the PATH, each test says so and
+//! is skipped; with `RINGTALK_BROWSER_REQUIRED=1` it fails.
+
+mod browser;
+mod chat;
+mod history;
+mod hostile;
+mod large;
+mod page;
+#[path = "../cli/pty.rs"]
+#[expect(dead_code, reason = "the tests of the terminal need more of it")]
+mod pty;
+#[path = "../cli/ring.rs"]
+#[expect(dead_code, reason = "the tests of the commands need more of it")]
+mod ring;
+#[path = "../cli/support.rs"]
+#[expect(dead_code, reason = "the tests of the commands need more of it")]
+mod support;
