@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 /// What was asked, and the tag of who asked.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Asked {
-    /// A page of history or of what was found.
-    Page { event: &'static str, tag: Value },
+    /// A page of history or of what was found; with the key that it was to begin behind.
+    Page { event: &'static str, tag: Value, after: Option<String> },
     /// Who is where.
     Who { tag: Value },
     /// Every room.
@@ -45,7 +45,13 @@ impl Session {
     /// A question was answered.
     pub(super) fn answered(&mut self, asked: Asked, answer: Answer) -> Result<(), Over> {
         match (asked, answer) {
-            (Asked::Page { event, tag }, Answer::Page { records, more }) => self.page(event, &tag, &records, more),
+            (Asked::Page { event, tag, after }, Answer::Page { records, more }) => {
+                let mut page = self.page(event, &tag, &records, more);
+                if let Some(after) = after {
+                    page["after"] = after.into();
+                }
+                self.tell(&page)
+            }
             (Asked::Who { tag }, Answer::Who(people)) => {
                 self.met(&people);
                 let people: Vec<Value> = people.iter().map(presence).collect();
@@ -75,7 +81,7 @@ impl Session {
         }
     }
 
-    fn page(&mut self, event: &str, tag: &Value, records: &[(Record, String)], more: bool) -> Result<(), Over> {
+    fn page(&mut self, event: &str, tag: &Value, records: &[(Record, String)], more: bool) -> Value {
         for (record, _) in records {
             self.people.met(record.message.id.client, &record.message.nick);
         }
@@ -84,7 +90,7 @@ impl Session {
             serde_json::to_value(Message::of(record, leader, None).addressed(to)).unwrap_or_default()
         };
         let messages: Vec<Value> = records.iter().map(shown).collect();
-        self.tell(&json!({ "event": event, "tag": tag, "messages": messages, "more": more }))
+        json!({ "event": event, "tag": tag, "messages": messages, "more": more })
     }
 
     /// Enters the rooms that the servers do not see this client in.

@@ -56,6 +56,9 @@ pub(super) enum Request {
         rooms: Vec<String>,
         #[serde(default)]
         before: Option<String>,
+        /// Instead of `before`: the page that begins behind this key.
+        #[serde(default)]
+        after: Option<String>,
         #[serde(default)]
         limit: Option<u32>,
     },
@@ -173,6 +176,7 @@ mod tests {
             r#"{"do":"nick","nick":"eva"}"#,
             r#"{"do":"topic","room":"x","text":"y"}"#,
             r#"{"do":"history","tag":3,"rooms":["lobby"],"before":null,"limit":50}"#,
+            r#"{"do":"history","tag":3,"rooms":["lobby"],"after":"00","limit":50}"#,
             r#"{"do":"search","tag":4,"words":"w","room":null}"#,
             r#"{"do":"who","tag":5,"room":null}"#,
             r#"{"do":"rooms","tag":6}"#,

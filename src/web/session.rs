@@ -121,13 +121,21 @@ impl Session {
             Request::Join { room } => self.join(&room),
             Request::Leave { room } => self.leave(&room),
             Request::Nick { tag, nick } => self.rename(tag, &nick),
-            Request::History { tag, rooms, before, limit } => {
-                let within = self.part(rooms, before.as_deref(), limit);
-                self.ask(&tag.clone(), Query::History(within), Asked::Page { event: "history", tag })
+            Request::History { tag, rooms, before, after, limit } => {
+                let mut within = self.part(rooms, before.as_deref(), limit);
+                within.after = after.as_deref().and_then(answers::key);
+                within.newest = within.after.is_none();
+                // A key that is none is not repeated: the page is the newest, and its reader sees that.
+                let after = after.filter(|_| within.after.is_some());
+                self.ask(&tag.clone(), Query::History(within), Asked::Page { event: "history", tag, after })
             }
             Request::Search { tag, words, room, before } => {
                 let within = self.part(room.into_iter().collect(), before.as_deref(), None);
-                self.ask(&tag.clone(), Query::Search { words, within }, Asked::Page { event: "search", tag })
+                self.ask(
+                    &tag.clone(),
+                    Query::Search { words, within },
+                    Asked::Page { event: "search", tag, after: None },
+                )
             }
             Request::Who { tag, room } => self.ask(&tag.clone(), Query::Who(room), Asked::Who { tag }),
             Request::Rooms { tag } => self.ask(&tag.clone(), Query::Rooms, Asked::Rooms { tag }),

@@ -72,6 +72,36 @@ fn history_people_rooms_and_words_are_found() {
 }
 
 #[test]
+fn page_below_a_place_begins_behind_it_and_repeats_its_key() {
+    let net = Net::new();
+    let _oak = net.server("oak");
+    let page = net.host();
+    let mut ana = page.browser("ana");
+    let keys: Vec<_> = (0..7).map(|n| ana.chat(&format!("line {n}"))["key"].clone()).collect();
+    let mut tag = 0;
+    let mut below = |after: &serde_json::Value| {
+        tag += 1;
+        ana.say(
+            &json!({ "do": "history", "tag": tag, "rooms": ["lobby"], "before": null, "after": after, "limit": 3 }),
+        );
+        ana.wait("history", |event| event["tag"] == tag)
+    };
+    let texts = |event: &serde_json::Value| -> Vec<String> {
+        let messages = event["messages"].as_array().unwrap().iter();
+        messages.map(|message| message["text"].as_str().unwrap().to_owned()).collect()
+    };
+    // The index of messages runs behind: asks until it has the last one.
+    while texts(&below(&keys[5])) != ["line 6"] {}
+    let middle = below(&keys[1]);
+    assert_eq!(texts(&middle), ["line 2", "line 3", "line 4"]);
+    assert_eq!((&middle["after"], &middle["more"]), (&keys[1], &true.into()));
+    let last = below(&keys[3]);
+    assert_eq!((texts(&last).len(), &last["more"]), (3, &false.into()));
+    let none = below(&"no key".into());
+    assert_eq!((texts(&none).last().map(String::as_str), none.get("after")), (Some("line 6"), None));
+}
+
+#[test]
 fn nick_of_another_is_replaced_by_the_one_that_is_free() {
     let net = Net::new();
     let _oak = net.server("oak");
