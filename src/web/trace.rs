@@ -120,6 +120,9 @@ fn told_fields(told: &crate::proto::event::Event) -> Value {
     let (word, fields) = event::document(told);
     let mut document = Map::new();
     document.insert("event".to_owned(), word.into());
+    if let crate::proto::event::Event::View { view, .. } = told {
+        document.insert("epoch".to_owned(), view.epoch.num.into());
+    }
     if let Value::Object(fields) = fields {
         document.extend(fields);
     }
@@ -266,6 +269,14 @@ mod tests {
         assert!(text(What::Event(Box::new(event))).ends_with(
             "\"what\":\"event\",\"fields\":{\"event\":\"suspected\",\"server\":\"elm\",\"id\":\"0000000000000002\"}}"
         ));
+    }
+
+    #[test]
+    fn view_in_the_record_has_its_epoch() {
+        let epoch = crate::ids::EpochId { num: 12, ..Default::default() };
+        let view = crate::record::View { epoch, members: Vec::new(), parents: Vec::new() };
+        let event = Event::View { view, addrs: Vec::new(), reason: "join".into() };
+        assert!(text(What::Event(Box::new(event))).contains("\"fields\":{\"event\":\"view\",\"epoch\":12,"));
     }
 
     #[test]
