@@ -6,7 +6,9 @@ mod chat;
 mod history;
 mod hostile;
 mod large;
+mod lesson;
 mod page;
+mod picture;
 #[path = "../cli/pty.rs"]
 #[expect(dead_code, reason = "the tests of the terminal need more of it")]
 mod pty;

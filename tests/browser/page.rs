@@ -186,6 +186,12 @@ impl Page {
         self.press("Enter");
     }
 
+    /// The page as a PNG.
+    pub(crate) fn screenshot(&mut self) -> Vec<u8> {
+        let shot = self.call("Page.captureScreenshot", &json!({ "format": "png" }));
+        from_base64(shot["data"].as_str().expect("a picture"))
+    }
+
     /// Bytes of objects that are in use, without what is garbage.
     pub(crate) fn heap(&mut self) -> u64 {
         self.call("HeapProfiler.collectGarbage", &json!({}));
@@ -202,4 +208,18 @@ impl Page {
         self.eval("true");
         assert_eq!(self.devtools.thrown, Vec::<String>::new());
     }
+}
+
+fn from_base64(text: &str) -> Vec<u8> {
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
+    for letter in text.bytes().filter(|letter| *letter != b'=') {
+        let value = letters.iter().position(|one| *one == letter).expect("a letter of base64");
+        (bits, count) = (bits << 6 | value as u32, count + 6);
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+    }
+    bytes
 }

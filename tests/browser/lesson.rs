@@ -1,0 +1,108 @@
+//! The demo, driven from its page.
+
+use crate::browser::Browser;
+use crate::page::Page;
+use crate::support::Home;
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::process::Child;
+
+/// A demo with a page. Dropped, it is killed, and its servers end with it.
+pub(crate) struct Demo {
+    child: Child,
+    pub(crate) url: String,
+    _home: Home,
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Demo {
+    /// Starts it, and waits until people talk.
+    pub(crate) fn start() -> Self {
+        let home = Home::new();
+        let mut command = home.command(&["demo", "--servers", "5", "--web", "127.0.0.1:0", "--json"]);
+        let mut child = command.env("TMPDIR", home.path()).spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut wait_for = |event: &str| loop {
+            let line = lines.next().expect("it goes on").expect("readable");
+            let told: Value = serde_json::from_str(&line).expect("JSON");
+            if told["event"] == event {
+                return told;
+            }
+        };
+        let url = wait_for("started")["page"].as_str().expect("an address").to_owned();
+        wait_for("talkers");
+        // It goes on telling, and somebody must read.
+        std::thread::spawn(move || lines.all(|line| line.is_ok()));
+        Self { child, url, _home: home }
+    }
+}
+
+/// The condition that this many servers are in the ring, under one leader, with equal histories and nothing lost.
+fn is_whole(servers: usize) -> String {
+    format!(
+        "document.querySelector('#proof[data-equal=true][data-lost=\"0\"]') \
+         && document.querySelectorAll('.servers tr[data-leader=true]').length === 1 \
+         && document.querySelectorAll('.servers tr:is([data-state=leader], [data-state=member])').length === {servers}"
+    )
+}
+
+fn acknowledged(page: &mut Page) -> u64 {
+    let count = page.eval("Number(document.querySelector('#proof').dataset.acknowledged)");
+    count.as_f64().expect("a number") as u64
+}
+
+/// Keeps what the token does; it may be gone before anybody looks.
+const WATCH_TOKEN: &str = "window.hops = [];
+    let last = (({ from, to } = {}) => `${from} ${to}`)(document.querySelector('#ring .token')?.dataset);
+    new MutationObserver(() => {
+      const token = document.querySelector('#ring .token[data-from]');
+      const hop = token && `${token.dataset.from} ${token.dataset.to}`;
+      if (hop && hop !== last) hops.push(last = hop);
+    }).observe(document.querySelector('#ring'), { attributes: true, childList: true, subtree: true }); true";
+
+#[test]
+#[ignore = "open: after a cut the page shows one of the two leaders only, in a third of the runs; see docs/PAGE.md"]
+fn leader_is_crashed_and_comes_back_and_a_split_heals_with_equal_histories() {
+    let Some(mut browser) = Browser::start() else { return };
+    let demo = Demo::start();
+    let mut page = browser.open(&demo.url);
+    page.wait_for("#ring");
+    page.wait_until(&is_whole(5));
+    let leader = page.wait_until("document.querySelector('#ring').dataset.leader");
+    let leader = leader.as_str().expect("a name").to_owned();
+
+    page.eval(WATCH_TOKEN);
+    page.click("#tab-faults");
+    page.click("[data-do=crash][data-server=leader]");
+    page.wait_until(&format!(
+        "((now) => now && now !== '{leader}' && document.querySelector(`#ring [data-server='${{now}}'][data-leader=true]`))\
+         (document.querySelector('#ring').dataset.leader)"
+    ));
+    page.wait_until(&format!("hops.some((hop) => !hop.split(' ').includes('{leader}'))"));
+    page.click("#tab-servers");
+    page.click(&format!("tr[data-server={leader}] [data-do=restart]"));
+    page.wait_for(&format!("tr[data-server={leader}] [data-do=crash]"));
+    page.wait_until(&is_whole(5));
+    page.wait_for(&format!("tr[data-server={leader}] .digest[data-same=true]"));
+
+    page.click("#tab-faults");
+    page.click("[data-do=cut][data-way=groups]");
+    page.wait_until("document.querySelectorAll('#ring [data-server][data-leader=true]').length === 2");
+    page.wait_until("document.querySelectorAll('#ring .cut').length >= 6");
+    let before = acknowledged(&mut page);
+    page.click("[data-do=burst]");
+    page.wait_until(&format!("Number(document.querySelector('#proof').dataset.acknowledged) >= {}", before + 200));
+    page.wait_for("#proof[data-equal=false]");
+    page.click("[data-do=heal]");
+    page.click("#tab-servers");
+    page.wait_until(&is_whole(5));
+    assert_eq!(page.count(".digest[data-same=true]"), 5);
+    assert!(page.count("#tale li") > 5, "it is told in words");
+    page.assert_sound();
+}
