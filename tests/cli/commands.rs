@@ -144,3 +144,20 @@ fn nobody_there_is_exit_3_with_what_to_do() {
          hint: Start one: ringtalk server · Other subnet: --peer HOST\n"
     );
 }
+
+#[test]
+fn words_that_found_no_server_are_said_once_when_they_are_tried_again() {
+    let mut ring = Ring::start(&["oak"]);
+    assert_eq!(ring.run(&["send", "lobby", "first"]).code, 0);
+    ring.kill("oak");
+    let tried = ring.run(&["send", "lobby", "from-the-terminal", "--timeout", "300ms"]);
+    assert_eq!(tried.code, 3, "{tried:?}");
+    assert!(tried.stderr.starts_with("ringtalk: No ringtalk server answered"), "{tried:?}");
+    ring.add("oak");
+    assert_eq!(ring.run(&["send", "lobby", "from-the-terminal"]).code, 0);
+    assert_eq!(ring.run(&["send", "lobby", "last"]).code, 0);
+    ring.until_history_has("last");
+    let told = documents(&ring.run(&["history", "--all", "--json"]).stdout);
+    let texts: Vec<&str> = told.iter().filter_map(|line| line["text"].as_str()).collect();
+    assert_eq!(texts, ["first", "from-the-terminal", "last"]);
+}

@@ -31,6 +31,10 @@ pub(super) fn run(args: &args::Send, run: &Run) -> Result<(), Failure> {
         None => ClientKind::person(&run.settings),
     };
     let (mut contact, _) = Contact::speak(run, &interrupt, &kind)?;
+    if contact.home().is_none() {
+        // Nothing is made yet: who tries again says it once.
+        return Err(contact.silence());
+    }
     let draft = draft(&args.target, &mut contact)?;
     let source = if args.text.is_empty() { Lines::of_stdin()? } else { Lines::one(args.text.join(" ")) };
     let mut sending = Sending::new(draft, &run.output, args.outbox.as_deref());
@@ -62,6 +66,8 @@ struct Sending<'a> {
     /// A line that found the outbox full.
     held: Option<String>,
     stable: u64,
+    /// Messages of earlier runs, kept in the outbox, that became stable meanwhile.
+    earlier: u64,
     /// Copies and servers of the last acknowledgement.
     last: Option<(u16, u16)>,
     /// The first message that can never be taken.
@@ -78,6 +84,7 @@ impl<'a> Sending<'a> {
             pending: BTreeMap::new(),
             held: None,
             stable: 0,
+            earlier: 0,
             last: None,
             failure: None,
             progress: clock(),
@@ -152,7 +159,10 @@ impl<'a> Sending<'a> {
             }
             Progress::Stable { key, copies, of } => {
                 self.progress = clock();
-                let Some(since) = self.pending.remove(&id) else { return Ok(()) };
+                let Some(since) = self.pending.remove(&id) else {
+                    self.earlier += 1;
+                    return Ok(());
+                };
                 self.stable += 1;
                 self.last = Some((*copies, *of));
                 let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -184,13 +194,14 @@ impl<'a> Sending<'a> {
         let count = self.pending.len() + usize::from(self.held.is_some());
         let plural = if count == 1 { "message is" } else { "messages are" };
         let span = crate::cli::values::Span(contact.timeout()).words();
-        let again = match self.outbox {
-            Some(file) => format!("--outbox {}", file.display()),
-            None => "the next send or chat".to_owned(),
-        };
-        let hint = format!("They are kept: {again} sends them again · ringtalk status tells what is wrong");
+        let hint = format!("They are kept: {} sends them again · ringtalk status tells what is wrong", self.again());
         Failure::new(Code::TimedOut, format!("{count} {plural} not acknowledged, {span} after the last progress."))
             .hint(hint)
+    }
+
+    /// What sends again what is kept.
+    fn again(&self) -> String {
+        self.outbox.map_or_else(|| "the next send or chat".to_owned(), |file| format!("--outbox {}", file.display()))
     }
 
     /// Tells how it ended; what is still pending is told by name.
@@ -202,6 +213,14 @@ impl<'a> Sending<'a> {
                 to_json(&id.to_string()),
                 to_json(&self.draft.room)
             ))?;
+        }
+        if self.earlier > 0 {
+            let plural = if self.earlier == 1 { "message that was" } else { "messages that were" };
+            self.output.note(&format!("Also sent: {} {plural} kept from before.", self.earlier));
+        }
+        if !self.pending.is_empty() && outcome.as_ref().is_err_and(|failure| failure.code == Code::Interrupted) {
+            let plural = if self.pending.len() == 1 { "message is" } else { "messages are" };
+            self.output.note(&format!("{} {plural} kept: {} sends them again.", self.pending.len(), self.again()));
         }
         if let (false, Some((copies, of))) = (self.output.json || self.stable == 0, self.last) {
             let mark = if of > 1 && copies == of { "✓✓" } else { "✓" };
