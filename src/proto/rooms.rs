@@ -5,7 +5,7 @@ use crate::name;
 use crate::proto::nicks::Nicks;
 use crate::record::{Kind, Record, View};
 use crate::time::Hlc;
-use crate::wire::session::Presence;
+use crate::wire::session::{Presence, RoomInfo};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most rooms. At the bound rooms that nobody is in make way, the longest unused first; then no new one is made.
@@ -150,6 +150,15 @@ impl Rooms {
             .collect();
         who.sort_unstable();
         who
+    }
+
+    /// Every room with how many people are in it, in the order of the folded names; history has its messages and topic.
+    pub fn count(&self) -> Vec<RoomInfo> {
+        let info = |room: &Room| {
+            let people = u32::try_from(room.people.len()).unwrap_or(u32::MAX);
+            RoomInfo { room: room.name.clone(), people, ..RoomInfo::default() }
+        };
+        self.by_name.values().map(info).collect()
     }
 
     /// The clients in a room, ascending.

@@ -2,11 +2,13 @@
 
 use super::disk::IndexLine;
 use crate::ids::ClientId;
+use crate::name;
 use crate::record::{Kind, Record};
 use crate::store::StoreError;
 use crate::store::engine::{Archive, Page};
-use crate::wire::session::{Answer, Query};
+use crate::wire::session::{Answer, Query, RoomInfo};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Questions that wait; over it a client is told to ask again.
@@ -28,6 +30,26 @@ pub(crate) struct Question {
 /// A queue of questions.
 pub(crate) fn questions() -> (Sender<Question>, Receiver<Question>) {
     bounded(QUESTIONS)
+}
+
+/// Puts a question into the queue; when that is full, the answer is that it is.
+pub(crate) fn ask(to: &Sender<Question>, query: Query, answer: impl FnOnce(Answer) + Send + 'static) {
+    if let Err(refused) = to.try_send(Question { query, answer: Box::new(answer) }) {
+        let answer = refused.into_inner().answer;
+        answer(Answer::Failed("too many questions at once; ask again".to_owned()));
+    }
+}
+
+/// Rooms as history has them, with the people who are in them; those in which only people are, and no words yet, are rooms too.
+pub(crate) fn with_people(answer: Answer, present: &[RoomInfo]) -> Answer {
+    let Answer::Rooms(rooms) = answer else { return answer };
+    let mut by_name: BTreeMap<String, RoomInfo> =
+        rooms.into_iter().map(|room| (name::fold(&room.room), room)).collect();
+    for RoomInfo { room, people, .. } in present.iter().filter(|room| room.people > 0) {
+        let nothing_said = || RoomInfo { room: room.clone(), ..RoomInfo::default() };
+        by_name.entry(name::fold(room)).or_insert_with(nothing_said).people = *people;
+    }
+    Answer::Rooms(by_name.into_values().collect())
 }
 
 /// Answers until the last sender is gone: run it on [`THREADS`] threads of their own.
@@ -76,4 +98,23 @@ fn without_words((mut record, leader): (Record, String)) -> (Record, String) {
         record.message.nick.clear();
     }
     (record, leader)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(room: &str, messages: u64, people: u32) -> RoomInfo {
+        RoomInfo { room: room.to_owned(), messages, people, ..RoomInfo::default() }
+    }
+
+    #[test]
+    fn rooms_have_their_people_whatever_was_said_there() {
+        let said = Answer::Rooms(vec![room("Garden", 7, 0), room("lobby", 3, 0)]);
+        let present = [room("garden", 0, 2), room("hall", 0, 1), room("cellar", 0, 0)];
+        let all = vec![room("Garden", 7, 2), room("hall", 0, 1), room("lobby", 3, 0)];
+        assert_eq!(with_people(said, &present), Answer::Rooms(all));
+        let failed = Answer::Failed("no".to_owned());
+        assert_eq!(with_people(failed.clone(), &present), failed);
+    }
 }

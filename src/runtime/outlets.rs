@@ -1,5 +1,6 @@
 //! What the state machine lives on here: sockets, links, sessions and the disk.
 
+use super::archive::{self, Question};
 use super::disk::DiskLine;
 use super::link::Links;
 use super::session::Line;
@@ -8,6 +9,7 @@ use crate::proto::event::Event;
 use crate::proto::host::Host;
 use crate::proto::io::{Action, Route, SessionId};
 use crate::time::Now;
+use crate::wire::session::{Answer, Query, Reply};
 use crossbeam_channel::Sender as ChannelSender;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,6 +26,8 @@ pub(crate) struct Outlets {
     pub(crate) links: Links,
     /// Sessions of clients.
     pub(crate) lines: BTreeMap<SessionId, Line>,
+    /// Questions about history.
+    pub(crate) questions: ChannelSender<Question>,
     /// The disk.
     pub(crate) disk: DiskLine,
     /// Takes events; when it is full they are dropped, since nobody may hold up the protocol.
@@ -53,7 +57,7 @@ impl Host for Outlets {
             }
             Action::Reply { session, reply } => {
                 if let Some(line) = self.lines.get(&session) {
-                    line.say(reply);
+                    self.say(line, reply);
                 }
             }
             Action::EndSession { session } => {
@@ -69,5 +73,16 @@ impl Host for Outlets {
             }
             Action::Left => self.left = true,
         }
+    }
+}
+
+impl Outlets {
+    /// Says something to a client. Of rooms the machine knows the people, and the archive what was said.
+    fn say(&self, line: &Line, reply: Reply) {
+        let Reply::Answer { tag, answer: Answer::Rooms(present) } = reply else { return line.say(reply) };
+        let line = line.clone();
+        archive::ask(&self.questions, Query::Rooms, move |answer| {
+            line.say(Reply::Answer { tag, answer: archive::with_people(answer, &present) });
+        });
     }
 }

@@ -1,7 +1,7 @@
 //! A client's session: its requests in, its replies out, both bounded.
 
 use super::accept::Door;
-use super::archive::Question;
+use super::archive;
 use super::frame::{read_body, read_frame};
 use super::inbox::Closed;
 use crate::ids::ClientId;
@@ -123,7 +123,8 @@ async fn read_requests(mut read: OwnedReadHalf, session: SessionId, client: Clie
     }
 }
 
-/// Questions about history go to the archive, everything else to the protocol.
+/// Questions about history go to the archive, everything else to the protocol. The rooms are both's: the protocol tells who is
+/// in them, and on the way out [`Outlets`](super::outlets::Outlets) has the archive add what was said there.
 async fn hand_over(
     request: Request,
     session: SessionId,
@@ -132,10 +133,9 @@ async fn hand_over(
     door: &Door,
 ) -> Result<(), Closed> {
     let (tag, mut query) = match request {
-        Request::Query {
-            tag,
-            query: query @ (Query::History(_) | Query::Search { .. } | Query::Rooms | Query::Place(_)),
-        } => (tag, query),
+        Request::Query { tag, query: query @ (Query::History(_) | Query::Search { .. } | Query::Place(_)) } => {
+            (tag, query)
+        }
         other => return door.inbox.request(session, other).await,
     };
     if let Query::History(within) | Query::Search { within, .. } = &mut query {
@@ -143,10 +143,7 @@ async fn hand_over(
         within.reader = within.reader.and(Some(client));
     }
     let answer_to = line.clone();
-    let question = Question { query, answer: Box::new(move |answer| answer_to.say(Reply::Answer { tag, answer })) };
-    if door.archive.try_send(question).is_err() {
-        line.say(Reply::Answer { tag, answer: Answer::Failed("too many questions at once; ask again".to_owned()) });
-    }
+    archive::ask(&door.archive, query, move |answer| answer_to.say(Reply::Answer { tag, answer }));
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 use crate::ring::{Ring, documents};
 use crate::support::Home;
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
 
 #[test]
 fn lines_that_were_sent_are_history_in_their_order_on_every_server() {
@@ -160,4 +161,22 @@ fn words_that_found_no_server_are_said_once_when_they_are_tried_again() {
     let told = documents(&ring.run(&["history", "--all", "--json"]).stdout);
     let texts: Vec<&str> = told.iter().filter_map(|line| line["text"].as_str()).collect();
     assert_eq!(texts, ["first", "from-the-terminal", "last"]);
+}
+
+#[test]
+fn people_in_a_room_are_counted_while_they_are_there() {
+    let ring = Ring::start(&["oak"]);
+    assert_eq!(ring.run(&["send", "garden", "hello", "--nick", "bob"]).code, 0);
+    ring.until_history_has("hello");
+    let people = || documents(&ring.run(&["rooms", "--json"]).stdout)[0]["rooms"][0]["people"].clone();
+    assert_eq!(people(), 0);
+    let args = ring.args(&["chat", "garden", "--nick", "ana", "--plain", "--json"]);
+    let mut command = ring.home.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut chat = command.stdin(Stdio::piped()).spawn().expect("it starts");
+    let mut said = chat.stdin.take().expect("a pipe");
+    writeln!(said, "here").expect("it reads");
+    ring.until_history_has("here");
+    assert_eq!(people(), 1);
+    drop(said);
+    assert_eq!(chat.wait().expect("it ends").code(), Some(0));
 }

@@ -29,7 +29,7 @@ fn document(room: &RoomInfo) -> Value {
         "room": room.room,
         "messages": room.messages,
         "people": room.people,
-        "last": rfc3339(room.last_ms),
+        "last": (room.last_ms > 0).then(|| rfc3339(room.last_ms)),
         "topic": room.topic,
     })
 }

@@ -21,7 +21,8 @@ impl Node {
             Query::Who(room) => Answer::Who(self.rooms.who(room.as_deref())),
             Query::Nick(nick) => Answer::Nick(self.rooms.resolve(nick)),
             Query::Record { after, limit } => Answer::Record(Box::new(self.record_page(*after, *limit))),
-            Query::History(_) | Query::Search { .. } | Query::Rooms | Query::Place(_) => {
+            Query::Rooms => Answer::Rooms(self.rooms.count()),
+            Query::History(_) | Query::Search { .. } | Query::Place(_) => {
                 Answer::Failed("this server has no store to read".to_owned())
             }
         }
