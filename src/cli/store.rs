@@ -19,7 +19,7 @@ pub(crate) fn store_failure(error: &StoreError) -> Failure {
         StoreError::Foreign { .. } => {
             Failure::new(Code::DamagedStore, text).hint("nothing was touched; check the path")
         }
-        StoreError::Corrupt { .. } => Failure::new(Code::DamagedStore, text)
+        StoreError::Corrupt { .. } | StoreError::DamagedIndex { .. } => Failure::new(Code::DamagedStore, text)
             .hint("a server sets aside what is damaged and fetches it from others"),
         StoreError::Misplaced { .. }
         | StoreError::NoView { .. }

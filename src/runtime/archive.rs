@@ -58,7 +58,15 @@ pub(crate) fn answer_all(open: &OpenArchive, index: &IndexLine, questions: &Rece
     for question in questions {
         // Who was told that its message is history finds it there.
         index.wait();
-        let answer = match answer(open, &mut archive, &question.query) {
+        let outcome = match answer(open, &mut archive, &question.query) {
+            Err(damage) if damage.is_damage() => {
+                archive = None;
+                index.mend(damage);
+                answer(open, &mut archive, &question.query)
+            }
+            outcome => outcome,
+        };
+        let answer = match outcome {
             Ok(answer) => answer,
             Err(error) => {
                 // After an error the next question begins with a new handle.

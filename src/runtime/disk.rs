@@ -6,7 +6,7 @@ use crate::store::engine::Engine;
 use crate::store::{Store, StoreError};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select};
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Jobs that wait for the disk. The protocol bounds what it has not seen acknowledged far below this; at the bound its
 /// thread waits, and takes in what the disk has done meanwhile.
@@ -25,6 +25,8 @@ const INDEX_PATIENCE: Duration = Duration::from_secs(2);
 const INDEX_WAITERS: usize = 64;
 /// Pause before a store that failed is opened again.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+/// Least time between two openings for damage that readers met.
+const MEND_PAUSE: Duration = Duration::from_secs(10);
 
 /// What the disk is to do, and in which of the store's lives it was asked for.
 struct Job {
@@ -44,6 +46,8 @@ enum What {
     },
     /// Say when the index has come to the end of history.
     Index(Sender<()>),
+    /// Who reads beside the disk's thread met this damage: open the store anew.
+    Mend(StoreError),
     /// Everything before it is done; end.
     Stop,
 }
@@ -130,6 +134,13 @@ impl IndexLine {
             let _ = indexed.recv_timeout(INDEX_PATIENCE);
         }
     }
+
+    /// Tells the disk of damage that was met while reading beside it; then waits as [`IndexLine::wait`] does.
+    pub(crate) fn mend(&self, damage: StoreError) {
+        if self.0.try_send(Job { life: u64::MAX, what: What::Mend(damage) }).is_ok() {
+            self.wait();
+        }
+    }
 }
 
 /// The disk's side: run it on a thread of its own.
@@ -146,6 +157,8 @@ pub(crate) struct Disk<E> {
     held: Option<Job>,
     /// Who waits for the index.
     waiters: Vec<Sender<()>>,
+    /// When the store was last opened anew for a reader.
+    mended: Option<Instant>,
 }
 
 /// Nothing is to be done any more.
@@ -167,6 +180,7 @@ impl<E: Engine> Disk<E> {
             groups: 0,
             held: None,
             waiters: Vec::new(),
+            mended: None,
         };
         (disk, DiskLine { jobs, done: completions, early: VecDeque::new(), life: 0 })
     }
@@ -189,6 +203,7 @@ impl<E: Engine> Disk<E> {
                     }
                     Ok(())
                 }
+                What::Mend(damage) => self.mend(&damage),
                 What::Stop => return,
             };
             if outcome.is_err() {
@@ -220,6 +235,9 @@ impl<E: Engine> Disk<E> {
     fn index(&mut self) -> Result<bool, Stopped> {
         self.groups = 0;
         match self.store.as_mut().map_or(Ok(false), |store| store.index_some(INDEX_STEP)) {
+            Ok(_) if self.is_damaged() => {
+                self.fail(&StoreError::Corrupt { what: "an entry that the index wants".to_owned() }).map(|()| true)
+            }
             Ok(more) => {
                 if !more {
                     for waiter in self.waiters.drain(..) {
@@ -275,12 +293,25 @@ impl<E: Engine> Disk<E> {
             Err(error) => (Vec::new(), Some(error)),
         };
         self.tell(Input::Read { epoch, first, entries, purpose })?;
-        let damaged = self.store.as_ref().is_some_and(Store::is_damaged);
         match error {
             Some(error) => self.fail(&error),
-            None if damaged => self.fail(&StoreError::Corrupt { what: format!("an entry of epoch {epoch}") }),
+            None if self.is_damaged() => self.fail(&StoreError::Corrupt { what: format!("an entry of epoch {epoch}") }),
             None => Ok(()),
         }
+    }
+
+    fn is_damaged(&self) -> bool {
+        self.store.as_ref().is_some_and(Store::is_damaged)
+    }
+
+    /// Opens the store anew for damage that a reader met; not again at once, where that did not help.
+    fn mend(&mut self, damage: &StoreError) -> Result<(), Stopped> {
+        if self.mended.is_some_and(|at| at.elapsed() < MEND_PAUSE) {
+            return Ok(());
+        }
+        let outcome = self.fail(damage);
+        self.mended = Some(Instant::now());
+        outcome
     }
 
     /// Says that the disk failed, closes the store and opens it anew, however long that takes. Never tries again on the

@@ -1,26 +1,28 @@
 //! The runtime around a machine that does what a test tells it: real sockets on loopback, real threads, real TCP.
 
+use super::archive;
 use super::clock::Clock;
 use super::disk::{Disk, DiskLine};
 use super::frame::{LinkHello, framed};
 use super::host::{Host, Parts};
-use crate::ids::{ClientId, EpochId, Incarnation, Pid, ServerId};
+use crate::ids::{ClientId, EpochId, Incarnation, MessageId, Pid, ServerId};
 use crate::net::{Direction, FaultSwitch, Options, Role, Transport, group_of};
 use crate::proto::host::Machine;
 use crate::proto::io::{Action, Input, Recovered, Route, SessionId, Ticket, Write};
-use crate::store::engine::{Batch, Direction as Scan, Engine, HistoryRow, Row, Table};
+use crate::record::Record;
+use crate::store::engine::{Archive, Batch, Direction as Scan, Engine, HistoryRow, Page, Row, Table};
 use crate::store::memory::MemoryEngine;
 use crate::store::{Store, StoreError};
 use crate::time::{Now, Time};
 use crate::wire::datagram::{self, Header, NetTag};
 use crate::wire::message::Message;
-use crate::wire::session::{self, Answer, Hello, HistoryQuery, Query, Refusal, Reply, Request};
+use crate::wire::session::{self, Answer, Hello, HistoryQuery, Query, Refusal, Reply, Request, RoomInfo};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::VecDeque;
 use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -433,7 +435,7 @@ impl Engine for Failing {
         self.engine.scan(table, from, to, limit, to_where)
     }
 
-    fn message(&self, id: crate::ids::MessageId) -> Result<Option<HistoryRow>, StoreError> {
+    fn message(&self, id: MessageId) -> Result<Option<HistoryRow>, StoreError> {
         self.engine.message(id)
     }
 }
@@ -483,4 +485,62 @@ fn failed_disk_is_opened_anew_and_does_nothing_that_was_asked_for_before() {
     line.begin_life();
     line.write(Ticket(3), Write::Seen { num: 3 });
     assert!(matches!(line.wait().unwrap(), Input::Written { upto: Ticket(3) }));
+}
+
+/// History whose index is damaged until the store was opened anew.
+struct Rotten(Arc<AtomicBool>);
+
+impl Archive for Rotten {
+    fn history(&self, _: &HistoryQuery) -> Result<Page, StoreError> {
+        if self.0.load(Ordering::Relaxed) {
+            return Err(StoreError::DamagedIndex { what: "a row".to_owned() });
+        }
+        Ok(Page::default())
+    }
+
+    fn search(&self, _: &str, within: &HistoryQuery) -> Result<Page, StoreError> {
+        self.history(within)
+    }
+
+    fn rooms(&self) -> Result<Vec<RoomInfo>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn place(&self, _: MessageId) -> Result<Option<(Record, String)>, StoreError> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn damage_met_while_answering_is_mended_by_the_disk_before_the_answer() {
+    let rotten = Arc::new(AtomicBool::new(false));
+    let (mended, opened) = (rotten.clone(), Arc::new(AtomicU64::new(0)));
+    let count = opened.clone();
+    let open = move || {
+        mended.store(false, Ordering::Relaxed);
+        Store::open(MemoryEngine::new(), u128::from(count.fetch_add(1, Ordering::Relaxed)))
+    };
+    let (store, _) = open().unwrap();
+    let (disk, line) = Disk::new(Box::new(open), store, false);
+    std::thread::spawn(move || disk.run());
+    let index = line.index();
+    let (ask, questions) = archive::questions();
+    let history = rotten.clone();
+    let open: archive::OpenArchive = Arc::new(move || Ok(Box::new(Rotten(history.clone()))));
+    std::thread::spawn(move || archive::answer_all(&open, &index, &questions));
+
+    rotten.store(true, Ordering::Relaxed);
+    let (answered, answer) = bounded(1);
+    archive::ask(&ask, Query::History(HistoryQuery::default()), move |answer| answered.send(answer).unwrap());
+    let answer = answer.recv_timeout(DEADLINE).unwrap();
+    assert!(matches!(answer, Answer::Page { more: false, .. }), "{answer:?}");
+    assert_eq!(opened.load(Ordering::Relaxed), 2);
+
+    // Damage that opening anew does not mend is told, and does not keep the disk from its work.
+    rotten.store(true, Ordering::Relaxed);
+    let (answered, answer) = bounded(1);
+    archive::ask(&ask, Query::History(HistoryQuery::default()), move |answer| answered.send(answer).unwrap());
+    let answer = answer.recv_timeout(DEADLINE).unwrap();
+    assert!(matches!(&answer, Answer::Failed(why) if why.contains("damaged")), "{answer:?}");
+    assert_eq!(opened.load(Ordering::Relaxed), 2);
 }

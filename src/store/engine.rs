@@ -131,6 +131,15 @@ pub trait Engine {
         Ok(self.scan(table, key, key, 1, Direction::Up)?.pop().map(|row| row.1))
     }
 
+    /// Looks through the medium's own structure, however long that takes: called when rows are missing or not what was
+    /// written.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when rows are where they cannot be found, so that nothing read from here can be believed.
+    fn examine(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// A message of history by its id, as it was remembered.
     fn message(&self, id: MessageId) -> Result<Option<HistoryRow>, StoreError>;
 }

@@ -31,6 +31,12 @@ pub enum StoreError {
         /// What was found, for people.
         what: String,
     },
+    /// A row of the index is not what was written. The log is sound as far as is known: opened anew, the store makes the index
+    /// anew from it.
+    DamagedIndex {
+        /// Which row, for people.
+        what: String,
+    },
     /// A newer program wrote this store. Nothing was touched. Update the program.
     Newer {
         /// The store's format.
@@ -82,6 +88,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether what is on disk is not what was written: opening the store anew mends it.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::DamagedIndex { .. })
+    }
+
     /// Whether the handle may be used on: nothing failed below the store's own rules.
     pub fn is_harmless(&self) -> bool {
         matches!(self, Self::Misplaced { .. } | Self::NoView { .. } | Self::Conflict { .. } | Self::TooBroad)
@@ -94,6 +105,9 @@ impl fmt::Display for StoreError {
             Self::Io { op, path, source } => write!(out, "cannot {op} {}: {source}", path.display()),
             Self::Full { path } => write!(out, "no space left for {}", path.display()),
             Self::Corrupt { what } => write!(out, "the store is damaged: {what}"),
+            Self::DamagedIndex { what } => {
+                write!(out, "the index of history is damaged and has to be made anew: {what}")
+            }
             Self::Newer { found, known } => {
                 write!(out, "the store has format {found}, this program knows up to {known}")
             }

@@ -66,6 +66,8 @@ struct Recovery<E> {
     /// What history comes to is not known: it is made anew from the log.
     forget_history: bool,
     asides: u64,
+    /// Whether the medium was looked at for damage of its own.
+    is_examined: bool,
 }
 
 impl<E: Engine> Recovery<E> {
@@ -93,6 +95,7 @@ impl<E: Engine> Recovery<E> {
             recover_index: suspect,
             forget_history: false,
             asides: 0,
+            is_examined: false,
         };
         new.damaged |= format.is_some() && found.is_none();
         new.max_num = new.single(word::SEEN)?.unwrap_or(0);
@@ -277,6 +280,8 @@ impl<E: Engine> Recovery<E> {
                 }
             }
             if rest.len() >= MOVED_AT_ONCE && (valid_behind || len < told) {
+                self.damaged = true;
+                self.examine()?;
                 rest.drain(..).for_each(|row| self.set_aside(Table::Entries, row));
                 // The head still tells the old length, so that a crash here is no loss of memory.
                 self.engine.commit(std::mem::take(&mut self.batch))?;
@@ -311,7 +316,17 @@ impl<E: Engine> Recovery<E> {
         }
     }
 
+    /// Before anything is put away for damaged: whether the rows are bad, or the medium that finds them.
+    fn examine(&mut self) -> Result<(), StoreError> {
+        if !self.damaged || self.is_examined {
+            return Ok(());
+        }
+        self.is_examined = true;
+        self.engine.examine()
+    }
+
     fn finish(mut self) -> Result<(Store<E>, Recovered), StoreError> {
+        self.examine()?;
         if self.forget_history {
             self.batch.0.push(Op::ForgetAll);
         }

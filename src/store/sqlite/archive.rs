@@ -1,19 +1,17 @@
 //! Questions about history, on any connection to the file.
 //!
-//! Every row is checked against its hash; one that is not what was written is made anew from the log, or left out.
+//! Every row is checked against its hash. One that is not what was written fails the question, and the index is made anew.
 
 use super::REINDEX_NAME;
 use super::lock::make_private_file;
 use super::schema::{COLUMNS, class, read_row};
 use crate::ids::{MessageId, RecordKey};
-use crate::record::{Entry, View};
-use crate::store::engine::{HistoryRow, MAX_PAGE_BYTES, Page, Table};
-use crate::store::index::shown;
+use crate::store::engine::{HistoryRow, MAX_PAGE_BYTES, Page};
 use crate::store::query::{Wanted, search_words};
-use crate::store::rows::{entry_key, unseal};
 use crate::wire::session::{HistoryQuery, RoomInfo};
-use rusqlite::types::Value;
+use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use std::fmt;
 use std::path::Path;
 
 /// A message of history by its id.
@@ -23,7 +21,7 @@ pub(super) fn message(conn: &Connection, id: MessageId) -> rusqlite::Result<Opti
         .prepare_cached(&sql)?
         .query_row(params![id.client.to_string(), id.cseq.cast_signed()], |row| Ok(read_row(row)))
         .optional()?;
-    found.map_or(Ok(None), |row| mend(conn, row))
+    found.map(|row| sound(conn, row)).transpose()
 }
 
 /// A page of history.
@@ -81,7 +79,7 @@ pub(super) fn rooms(conn: &Connection) -> rusqlite::Result<Vec<RoomInfo>> {
 fn one(conn: &Connection, which: &str, room: &str) -> rusqlite::Result<Option<HistoryRow>> {
     let sql = format!("SELECT {COLUMNS} FROM messages WHERE {which}");
     let found = conn.prepare_cached(&sql)?.query_row([room], |row| Ok(read_row(row))).optional()?;
-    found.map_or(Ok(None), |row| mend(conn, row))
+    found.map(|row| sound(conn, row)).transpose()
 }
 
 /// A part of a query that one index serves in the order of keys.
@@ -145,10 +143,9 @@ impl Strand {
         let mut bytes = 0;
         while found.len() <= wanted.limit && bytes <= 2 * MAX_PAGE_BYTES {
             let Some(row) = rows.next()? else { break };
-            if let Some(row) = mend(conn, read_row(row))? {
-                bytes += row.record.message.body.len();
-                found.push(row);
-            }
+            let row = sound(conn, read_row(row))?;
+            bytes += row.record.message.body.len();
+            found.push(row);
         }
         Ok(found)
     }
@@ -162,39 +159,30 @@ fn merged(wanted: &Wanted, mut rows: Vec<HistoryRow>) -> Page {
     wanted.page(rows.into_iter())
 }
 
-/// The row, or what the log says it should be. `None` when the row does not even tell its place: then the next start
-/// makes the index anew.
-fn mend(conn: &Connection, row: Result<HistoryRow, Option<RecordKey>>) -> rusqlite::Result<Option<HistoryRow>> {
-    let key = match row {
-        Ok(row) => return Ok(Some(row)),
-        Err(key) => key,
-    };
-    let mended = match key {
-        Some(key) => from_log(conn, key)?,
-        None => None,
-    };
-    if mended.is_none() {
-        log::error!("a message of history is damaged and left out until the next start: {key:?}");
+/// The row, if it is what was written. Else the index is noted to be made anew from the log when the store is opened next,
+/// and the question fails: a part of history is never passed off as the whole.
+fn sound(conn: &Connection, row: Result<HistoryRow, Option<RecordKey>>) -> rusqlite::Result<HistoryRow> {
+    row.map_err(|key| {
         if let Some(file) = conn.path()
             && let Err(error) = make_private_file(&Path::new(file).with_file_name(REINDEX_NAME))
         {
             log::error!("the damage could not be noted: {error}");
         }
-    }
-    Ok(mended)
+        rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, Box::new(DamagedRow(key)))
+    })
 }
 
-fn from_log(conn: &Connection, key: RecordKey) -> rusqlite::Result<Option<HistoryRow>> {
-    let get = |sql: &str, key: &[u8]| {
-        let mut statement = conn.prepare_cached(sql)?;
-        statement.query_row([key], |row| row.get::<_, Vec<u8>>(0)).optional()
-    };
-    let place = entry_key(key.epoch, key.gsn);
-    let entry = get("SELECT value FROM entries WHERE key = ?", &place)?;
-    let view = get("SELECT value FROM views WHERE key = ?", &key.epoch.to_bytes())?;
-    let entry = entry.and_then(|value| unseal::<Entry>(Table::Entries, &place, &value));
-    let view = view.and_then(|value| unseal::<View>(Table::Views, &key.epoch.to_bytes(), &value));
-    let (Some(entry), Some(view)) = (entry, view) else { return Ok(None) };
-    let record = entry.records(key.epoch, key.gsn).into_iter().find(|record| record.key == key);
-    Ok(record.map(|record| shown(record, view.leader_name())))
+/// A row of the index that is not what was written.
+#[derive(Debug)]
+pub(super) struct DamagedRow(Option<RecordKey>);
+
+impl fmt::Display for DamagedRow {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(key) => write!(out, "the row of the message at {key}"),
+            None => out.write_str("a row that does not even tell its place"),
+        }
+    }
 }
+
+impl std::error::Error for DamagedRow {}

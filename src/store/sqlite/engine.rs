@@ -73,16 +73,9 @@ impl SqliteEngine {
         }
     }
 
-    /// Tells what a failure means; a broken structure is remembered for the next start.
+    /// Tells what a failure means.
     fn failed(&self, op: &'static str, error: rusqlite::Error) -> StoreError {
-        let error = failure(op, &self.path, error);
-        if matches!(error, StoreError::Corrupt { .. }) {
-            let marker = self.path.with_file_name(BROKEN_NAME);
-            if let Err(error) = make_private_file(&marker) {
-                log::error!("the damage could not be noted: {error}");
-            }
-        }
-        error
+        note_damage(failure(op, &self.path, error), &self.path)
     }
 
     fn write(&self, batch: &Batch) -> rusqlite::Result<()> {
@@ -147,6 +140,14 @@ impl Engine for SqliteEngine {
         scan().map_err(|error| self.failed("read", error))
     }
 
+    fn examine(&self) -> Result<(), StoreError> {
+        let found: String = self
+            .conn
+            .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+            .map_err(|error| self.failed("read", error))?;
+        if found == "ok" { Ok(()) } else { Err(note_damage(StoreError::Corrupt { what: found }, &self.path)) }
+    }
+
     fn message(&self, id: MessageId) -> Result<Option<HistoryRow>, StoreError> {
         archive::message(&self.conn, id).map_err(|error| self.failed("read", error))
     }
@@ -168,6 +169,17 @@ impl Archive for SqliteEngine {
     fn place(&self, id: MessageId) -> Result<Option<(Record, String)>, StoreError> {
         Ok(self.message(id)?.map(|row| (row.record, row.leader)))
     }
+}
+
+/// The same error; a broken structure is noted beside the file, for whoever opens it next.
+pub(super) fn note_damage(error: StoreError, path: &Path) -> StoreError {
+    if matches!(error, StoreError::Corrupt { .. }) {
+        let marker = path.with_file_name(BROKEN_NAME);
+        if let Err(error) = make_private_file(&marker) {
+            log::error!("the damage could not be noted: {error}");
+        }
+    }
+    error
 }
 
 /// A connection with what readers and the writer have in common.

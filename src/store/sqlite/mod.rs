@@ -69,6 +69,7 @@ fn open_sound(dir: &Path, lock: Lock, random_bits: u128) -> Result<(Store<Sqlite
     }
     let reindex = dir.join(REINDEX_NAME);
     if reindex.exists() {
+        engine.examine()?;
         let mut batch = Batch(vec![Op::ForgetAll]);
         batch.delete(Table::Meta, word::TOTALS);
         engine.commit(batch)?;
@@ -106,6 +107,11 @@ fn without_identity() -> Batch {
 /// What a failure of `SQLite` means for the store.
 fn failure(op: &'static str, path: &Path, error: rusqlite::Error) -> StoreError {
     let path = PathBuf::from(path);
+    if let rusqlite::Error::FromSqlConversionFailure(_, _, what) = &error
+        && what.is::<archive::DamagedRow>()
+    {
+        return StoreError::DamagedIndex { what: what.to_string() };
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full { path },
         Some(ErrorCode::OperationInterrupted) => StoreError::TooBroad,

@@ -1,6 +1,6 @@
 //! A connection that only reads: on any thread, while the server runs or not.
 
-use super::engine::connect;
+use super::engine::{connect, note_damage};
 use super::{FILE_NAME, archive, copy, failure, schema};
 use crate::ids::MessageId;
 use crate::record::Record;
@@ -63,7 +63,7 @@ impl SqliteReader {
 
     fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         self.budget.store(LOOKS, Ordering::Relaxed);
-        question(&self.conn).map_err(|error| failure("read", &self.path, error))
+        question(&self.conn).map_err(|error| note_damage(failure("read", &self.path, error), &self.path))
     }
 }
 
