@@ -101,6 +101,11 @@ impl Session {
         let is_in =
             |room: &String| people.iter().any(|person| person.client == me && crate::name::same(&person.room, room));
         let missing: Vec<String> = self.rooms.iter().filter(|room| !is_in(room)).cloned().collect();
+        let is_found_elsewhere = |person: &Presence| person.client == me && !self.is_at(&person.server);
+        if missing.is_empty() && people.iter().any(is_found_elsewhere) {
+            // In every room already, by the word of a server that it is at no more.
+            self.submit(Value::Null, Draft { room: String::new(), kind: Kind::Nick, body: String::new() })?;
+        }
         for room in missing {
             self.submit(Value::Null, Draft { room, kind: Kind::Join, body: String::new() })?;
         }

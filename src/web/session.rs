@@ -318,6 +318,11 @@ impl Session {
     }
 
     /// A session stands, for the first time or again.
+    /// Whether the client's home is the server of this name.
+    pub(super) fn is_at(&self, server: &str) -> bool {
+        self.home.as_deref() == Some(server)
+    }
+
     fn at(&mut self, server: String, moved: Option<Value>) -> Turn {
         let first = self.home.replace(server).is_none();
         if let Some((nick, _)) = self.renaming.take() {

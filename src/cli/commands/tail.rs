@@ -110,8 +110,10 @@ impl Tail<'_> {
     /// Joins and leaves; they don't count as messages.
     fn notice(&self, told: &Told) -> Result<(), Failure> {
         let message = &told.record.message;
+        // One who moved tells where it is now: nobody came or went.
+        let is_news = message.kind != Kind::Nick || !message.body.is_empty();
         if !self.output.json {
-            return self.output.line(&told.live_line(Some(self.reader), self.output));
+            return if is_news { self.output.line(&told.live_line(Some(self.reader), self.output)) } else { Ok(()) };
         }
         match message.kind {
             Kind::Join | Kind::Leave => {

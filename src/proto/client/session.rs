@@ -2,12 +2,12 @@
 
 use super::core::Client;
 use super::feed::Feed;
-use super::io::{Action, ConnectionId, Event, Notice, Progress, Save};
+use super::io::{Action, ConnectionId, Draft, Event, Notice, Progress, Save};
 use super::liveness::Liveness;
 use super::reception::FeedBlock;
 use super::stage::{Home, Stage};
 use crate::ids::{EpochId, MessageId, RecordKey};
-use crate::record::Record;
+use crate::record::{Kind, Record};
 use crate::time::Time;
 use crate::wire::datagram::VERSION;
 use crate::wire::session::{Cursor, Follow, Hello, Refusal, Reply, Request, ViewNote, Welcome};
@@ -152,7 +152,19 @@ impl Client {
             Some((from, since)) => Notice::Moved { from, to, took: now.since(since), resent },
             None => Notice::Home { server: to, addr },
         };
+        if resent == 0 && matches!(notice, Notice::Moved { .. }) && !self.rooms.is_empty() {
+            self.say_where();
+        }
         self.tell(Event::Notice(notice));
+    }
+
+    /// Claims its nick anew, without a word of it: whoever looks finds this client at its new server, and not at one that is
+    /// gone. Words that are sent again say as much.
+    fn say_where(&mut self) {
+        let draft = Draft { room: String::new(), kind: Kind::Nick, body: String::new() };
+        if let Some(cseq) = self.outbox.submit(draft.clone()) {
+            self.act(Action::Save(Save::Message { cseq, draft }));
+        }
     }
 
     /// The first session's cursor is where the feed begins; later ones go on.

@@ -311,7 +311,8 @@ impl Chat {
         let me = self.contact.id();
         match message.kind {
             Kind::Direct { to } => to == me || message.id.client == me,
-            Kind::Nick => message.id.client == me,
+            // Without a word: one who moved tells where it is now.
+            Kind::Nick => message.id.client == me && !message.body.is_empty(),
             Kind::Gone { .. } => false,
             Kind::Leave if message.room.is_empty() => message.id.client != me,
             _ => self.rooms.iter().any(|room| crate::name::same(room.as_str(), &message.room)),

@@ -223,6 +223,30 @@ fn client_that_was_taken_for_gone_enters_its_rooms_again() {
     assert!(bench.asked(joins));
 }
 
+/// `who` named the server that died, until this client spoke again.
+#[test]
+fn client_that_moved_says_where_it_is_unless_words_of_its_own_do() {
+    let claims = |request: &Request| matches!(request, Request::Submit(submit) if submit.kind == Kind::Nick);
+    let moved = |is_in_a_room: bool, is_acknowledged: bool| {
+        let mut bench = Bench::at_home();
+        if is_in_a_room {
+            let join = super::super::Draft { room: "lobby".into(), kind: Kind::Join, body: String::new() };
+            bench.client.submit(crate::time::Now::default(), join).unwrap();
+            bench.drain();
+        }
+        if is_acknowledged {
+            bench.stable(1);
+        }
+        bench.beacon(2, true);
+        bench.break_connection();
+        bench.accept(Some(note(2, 0, None)));
+        bench.asked(claims)
+    };
+    assert!(moved(true, true));
+    assert!(!moved(true, false), "the join that is sent again says it");
+    assert!(!moved(false, false), "who is in no room is nowhere to be found");
+}
+
 #[test]
 fn noise_changes_nothing_and_breaks_nothing() {
     let mut bench = Bench::at_home();
