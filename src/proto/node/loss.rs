@@ -150,6 +150,11 @@ impl Node {
         };
         live.hold_back.hear_data_head(origin, heads.oseq);
         live.hold_back.hear_order_head(heads.order);
+        let durable = self.epochs.get(live.view.epoch).map_or(0, |log| log.durable);
+        if from == live.view.epoch.leader && durable > heads.stable {
+            // An acknowledgement may be lost: the next beacon, up to a quarter of a second later, is not waited for.
+            live.ack_out.owe(self.now.mono);
+        }
         self.hear_stable(heads.stable);
     }
 }
