@@ -156,6 +156,8 @@ pub enum Bug {
     NoEvict,
     /// An evicted server is taken back at once.
     NoPenalty,
+    /// Who lets only small datagrams pass joins all the same.
+    NoProbe,
     /// Who does not get a server's multicasts does not get its beacons either.
     NoUnicastBeacon,
 }
@@ -232,6 +234,7 @@ impl Bug {
         Self::NoResign,
         Self::NoEvict,
         Self::NoPenalty,
+        Self::NoProbe,
         Self::NoUnicastBeacon,
     ];
 

@@ -55,6 +55,8 @@ struct Peer {
     silent_since: Time,
     gaps: BeaconGaps,
     life: Life,
+    /// Others have vouched for it since it was last heard here.
+    by_word: bool,
     /// Told as suspected, and not yet as cleared or failed.
     doubted: bool,
     /// What [`Detector::poll`] has yet to tell.
@@ -159,6 +161,7 @@ impl Detector {
             && let Life::Verifying { .. } = peer.life
         {
             peer.life = Life::Vouched { at: now };
+            peer.by_word = true;
             peer.untold.asymmetric = true;
         }
     }
@@ -236,6 +239,12 @@ impl Detector {
     pub fn alive(&self) -> Vec<Pid> {
         let alive = self.peers.iter().filter(|(_, peer)| peer.is_alive());
         alive.map(|(&server, peer)| Pid { server, incarnation: peer.incarnation }).collect()
+    }
+
+    /// All that live and are heard here, not by others' word only; ascending, without this server.
+    pub fn in_earshot(&self) -> Vec<Pid> {
+        let heard = self.peers.iter().filter(|(_, peer)| peer.is_alive() && !peer.by_word);
+        heard.map(|(&server, peer)| Pid { server, incarnation: peer.incarnation }).collect()
     }
 
     /// Whether a datagram of `pid` itself came within this time: what one may vouch for, and build views on.
@@ -349,6 +358,7 @@ impl Peer {
             silent_since: now,
             gaps: BeaconGaps::new(),
             life: Life::Alive,
+            by_word: false,
             doubted: false,
             untold: Untold::default(),
         }
@@ -391,6 +401,7 @@ impl Peer {
 
     fn clear(&mut self) {
         self.life = Life::Alive;
+        self.by_word = false;
         self.untold.asymmetric = false;
         self.untold.cleared |= std::mem::take(&mut self.doubted);
     }

@@ -40,6 +40,8 @@ pub struct Live {
     pub delivered: u64,
     /// Members' durable lengths, and when each last grew; the leader's only.
     pub acks: BTreeMap<Pid, Acked>,
+    /// By member: the first of its datagrams that is missing, and since when; the leader's only.
+    pub gaps: BTreeMap<Pid, (u64, Time)>,
     /// Gaps in the order.
     pub order_loss: LossDetector,
     /// Gaps in each origin's data.
@@ -97,6 +99,7 @@ impl Live {
             stable: 0,
             delivered: 0,
             acks,
+            gaps: BTreeMap::new(),
             order_loss: LossDetector::new(),
             data_loss: vec![LossDetector::new(); members],
             repairs,

@@ -5,6 +5,7 @@
 
 use crate::ids::{EpochId, Pid, ServerId};
 use crate::proto::peers::Peers;
+use crate::proto::probes::Probes;
 use crate::proto::rng::Rng;
 use crate::proto::settings::{
     ALONE_AFTER, EVICTED, EVICTED_MOST, HOLD_DOWN, HOLD_DOWN_MOST, JOIN_BATCH, MERGE_AFTER, MERGE_OTHER_AFTER, STALLED,
@@ -17,6 +18,8 @@ use std::time::Duration;
 
 /// Who hears a leader but is not proposed by it for this long proposes itself.
 const UNHEARD: Duration = Duration::from_secs(3);
+/// Those who answered a probe wait this much longer for those who have not.
+const PROBED: Duration = Duration::from_millis(500);
 /// Who was silent in a proposal is left out of the next ones for this long.
 const SHUNNED: Duration = Duration::from_secs(2);
 /// A decision is looked at this often when nothing else happens.
@@ -37,8 +40,8 @@ pub struct World<'a> {
     pub promised: EpochId,
     /// Whether a proposal of its own, or an election, is under way.
     pub is_busy: bool,
-    /// Who lives, ascending, without this process.
-    pub alive: &'a [Pid],
+    /// Who is heard here, ascending, without this process: no view can work with one that only others hear.
+    pub heard: &'a [Pid],
     /// What they told.
     pub peers: &'a Peers,
     /// Members whose logs stand still while others' grow.
@@ -73,6 +76,9 @@ pub struct Membership {
     refusals: u32,
     shunned: BTreeMap<Pid, Time>,
     evicted: BTreeMap<ServerId, (u32, Time)>,
+    probes: Probes,
+    /// Probes to be sent: to whom, and their nonces.
+    asks: Vec<(Pid, u64)>,
     reason: &'static str,
     nacks: VecDeque<Time>,
 }
@@ -93,6 +99,8 @@ impl Membership {
             refusals: 0,
             shunned: BTreeMap::new(),
             evicted: BTreeMap::new(),
+            probes: Probes::default(),
+            asks: Vec::new(),
             reason: "",
             nacks: VecDeque::new(),
         }
@@ -175,6 +183,26 @@ impl Membership {
         self.evicted.clear();
     }
 
+    /// The probes to send after a decision: to whom, and their nonces.
+    pub fn take_asks(&mut self) -> Vec<(Pid, u64)> {
+        std::mem::take(&mut self.asks)
+    }
+
+    /// Asks a server for an echo.
+    pub fn ask(&mut self, now: Time, pid: Pid, rng: &mut Rng) {
+        self.asks.extend(self.probes.ask(now, pid, rng).map(|nonce| (pid, nonce)));
+    }
+
+    /// Whether a server answered a probe lately.
+    pub fn has_passed(&self, now: Time, pid: Pid) -> bool {
+        self.probes.has_passed(now, pid)
+    }
+
+    /// A server answered a probe.
+    pub fn on_echo(&mut self, now: Time, pid: Pid, nonce: u64) {
+        self.probes.on_echo(now, pid, nonce);
+    }
+
     /// A repair was asked for.
     pub fn nacked(&mut self, now: Time) {
         self.nacks.push_back(now);
@@ -209,7 +237,7 @@ impl Membership {
         let leads = world.view.is_some_and(|view| view.epoch.leader == world.me && view.epoch == world.promised);
         if leads && !world.resigns {
             self.orphan_since = None;
-            return self.decide_as_leader(now, world);
+            return self.decide_as_leader(now, world, rng);
         }
         self.decide_as_member(now, world, rng)
     }
@@ -221,34 +249,40 @@ impl Membership {
         }
         let (_, members) = self.retry.take()?;
         let alive: BTreeSet<Pid> =
-            members.into_iter().filter(|pid| world.alive.contains(pid) || *pid == world.me).collect();
+            members.into_iter().filter(|pid| world.heard.contains(pid) || *pid == world.me).collect();
         alive.contains(&world.me).then_some(Decision::Propose(alive, "tried again"))
     }
 
-    fn decide_as_leader(&mut self, now: Time, world: &World<'_>) -> Decision {
+    fn decide_as_leader(&mut self, now: Time, world: &World<'_>, rng: &mut Rng) -> Decision {
         let Some(view) = world.view else {
             return Decision::Wait;
         };
         let members: BTreeSet<Pid> = view.members.iter().map(|member| member.pid).collect();
-        let fit = |pid: &Pid| *pid == world.me || world.alive.contains(pid) && !world.stalled.contains(pid);
+        let stays = |pid: &Pid| !world.stalled.contains(pid) && !has_strayed(world, *pid, view.epoch);
+        let fit = |pid: &Pid| *pid == world.me || world.heard.contains(pid) && stays(pid);
         let kept: BTreeSet<Pid> = members.iter().filter(|pid| fit(pid)).copied().collect();
         let mut wanted = kept.clone();
         if kept.len() < members.len() {
             self.reason = self.evict(now, world, &members, &kept);
         }
         let joiners = self.joiners(now, world, view);
-        let merged = self.merged(now, world, view);
-        let batch_is_over =
-            self.joining_since.is_some_and(|since| now >= since + JOIN_BATCH) || kept.len() < members.len();
-        if batch_is_over && !joiners.is_empty() {
+        let joiners = self.probed(now, joiners, self.joining_since.map(|since| since + JOIN_BATCH), rng);
+        let merged = self.merged(now, world, view, rng);
+        if !joiners.is_empty() {
             wanted.extend(joiners);
             self.reason = if self.reason.is_empty() { "joined" } else { self.reason };
         }
-        if !merged.is_empty() {
+        // Also with those who are members here and went on under another leader.
+        let is_merge = !merged.is_empty();
+        if is_merge {
             wanted.extend(merged);
             self.reason = "merged";
         }
-        if wanted == members { Decision::Wait } else { Decision::Propose(bounded(wanted, world.me), self.reason) }
+        if wanted == members && !is_merge {
+            Decision::Wait
+        } else {
+            Decision::Propose(bounded(wanted, world.me), self.reason)
+        }
     }
 
     fn evict(&mut self, now: Time, world: &World<'_>, members: &BTreeSet<Pid>, kept: &BTreeSet<Pid>) -> &'static str {
@@ -266,9 +300,9 @@ impl Membership {
     /// Servers heard both ways that are in nobody's living view, while the first of them has waited for a batch.
     fn joiners(&mut self, now: Time, world: &World<'_>, view: &View) -> BTreeSet<Pid> {
         let joiners: BTreeSet<Pid> = world
-            .alive
+            .heard
             .iter()
-            .filter(|pid| !view.has(**pid) && self.may_join(now, world, **pid) && !has_live_leader(world, **pid))
+            .filter(|pid| !view.has(**pid) && self.may_join(now, world, **pid) && !is_led(world, **pid))
             .filter(|pid| self.merge_tries.get(pid).is_none_or(|(_, until)| now >= *until))
             .copied()
             .collect();
@@ -286,10 +320,21 @@ impl Membership {
         !waits && !leaves && !self.shunned.contains_key(&pid) && hears_me(world, pid)
     }
 
+    /// Those of `wanted` who answered probes, from `at` on: all of them, or some a while later. Asks who has not.
+    fn probed(&mut self, now: Time, wanted: BTreeSet<Pid>, at: Option<Time>, rng: &mut Rng) -> BTreeSet<Pid> {
+        let passed: BTreeSet<Pid> = wanted.iter().copied().filter(|pid| self.probes.has_passed(now, *pid)).collect();
+        for pid in wanted.difference(&passed) {
+            self.ask(now, *pid, rng);
+        }
+        let is_whole = passed.len() == wanted.len();
+        let is_time = at.is_some_and(|at| now >= at + if is_whole { Duration::ZERO } else { PROBED });
+        if is_time { passed } else { BTreeSet::new() }
+    }
+
     /// Everyone of other leaders' views whose turn to be merged has come.
-    fn merged(&mut self, now: Time, world: &World<'_>, view: &View) -> BTreeSet<Pid> {
+    fn merged(&mut self, now: Time, world: &World<'_>, view: &View, rng: &mut Rng) -> BTreeSet<Pid> {
         let foreign: Vec<(EpochId, Pid)> = world
-            .alive
+            .heard
             .iter()
             .filter(|pid| leads_elsewhere(world, **pid, view.epoch) && self.may_join(now, world, **pid))
             .filter_map(|pid| world.peers.beacon(*pid).and_then(|beacon| beacon.view).map(|epoch| (epoch, *pid)))
@@ -302,7 +347,8 @@ impl Membership {
             let greater = (view.members.len(), world.me) > (theirs.len(), leader);
             let wait = if greater { MERGE_AFTER } else { MERGE_OTHER_AFTER };
             let held = self.merge_tries.get(&leader).is_some_and(|(_, until)| now < *until);
-            if now >= since + wait && !held {
+            let theirs = self.probed(now, theirs, (!held).then_some(since + wait), rng);
+            if theirs.contains(&leader) {
                 merged.extend(theirs);
             }
         }
@@ -319,22 +365,20 @@ impl Membership {
             return Decision::Wait;
         }
         let since = *self.orphan_since.get_or_insert(now);
-        let elsewhere = world.alive.iter().any(|pid| is_live_leader(world, *pid, None) && hears_me(world, *pid));
+        let elsewhere = world.heard.iter().any(|pid| is_live_leader(world, *pid, None) && hears_me(world, *pid));
         let is_waiting = self.promised_until.is_none_or(|until| now < until);
         if elsewhere && !is_waiting {
             // Promised to a coordinator that is gone: frozen here, this server holds up everyone, whoever leads them.
-            return self.propose_those_who_hear(now, world);
+            return self.propose_those_who_hear(now, world, |_| true);
         }
-        if elsewhere {
-            return if now < since + UNHEARD { Decision::Wait } else { self.propose_those_who_hear(now, world) };
+        let led = |pid: &Pid| is_led(world, *pid);
+        let wait = if elsewhere || world.heard.iter().any(led) { UNHEARD } else { UNHEARD + STALLED };
+        if now >= since + wait {
+            // Nobody is taken away from a leader that this server does not hear, or that does not want it: A hears B, B
+            // hears C, not A C; each of A and C took B from the other, for ever, and one of them served nobody (story s25).
+            return self.propose_those_who_hear(now, world, |pid| !led(pid));
         }
-        if now < self.patience(since, world, leader, rng) {
-            return Decision::Wait;
-        }
-        if now >= since + UNHEARD + STALLED {
-            return self.propose_those_who_hear(now, world);
-        }
-        Decision::Elect
+        if elsewhere || now < self.patience(since, world, leader, rng) { Decision::Wait } else { Decision::Elect }
     }
 
     /// Until when nothing is done about having no leader.
@@ -344,20 +388,25 @@ impl Membership {
         }
         match leader {
             // A leader in the middle of a view change has told that it promised more.
-            Some(leader) if world.alive.contains(&leader) && !resigns(world, leader) => {
-                since + view_wait(world.alive.len() + 1) + rng.between(Duration::ZERO, VIEW_WAIT_RANDOM)
+            Some(leader) if world.heard.contains(&leader) && !resigns(world, leader) => {
+                since + view_wait(world.heard.len() + 1) + rng.between(Duration::ZERO, VIEW_WAIT_RANDOM)
             }
             Some(_) => since,
             None => self.started + ALONE_AFTER,
         }
     }
 
-    /// A view of those heard both ways, this server alone if need be.
-    fn propose_those_who_hear(&mut self, now: Time, world: &World<'_>) -> Decision {
+    /// A view of such as are heard both ways, this server alone if need be.
+    fn propose_those_who_hear(&mut self, now: Time, world: &World<'_>, such: impl Fn(&Pid) -> bool) -> Decision {
         self.orphan_since = Some(now);
         self.promised_until = None;
-        let heard: BTreeSet<Pid> =
-            world.alive.iter().filter(|pid| self.may_join(now, world, **pid)).copied().chain([world.me]).collect();
+        let heard: BTreeSet<Pid> = world
+            .heard
+            .iter()
+            .filter(|pid| such(pid) && self.may_join(now, world, **pid))
+            .copied()
+            .chain([world.me])
+            .collect();
         self.reason = "heard one way only";
         Decision::Propose(bounded(heard, world.me), self.reason)
     }
@@ -367,7 +416,7 @@ impl World<'_> {
     /// Whether anyone who lives, this process among them, leads a view it has not promised beyond.
     pub fn has_leader(&self) -> bool {
         let leads = self.view.is_some_and(|view| view.epoch.leader == self.me && view.epoch == self.promised);
-        leads && !self.resigns || self.alive.iter().any(|pid| is_live_leader(self, *pid, None) && hears_me(self, *pid))
+        leads && !self.resigns || self.heard.iter().any(|pid| is_live_leader(self, *pid, None) && hears_me(self, *pid))
     }
 }
 
@@ -394,13 +443,21 @@ fn is_live_leader(world: &World<'_>, pid: Pid, epoch: Option<EpochId>) -> bool {
         let view = beacon.view?;
         Some(view.leader == pid && beacon.promised <= view && epoch.is_none_or(|epoch| epoch == view))
     });
-    leads == Some(true) && world.alive.contains(&pid) && !resigns(world, pid)
+    leads == Some(true) && world.heard.contains(&pid) && !resigns(world, pid)
 }
 
-/// Whether `pid` is in a view whose leader lives and leads it.
-fn has_live_leader(world: &World<'_>, pid: Pid) -> bool {
-    let view = world.peers.beacon(pid).and_then(|beacon| beacon.view);
-    view.is_some_and(|view| is_live_leader(world, view.leader, Some(view)))
+/// Whether a member of the view `mine` went on to a later one under a leader that is not heard here, to merge with.
+fn has_strayed(world: &World<'_>, pid: Pid, mine: EpochId) -> bool {
+    let later = world.peers.beacon(pid).and_then(|beacon| beacon.view).filter(|view| *view > mine);
+    later.is_some_and(|view| is_led(world, pid) && view.leader != world.me && !world.heard.contains(&view.leader))
+}
+
+/// Whether `pid` is in a view whose leader it hears, as its beacon tells.
+fn is_led(world: &World<'_>, pid: Pid) -> bool {
+    world.peers.beacon(pid).is_some_and(|beacon| {
+        let leader = beacon.view.filter(|view| beacon.promised <= *view).map(|view| view.leader);
+        leader.is_some_and(|leader| leader == pid || beacon.heard.iter().any(|heard| heard.pid == leader))
+    })
 }
 
 fn leads_elsewhere(world: &World<'_>, pid: Pid, mine: EpochId) -> bool {
@@ -409,5 +466,5 @@ fn leads_elsewhere(world: &World<'_>, pid: Pid, mine: EpochId) -> bool {
 
 fn followers<'a>(world: &'a World<'_>, epoch: EpochId) -> impl Iterator<Item = Pid> + 'a {
     let in_it = move |pid: &&Pid| world.peers.beacon(**pid).is_some_and(|beacon| beacon.view == Some(epoch));
-    world.alive.iter().filter(in_it).copied()
+    world.heard.iter().filter(in_it).copied()
 }

@@ -24,6 +24,7 @@ pub mod origin;
 pub mod outgoing;
 pub mod pacing;
 pub mod peers;
+pub mod probes;
 pub mod recent;
 pub mod repair;
 pub mod replay;

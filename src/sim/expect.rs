@@ -14,6 +14,8 @@ pub enum Expect {
     Never(String),
     /// Some message is acknowledged within this time.
     Acked(Duration),
+    /// Every client has a message acknowledged within this time.
+    Everyone(Duration),
     /// Some client of this server has a message acknowledged within this time.
     Serves(usize, Duration),
     /// What is now is remembered.
@@ -46,6 +48,7 @@ impl Expect {
         Some(match (word, rest) {
             ("never", name) => Self::Never(name.to_owned()),
             ("acked", span) => Self::Acked(wait(span)?),
+            ("everyone", span) => Self::Everyone(wait(span)?),
             ("serves", rest) => {
                 let (at, span) = rest.split_once(' ')?;
                 Self::Serves(number(at)?, wait(span)?)
@@ -69,6 +72,7 @@ impl Expect {
                 demand(!world.counts.rare.contains_key(name.as_str()), || format!("there were {name}"))
             }
             Self::Acked(span) => acked(world, *span),
+            Self::Everyone(span) => everyone(world, *span),
             Self::Serves(at, span) => serves(world, *at, *span),
             Self::Mark => {
                 *mark = now;
@@ -96,6 +100,19 @@ fn acked(world: &mut World, span: Duration) -> Result<(), Violation> {
         world.run_until(world.time + ms(100))?;
     }
     demand(world.counts.acked > before, || format!("nothing was acknowledged within {span:?}"))
+}
+
+fn everyone(world: &mut World, span: Duration) -> Result<(), Violation> {
+    let (before, end) = (world.counts.answered.clone(), world.time + span);
+    let waits = |world: &World| {
+        let answered = |client: &usize| world.counts.answered.get(client) > before.get(client);
+        (0..world.clients.len()).filter(|client| !answered(client)).map(|client| client + 1).collect::<Vec<_>>()
+    };
+    while world.time < end && !waits(world).is_empty() {
+        world.run_until(world.time + ms(100))?;
+    }
+    let waiting = waits(world);
+    demand(waiting.is_empty(), || format!("clients {waiting:?} had nothing acknowledged within {span:?}"))
 }
 
 fn serves(world: &mut World, at: usize, span: Duration) -> Result<(), Violation> {

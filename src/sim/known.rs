@@ -28,7 +28,12 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::DeliverEarly, 1),
     by_chance(Bug::NoFreeze, 1),
     by_chance(Bug::NoFloor, 5),
-    by_chance(Bug::OldFloor, 15),
+    directed(
+        Bug::OldFloor,
+        1,
+        "servers 2; clients 12; talk fast; cut 1|2; clock 1 600000; wait 5s; disk 1 slow 30ms; wait 4s; kill 1; wait 3s; \
+         heal; start 1; settle",
+    ),
     by_chance(Bug::GreatestKey, 1),
     by_chance(Bug::CutMax, 1),
     by_chance(Bug::NoPrepared, 1),
@@ -126,8 +131,15 @@ pub const KNOWN: &[Known] = &[
     directed(Bug::NoEvict, 3, "servers 3; talk fast; wait 3s; disk 2 slow 60s; wait 15s; acked 10s"),
     directed(
         Bug::NoPenalty,
-        2,
-        "servers 4; talk long; wait 3s; around 2 narrow 600; wait 10s; mark; wait 60s; views 18",
+        3,
+        "servers 4; talk fast; wait 3s; mark; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; \
+         disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; \
+         wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; views 14",
+    ),
+    directed(
+        Bug::NoProbe,
+        1,
+        "servers 4; talk long; wait 3s; around 2 narrow 600; wait 20s; acked 10s; mark; wait 40s; views 0",
     ),
     directed(Bug::NoUnicastBeacon, 1, "servers 3; wait 3s; mute 1>2; mute 2>1; wait 12s; settle"),
 ];

@@ -12,11 +12,11 @@
 //! on 2 commit from 1: kill      on 1 data: lose           on 1 prepared: pause 3s
 //! move 1 (a client)             seen merges with messages     never suspicions
 //! disk leader slow 5s           flood 1                   other-net 3,4     around 2 narrow 600
-//! acked 10s    serves 1 10s     mark                      views 1    leader same | leader greatest
+//! acked 10s    serves 1 10s     everyone 10s              mark       views 1    leader same | leader greatest
 //! ```
 //! Servers and clients count from 1. `settle` heals nothing: it demands that all servers that run, or those listed, come
 //! together within the time that liveness allows. `seen` demands that a rare state was reached, `never` that it was not,
-//! `acked` that some message is acknowledged within this time, `serves` that one of this server's clients is, `views` that no more view changes were begun since `mark`,
+//! `acked` that some message is acknowledged within this time, `everyone` that one of each client is, `serves` that one of this server's clients is, `views` that no more view changes were begun since `mark`,
 //! `leader` that it is still the same as then, or the greatest of its view.
 
 use super::checker::Violation;
@@ -116,7 +116,7 @@ impl Scenario {
             "settle" => self.steps.push(Step::Settle(Some(list(rest)?))),
             "seen" => self.steps.push(Step::Seen(rest.to_owned())),
             "talk" => self.steps.push(Step::Talk(habit(rest)?)),
-            "never" | "acked" | "serves" | "mark" | "views" | "leader" => {
+            "never" | "acked" | "everyone" | "serves" | "mark" | "views" | "leader" => {
                 self.steps.push(Step::Expect(Expect::read(word, rest)?));
             }
             "start" if rest == "all" => {

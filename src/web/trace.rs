@@ -151,7 +151,9 @@ fn fields(sketch: &Sketch, names: &Names) -> Value {
         Sketch::Scout { any_net } => json!({ "any_net": any_net }),
         Sketch::Elsewhere | Sketch::Bye => json!({}),
         // Scripts and pages would round it as a number.
-        Sketch::Ping { nonce } | Sketch::Pong { nonce } => json!({ "nonce": format!("{nonce:016x}") }),
+        Sketch::Ping { nonce } | Sketch::Pong { nonce } | Sketch::Probe { nonce } | Sketch::Echo { nonce } => {
+            json!({ "nonce": format!("{nonce:016x}") })
+        }
         Sketch::Suspect { servers } | Sketch::Heard { servers } | Sketch::Failed { servers } => {
             json!({ "servers": names.of_all(servers) })
         }

@@ -149,6 +149,8 @@ pub(super) fn messages() -> Vec<Message> {
         Message::Want { epoch: epoch(6), from: 12 },
         Message::Fill(Box::new(Fill { view: view(), committed: 9, closure: None, first: 3, entries: vec![entry()] })),
         Message::Working { epoch: epoch(7) },
+        Message::Probe { nonce: 300, pad: vec![0; 3] },
+        Message::Echo { nonce: 300, pad: vec![0; 3] },
     ]
 }
 
@@ -331,7 +333,8 @@ use numbers;
 
 numbers! {
     of_message of Message: Beacon Scout Elsewhere Ping Pong Suspect Heard Failed Bye Elect ElectAck Propose State Refuse
-        Commit Prepared Install Opened WantTable Table Data Order Ack Nack Heads Digest Want Fill Working;
+        Commit Prepared Install Opened WantTable Table Data Order Ack Nack Heads Digest Want Fill Working Probe
+        Echo;
     of_request of Request: Hello Submit Ping Hearing Fetch Query Bye Follow;
     of_reply of Reply: Welcome Refused Accepted Stable Busy Rejected Feed View Entries Pong Answer Bye;
     of_query of Query: History Search Rooms Who Status Ring Nick Record Place;

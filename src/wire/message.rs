@@ -152,6 +152,20 @@ pub enum Message {
         /// The proposal's.
         epoch: EpochId,
     },
+    /// Unicast, full-sized, to a server that may join the sender's view. Answered by [`Message::Echo`].
+    Probe {
+        /// Comes back in the echo.
+        nonce: u64,
+        /// Makes the datagram as long as they get; comes back too.
+        pad: Vec<u8>,
+    },
+    /// Answers a probe, once the disk has done everything that it was asked before.
+    Echo {
+        /// The probe's.
+        nonce: u64,
+        /// The probe's.
+        pad: Vec<u8>,
+    },
 }
 
 /// What a server tells of itself four times a second.
@@ -476,6 +490,7 @@ impl Message {
                 are_epochs([&digest.epoch]) && are_numbers([digest.committed, digest.closure.unwrap_or(0)])
             }),
             Self::Want { epoch, from } => are_epochs([epoch]) && are_numbers([*from]),
+            Self::Probe { pad, .. } | Self::Echo { pad, .. } => pad.len() <= MAX_DATAGRAM_BYTES,
             Self::Scout(_) | Self::Ping { .. } | Self::Pong { .. } | Self::Bye | Self::ElectAck { .. } => true,
         }
     }
@@ -512,6 +527,8 @@ impl Message {
             Self::Want { .. } => "want",
             Self::Fill(_) => "fill",
             Self::Working { .. } => "working",
+            Self::Probe { .. } => "probe",
+            Self::Echo { .. } => "echo",
         }
     }
 }

@@ -139,6 +139,12 @@ pub enum Sketch {
     Working {
         epoch: u64,
     },
+    Probe {
+        nonce: u64,
+    },
+    Echo {
+        nonce: u64,
+    },
 }
 
 /// Consecutive batches of one origin, and the places they were given.
@@ -235,6 +241,8 @@ impl Sketch {
                 committed: fill.committed,
             },
             Message::Working { epoch } => Self::Working { epoch: epoch.num },
+            Message::Probe { nonce, .. } => Self::Probe { nonce: *nonce },
+            Message::Echo { nonce, .. } => Self::Echo { nonce: *nonce },
         }
     }
 
@@ -295,6 +303,8 @@ impl Sketch {
             Self::Want { .. } => "want",
             Self::Fill { .. } => "fill",
             Self::Working { .. } => "working",
+            Self::Probe { .. } => "probe",
+            Self::Echo { .. } => "echo",
         }
     }
 

@@ -16,6 +16,7 @@
 
 mod catch_up;
 mod flow;
+mod health;
 mod history;
 mod loss;
 mod receive;
@@ -115,6 +116,7 @@ enum Pending {
     Appended { epoch: EpochId, len: u64 },
     Filled { epoch: EpochId, first: u64, entries: Vec<Entry>, closure: Option<u64>, committed: u64 },
     Closed(EpochId, u64),
+    Echo { to: Pid, nonce: u64, pad: Vec<u8> },
     Nothing,
 }
 
@@ -333,6 +335,7 @@ impl Node {
                     self.epochs.close(epoch, cut);
                     self.read_uncounted();
                 }
+                Pending::Echo { to, nonce, pad } => self.send(to, Message::Echo { nonce, pad }),
                 Pending::Nothing => {}
             }
         }

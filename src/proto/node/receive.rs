@@ -118,6 +118,8 @@ impl Node {
             Message::Scout(_) => self.announcements.scouted(self.now.mono, addr, &mut self.rng),
             Message::Beacon(beacon) => self.on_beacon(from, *beacon),
             Message::Ping { nonce } => self.send(from, Message::Pong { nonce }),
+            Message::Probe { nonce, pad } => self.on_probe(from, nonce, pad),
+            Message::Echo { nonce, pad } => self.on_echo(from, nonce, &pad),
             Message::Suspect { pids } => self.on_suspect(from, &pids),
             Message::Heard { pids } => pids.iter().for_each(|pid| self.detector.vouched(self.now.mono, *pid)),
             Message::Failed { pids } => self.on_told_failed(&pids),

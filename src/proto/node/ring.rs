@@ -9,7 +9,6 @@ use crate::proto::event::Event;
 use crate::proto::io::Action;
 use crate::proto::membership::{Decision, World};
 use crate::proto::ring::Ring;
-use crate::proto::settings::STALLED;
 use crate::record::{MAX_SERVERS, Member};
 use crate::wire::message::{Beacon, Hearing, Message, Rank};
 use std::collections::BTreeSet;
@@ -30,7 +29,7 @@ impl Node {
     /// What this server tells of itself.
     pub(super) fn beacon(&self) -> Beacon {
         let now = self.now.mono;
-        let heard = self.detector.alive().into_iter().filter_map(|pid| {
+        let heard = self.detector.in_earshot().into_iter().filter_map(|pid| {
             let addr = self.detector.addr(pid)?;
             Some(Hearing { pid, addr, multicast: self.detector.multicast_heard(pid, now) })
         });
@@ -209,9 +208,9 @@ impl Node {
         }
     }
 
-    /// The living, this server among them.
+    /// Who is heard, and this server.
     fn ring(&self) -> Ring {
-        Ring::of(self.detector.alive().into_iter().chain([self.me]))
+        Ring::of(self.detector.in_earshot().into_iter().chain([self.me]))
     }
 
     fn around<'a>(&self, ring: &'a Ring) -> Around<'a> {
@@ -227,7 +226,7 @@ impl Node {
             view: self.live.as_ref().map(|live| &live.view),
             promised: self.view_change.promised(),
             is_busy: false,
-            alive: &self.detector.alive(),
+            heard: &self.detector.in_earshot(),
             peers: &self.peers,
             stalled: &[],
             resigns: self.resigns(),
@@ -283,9 +282,9 @@ impl Node {
 
     /// The token came home: a view of its path and everyone lately heard is proposed.
     fn on_won(&mut self, path: &[Pid]) {
-        let alive = self.detector.alive();
+        let heard = self.detector.in_earshot();
         let resigned = |pid: &Pid| self.peers.beacon(*pid).is_some_and(|beacon| beacon.resigns);
-        let others = path.iter().filter(|pid| self.detector.is_alive(**pid)).chain(&alive);
+        let others = path.iter().filter(|pid| self.detector.is_alive(**pid)).chain(&heard);
         let wanted: BTreeSet<Pid> = others.copied().filter(|pid| !resigned(pid)).chain([self.me]).collect();
         let fit = self.membership.without_unfit(self.now.mono, wanted, self.me);
         self.propose_pids(&fit);
@@ -304,7 +303,8 @@ impl Node {
         if now < self.membership.next_timeout() {
             return;
         }
-        let alive = self.detector.alive();
+        self.watch_gaps();
+        let heard = self.detector.in_earshot();
         let stalled = self.stalled_members();
         let resigns = self.resigns();
         let world = World {
@@ -312,12 +312,13 @@ impl Node {
             view: self.live.as_ref().map(|live| &live.view),
             promised: self.view_change.promised(),
             is_busy: self.view_change.coordinating().is_some(),
-            alive: &alive,
+            heard: &heard,
             peers: &self.peers,
             stalled: &stalled,
             resigns,
         };
         let decision = self.membership.decide(now, &world, &mut self.rng);
+        self.send_probes();
         // Nobody's view comes to be by a coordinator that cannot write.
         let decision = if self.disk_hangs() { Decision::Wait } else { decision };
         match self.misjudged(decision) {
@@ -363,38 +364,6 @@ impl Node {
             let others: Vec<Pid> = silent.iter().copied().filter(|pid| *pid != self.me).collect();
             self.membership.abandoned(self.now.mono, members, &others, refused || others.is_empty(), &mut self.rng);
         }
-    }
-
-    /// Members whose logs have stood still while the order went on.
-    fn stalled_members(&self) -> Vec<Pid> {
-        let Some(live) = self.live.as_ref().filter(|live| live.view.epoch.leader == self.me) else {
-            return Vec::new();
-        };
-        if self.settings.bugs.has(Bug::NoEvict) {
-            return Vec::new();
-        }
-        let head = live.hold_back.taken_out();
-        let now = self.now.mono;
-        let stalled = |pid: &Pid| {
-            let acked = live.acks.get(pid);
-            let behind = acked.is_some_and(|acked| acked.have < head && now.since(acked.since) > STALLED);
-            let closed = live.sequencer.as_ref().is_some_and(|sequencer| !sequencer.has_opened(*pid));
-            behind || closed && now.since(live.opened) > STALLED
-        };
-        live.others(self.me).filter(stalled).collect()
-    }
-
-    /// Whether this server's disk stands still; a leader's, while others' logs grew.
-    pub(super) fn resigns(&self) -> bool {
-        let Some(live) = self.live.as_ref().filter(|live| live.view.epoch.leader == self.me) else {
-            return self.disk_hangs() && !self.settings.bugs.has(Bug::NoResign);
-        };
-        let own = live.acks.get(&self.me);
-        let appended = live.hold_back.taken_out();
-        own.filter(|_| !self.settings.bugs.has(Bug::NoResign)).is_some_and(|own| {
-            let others_moved = live.acks.values().any(|acked| acked.have > own.have && acked.since > own.since);
-            own.have < appended && self.now.mono.since(own.since) > STALLED && others_moved
-        })
     }
 
     fn watch_successor(&mut self) {

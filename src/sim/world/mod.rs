@@ -167,6 +167,8 @@ pub struct Counts {
     pub acked: u64,
     /// By server: messages acknowledged to its clients.
     pub served: BTreeMap<usize, u64>,
+    /// By client: messages acknowledged to it.
+    pub answered: BTreeMap<usize, u64>,
     /// Messages made.
     pub made: u64,
     /// By name of message: how many were sent.

@@ -186,6 +186,7 @@ impl World {
                 }
                 Wish::Acked { cseq } => {
                     self.counts.acked += 1;
+                    *self.counts.answered.entry(client).or_default() += 1;
                     if let Some(home) = self.clients[client].home() {
                         *self.counts.served.entry(home.0).or_default() += 1;
                     }

@@ -79,7 +79,8 @@ super::numbers! {
     of_event of Event: View Ready Suspected Failed Rejoined CaughtUp Merged Election Proposed Abandoned Cloned ReadOnly
         OtherVersion;
     of_sketch of Sketch: Beacon Scout Elsewhere Ping Pong Suspect Heard Failed Bye Elect ElectAck Propose State Refuse
-        Commit Prepared Install Opened WantTable Table Data Order Ack Nack Heads Digest Want Fill Working;
+        Commit Prepared Install Opened WantTable Table Data Order Ack Nack Heads Digest Want Fill Working Probe
+        Echo;
     of_what of What: Sent Received Dropped Accepted Durable Stable Delivered DeliveredLate Event;
 }
 
