@@ -1,6 +1,6 @@
 //! What a store holds, as a plain value: what a simulated disk is made of, and what the real store is compared with.
 
-use crate::ids::{EpochId, MessageId, Pid, RecordKey};
+use crate::ids::{EpochId, Pid};
 use crate::proto::io::{Recovered, RecoveredEpoch, Write};
 use crate::record::{Entry, View};
 use crate::seq::IdSet;
@@ -172,32 +172,15 @@ impl Image {
         log.entries.get(from..upto).unwrap_or_default().iter().take_while(fits).cloned().collect()
     }
 
-    /// History in canonical order: of each message the least of its keys.
-    pub fn history(&self) -> BTreeMap<RecordKey, MessageId> {
-        self.history_by(RecordKey::min)
-    }
-
-    /// History where `choose` says which of a message's places counts.
-    pub fn history_by(&self, choose: fn(RecordKey, RecordKey) -> RecordKey) -> BTreeMap<RecordKey, MessageId> {
-        let mut chosen: BTreeMap<MessageId, RecordKey> = BTreeMap::new();
-        for (&epoch, log) in &self.logs {
-            let committed = self.committed(epoch) as usize;
-            for (at, entry) in log.entries.iter().take(committed).enumerate() {
-                for (idx, message) in entry.messages() {
-                    let key = RecordKey { hlc: entry.hlc, epoch, gsn: at as u64 + 1, idx };
-                    chosen.entry(message.id).and_modify(|known| *known = choose(key, *known)).or_insert(key);
-                }
-            }
-        }
-        chosen.into_iter().map(|(id, key)| (key, id)).collect()
-    }
-
     /// What a start finds, for a life of this name.
     pub fn recover(&self, pid: Pid) -> Recovered {
-        let history = self.history();
         let mut ids = IdSet::default();
-        for &id in history.values() {
-            ids.insert(id);
+        let mut messages = 0;
+        for (&epoch, log) in &self.logs {
+            for entry in &log.entries[..self.committed(epoch) as usize] {
+                let all = entry.messages();
+                messages += all.iter().map(|(_, message)| u64::from(ids.insert(message.id))).sum::<u64>();
+            }
         }
         let hlcs = self.logs.values().filter_map(|log| log.entries.last()).map(|entry| entry.hlc);
         let epochs = self.logs.iter().map(|(epoch, log)| RecoveredEpoch {
@@ -213,7 +196,7 @@ impl Image {
             epochs: epochs.collect(),
             ids,
             hlc: hlcs.max().unwrap_or(Hlc(0)),
-            messages: history.len() as u64,
+            messages,
             damaged: self.damaged,
         }
     }

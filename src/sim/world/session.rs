@@ -192,7 +192,7 @@ impl World {
                     self.timeline.note(self.time, || format!("c{} has {cseq} acknowledged", client + 1));
                 }
                 Wish::Refused { cseq } => self.checker.refused(client, cseq),
-                Wish::Shown { records, late } => self.checker.shown(client, &records, late),
+                Wish::Shown(messages) => self.checker.shown(&messages),
             }
         }
         self.arm_client(client);
