@@ -150,7 +150,6 @@ impl RangeSet {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct IdSet {
     clients: BTreeMap<ClientId, RangeSet>,
-    hashes: [u64; IdSet::BUCKETS],
 }
 
 impl IdSet {
@@ -172,25 +171,18 @@ impl IdSet {
     /// Adds a message; `false` when it was there.
     pub fn insert(&mut self, id: MessageId) -> bool {
         let numbers = self.clients.entry(id.client).or_default();
-        if numbers.contains(id.cseq) {
-            return false;
+        let is_new = numbers.insert(id.cseq);
+        if is_new {
+            numbers.coalesce(Self::MAX_RANGES);
         }
-        let before = Self::hash(id.client, numbers);
-        numbers.insert(id.cseq);
-        numbers.coalesce(Self::MAX_RANGES);
-        let change = before ^ Self::hash(id.client, numbers);
-        self.hashes[Self::bucket_of(id.client)] ^= change;
-        true
+        is_new
     }
 
     /// Adds all of one client's numbers.
     pub fn union(&mut self, client: ClientId, other: &RangeSet) {
         let numbers = self.clients.entry(client).or_default();
-        let before = Self::hash(client, numbers);
         numbers.union(other);
         numbers.coalesce(Self::MAX_RANGES);
-        let change = before ^ Self::hash(client, numbers);
-        self.hashes[Self::bucket_of(client)] ^= change;
     }
 
     /// One client's numbers.
@@ -203,9 +195,14 @@ impl IdSet {
         self.clients.iter().map(|(client, numbers)| (*client, numbers))
     }
 
-    /// The hash of each bucket, by which two sets find what differs.
-    pub fn hashes(&self) -> &[u64; Self::BUCKETS] {
-        &self.hashes
+    /// The hash of each bucket, by which two sets find what differs. Made when it is asked for, once in a view: messages
+    /// are added all the time.
+    pub fn hashes(&self) -> [u64; Self::BUCKETS] {
+        let mut hashes = [0; Self::BUCKETS];
+        for (client, numbers) in &self.clients {
+            hashes[Self::bucket_of(*client)] ^= Self::hash(*client, numbers);
+        }
+        hashes
     }
 
     /// How many clients.

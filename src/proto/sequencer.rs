@@ -45,7 +45,8 @@ impl Sequencer {
 
     /// The buckets of ids in which a member's history differs from what the leader knows.
     pub fn differing(&self, hashes: &[u64]) -> u32 {
-        let differs = |(bucket, hash): (usize, &u64)| u32::from(self.ids.hashes().get(bucket) != Some(hash)) << bucket;
+        let own = self.ids.hashes();
+        let differs = |(bucket, hash): (usize, &u64)| u32::from(own.get(bucket) != Some(hash)) << bucket;
         hashes.iter().enumerate().take(IdSet::BUCKETS).map(differs).sum()
     }
 
