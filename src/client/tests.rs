@@ -129,7 +129,7 @@ fn submission(id: MessageId, submit: &Submit) -> Submission {
 
 fn block(first: u64, records: Vec<Record>) -> Reply {
     let upto = (epoch(), first + records.len() as u64 - 1);
-    Reply::Feed { records, late: false, copies: 2, of: 2, first, upto, leader: "oak".into() }
+    Reply::Feed { records: records.into(), late: false, copies: 2, of: 2, first, upto, leader: "oak".into() }
 }
 
 /// Takes everything, and feeds it back.

@@ -228,7 +228,7 @@ pub(super) fn replies() -> Vec<Reply> {
         Reply::Busy { cseq: 2, retry_ms: 250 },
         Reply::Rejected { cseq: 2, why: Refusal::TooLong },
         Reply::Feed {
-            records: vec![record()],
+            records: vec![record()].into(),
             late: true,
             copies: 2,
             of: 3,

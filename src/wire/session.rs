@@ -10,6 +10,7 @@ use crate::wire::message::{are_entries, are_numbers, is_view};
 use crate::wire::trace::RecordPage;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 pub use crate::wire::status::{ElectionInfo, RingInfo, ServerState, ServerStatus, Status};
 
@@ -146,8 +147,8 @@ pub enum Reply {
     },
     /// Messages that became history: in the order of their keys unless `late`.
     Feed {
-        /// The records.
-        records: Vec<Record>,
+        /// The records; one list for all sessions that are shown the same.
+        records: Arc<Vec<Record>>,
         /// Whether they come from a merge or a catch-up, behind what was shown before.
         late: bool,
         /// Servers known to have them on disk.

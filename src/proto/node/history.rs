@@ -163,7 +163,7 @@ impl Node {
                 records.push(record);
             }
         }
-        self.feed(epoch, gsn, &records, how);
+        self.feed(epoch, gsn, records, how);
     }
 
     fn note(&mut self, record: &Record, entry: &Entry) {

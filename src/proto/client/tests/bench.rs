@@ -76,7 +76,7 @@ pub(crate) fn entry(num: u64, gsn: u64) -> Entry {
 
 /// A feed block of whole entries.
 pub(crate) fn feed(num: u64, first: u64, last: u64) -> Reply {
-    let records = (first..=last).map(|gsn| record(num, gsn)).collect();
+    let records = (first..=last).map(|gsn| record(num, gsn)).collect::<Vec<_>>().into();
     Reply::Feed { records, late: false, copies: 2, of: 2, first, upto: (epoch(num), last), leader: "oak".into() }
 }
 

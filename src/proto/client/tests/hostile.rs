@@ -66,7 +66,7 @@ fn reply(rng: &mut Rng) -> Reply {
             Reply::Entries { view: epoch(1).tag(), first: number(rng), entries: vec![entry; rng.below(3) as usize] }
         }
         _ => {
-            let records = (0..rng.below(3)).map(|_| some_record(rng)).collect();
+            let records = (0..rng.below(3)).map(|_| some_record(rng)).collect::<Vec<_>>().into();
             let upto = (epoch(if rng.below(3) == 0 { number(rng) } else { 1 }), number(rng));
             Reply::Feed { records, late: rng.below(2) == 0, copies, of, first: number(rng), upto, leader: "oak".into() }
         }

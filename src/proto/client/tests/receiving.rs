@@ -195,7 +195,7 @@ fn merged_messages_are_marked_late_and_counted() {
     let mut bench = Bench::on_multicast();
     bench.reply(Reply::View(note(3, 0, Some((epoch(1), 0)))));
     multicast(&mut bench, 3, 1);
-    let records = vec![record(2, 1), record(2, 2)];
+    let records = vec![record(2, 1), record(2, 2)].into();
     let upto = (epoch(2), 2);
     bench.reply(Reply::Feed { records, late: true, copies: 2, of: 2, first: 1, upto, leader: "ash".into() });
     assert_eq!(bench.shown(), ["3.1", "2.1!", "2.2!"]);
