@@ -191,7 +191,7 @@ impl Detector {
     pub fn poll(&mut self, now: Time) -> Vec<Verdict> {
         self.recover(now);
         let mut out = Vec::new();
-        let (mut ask, mut proven) = (Vec::new(), Vec::new());
+        let (mut ask, mut proven, mut verifies) = (Vec::new(), Vec::new(), false);
         let (slowness, bugs) = (self.slowness, self.bugs);
         for (&server, peer) in &mut self.peers {
             let pid = Pid { server, incarnation: peer.incarnation };
@@ -206,6 +206,7 @@ impl Detector {
                 out.push(Verdict::Ping(pid));
                 ask.extend(asks.then_some(pid));
             }
+            verifies |= peer.verified_at().is_some();
         }
         if !ask.is_empty() {
             out.push(Verdict::AskOthers(ask));
@@ -213,7 +214,7 @@ impl Detector {
         if !proven.is_empty() {
             out.push(Verdict::Failed { pids: proven, proven: true });
         }
-        let failed = self.fail(now);
+        let failed = if verifies { self.fail(now) } else { Vec::new() };
         if !failed.is_empty() {
             out.push(Verdict::Failed { pids: failed, proven: false });
         }
@@ -222,9 +223,12 @@ impl Detector {
 
     /// When [`poll`](Self::poll) has something to say, if nothing is heard before; [`Time::NEVER`] when it has not.
     pub fn next_timeout(&self) -> Time {
-        let batch = self.batch_at();
-        let peers = self.peers.values().map(|peer| peer.next_timeout(self.slowness, self.bugs));
-        peers.chain(batch).min().unwrap_or(Time::NEVER)
+        let (mut next, mut verifies) = (Time::NEVER, false);
+        for peer in self.peers.values() {
+            next = next.min(peer.next_timeout(self.slowness, self.bugs));
+            verifies |= peer.verified_at().is_some();
+        }
+        if verifies { next.min(self.batch_at().unwrap_or(Time::NEVER)) } else { next }
     }
 
     /// Whether `pid`, in this very life, is known and not taken for dead.

@@ -5,6 +5,7 @@ use crate::proto::bugs::Bugs;
 use crate::proto::hold_back::{HoldBack, Placed};
 use crate::proto::loss_detector::LossDetector;
 use crate::proto::repair::Repairs;
+use crate::proto::ring::Ring;
 use crate::proto::sequencer::Sequencer;
 use crate::proto::settings::{COALESCE, TAIL};
 use crate::record::{Entry, View};
@@ -24,6 +25,8 @@ pub struct Live {
     pub tag: ViewTag,
     /// This process' index in the view.
     pub index: usize,
+    /// The member that stands behind this process in the ring; `None` when alone.
+    pub successor: Option<Pid>,
     /// When it was installed here.
     pub since: Time,
     /// When its leader began to take members' ids; the leader's only.
@@ -89,6 +92,7 @@ impl Live {
         Self {
             tag: view.epoch.tag(),
             index,
+            successor: Ring::of(view.members.iter().map(|member| member.pid)).successor(me.server),
             since: now,
             opened: now,
             hold_back: HoldBack::new(view.clone(), bugs),

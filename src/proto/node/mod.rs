@@ -98,6 +98,8 @@ pub struct Node {
     leaving: bool,
     /// When this machine wanted to be called at the latest.
     expected: Time,
+    /// When it wants to be called at the latest: what follows from its state after an input, asked for more than once.
+    due: Time,
 }
 
 /// What the disk is to the node.
@@ -165,11 +167,13 @@ impl Node {
             disk: Disk::Works,
             leaving: false,
             expected: Time::NEVER,
+            due: Time::NEVER,
             settings,
         };
         node.replay = Replay::of(&node.epochs);
         node.read_uncounted();
         node.replay_rooms();
+        node.due = node.next_due();
         node
     }
 
@@ -198,7 +202,8 @@ impl Node {
         }
         self.trace.arrives(None);
         self.run();
-        self.expected = self.next_timeout();
+        self.due = self.next_due();
+        self.expected = self.due;
     }
 
     /// Who was late itself accuses nobody: what others sent in the meantime still waits in the sockets.
@@ -224,6 +229,10 @@ impl Node {
 
     /// When [`Input::Timeout`] is due at the latest.
     pub fn next_timeout(&self) -> Time {
+        self.due
+    }
+
+    fn next_due(&self) -> Time {
         if self.disk == Disk::Failed || self.leaving {
             return Time::NEVER;
         }
