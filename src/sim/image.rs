@@ -178,8 +178,7 @@ impl Image {
         let mut messages = 0;
         for (&epoch, log) in &self.logs {
             for entry in &log.entries[..self.committed(epoch) as usize] {
-                let all = entry.messages();
-                messages += all.iter().map(|(_, message)| u64::from(ids.insert(message.id))).sum::<u64>();
+                messages += entry.messages().map(|(_, message)| u64::from(ids.insert(message.id))).sum::<u64>();
             }
         }
         let hlcs = self.logs.values().filter_map(|log| log.entries.last()).map(|entry| entry.hlc);

@@ -243,9 +243,11 @@ impl Node {
         if self.settings.bugs.has(Bug::FeedSkipsFlush) && current && self.view_change.promised() > epoch {
             return;
         }
+        if self.sessions.clients() == 0 {
+            return;
+        }
         let leader = self.leader_name(epoch);
         let records = Arc::new(records);
-        let mut replies = Vec::new();
         for (id, session) in self.sessions.iter_mut() {
             let client = session.client;
             let Some(feed) = &mut session.feed else {
@@ -260,11 +262,9 @@ impl Node {
             }
             let visible = visible_to(&records, client);
             if !visible.is_empty() || current {
-                replies.push((id, feed_block(visible, epoch, gsn, gsn, &leader, how)));
+                let reply = feed_block(visible, epoch, gsn, gsn, &leader, how);
+                self.out.act(Action::Reply { session: id, reply });
             }
-        }
-        for (id, reply) in replies {
-            self.reply(id, reply);
         }
     }
 

@@ -228,10 +228,10 @@ impl Checker {
 
     /// After every step of a server: 5, 6, 7, 9, 18.
     pub fn after_step(&mut self, at: usize, now: &Inspection, servers: &[Server], counts: &mut Counts) -> Verdict {
-        let before = std::mem::replace(&mut self.seen[at], *now);
-        if before == *now {
+        if self.seen[at] == *now {
             return Ok(());
         }
+        let before = std::mem::replace(&mut self.seen[at], *now);
         hold!(6, now.promised >= before.promised, "s{} promised {} after {}", at + 1, now.promised, before.promised);
         hold!(5, now.last >= before.last, "s{} went back from {:?} to {:?}", at + 1, before.last, now.last);
         self.count_rare(&before, now, counts);

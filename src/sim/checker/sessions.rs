@@ -77,7 +77,7 @@ impl Checker {
     pub(super) fn fed(&mut self, at: usize, session: SessionId, records: &[Record], late: bool) -> Verdict {
         for record in records {
             let (id, key) = (record.message.id, record.key);
-            let place = match self.sound(record)? {
+            let place = match self.sound(&record.message.lent())? {
                 Some((writer, fact)) => {
                     let place = fact.places.iter().position(|place| *place == key);
                     hold!(1, place.is_some(), "s{} feeds {id} at {key:?}, where it is not", at + 1);
@@ -111,15 +111,13 @@ impl Checker {
         }
     }
 
-    /// A client was shown these.
-    pub fn shown(&mut self, messages: &[MessageId]) {
-        self.shown += messages.len() as u64;
-        for id in messages {
-            if let Some(writer) = self.writer(id.client)
-                && let Some(fact) = self.facts[writer].get_mut(id.cseq.saturating_sub(1) as usize)
-            {
-                fact.shown = true;
-            }
+    /// A client was shown this.
+    pub fn shown(&mut self, id: MessageId) {
+        self.shown += 1;
+        if let Some(writer) = self.writer(id.client)
+            && let Some(fact) = self.facts[writer].get_mut(id.cseq.saturating_sub(1) as usize)
+        {
+            fact.shown = true;
         }
     }
 
