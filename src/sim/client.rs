@@ -32,8 +32,8 @@ pub enum Wish {
         /// Its number.
         cseq: u64,
     },
-    /// These messages, which had not been shown before, were shown.
-    Shown(Vec<MessageId>),
+    /// This message, which had not been shown before, was shown.
+    Shown(MessageId),
     /// A message was made.
     Made {
         /// Its number.
@@ -243,17 +243,13 @@ impl Client {
     }
 
     fn feed(&mut self, records: &[Record], upto: (EpochId, u64), wishes: &mut Vec<Wish>) {
-        let mut fresh = Vec::with_capacity(records.len());
         for record in records {
             if self.shown.insert(record.message.id) {
                 self.floor = self.floor.max(record.key.hlc);
-                fresh.push(record.message.id);
+                wishes.push(Wish::Shown(record.message.id));
             }
         }
         self.place(upto.0, upto.1);
-        if !fresh.is_empty() {
-            wishes.push(Wish::Shown(fresh));
-        }
     }
 
     fn place(&mut self, epoch: EpochId, upto: u64) {
