@@ -112,7 +112,7 @@ pub struct Submit {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// The session stands.
-    Welcome(Welcome),
+    Welcome(Box<Welcome>),
     /// It does not, and why; the server closes.
     Refused(Refusal),
     /// The server has the message.
@@ -163,7 +163,7 @@ pub enum Reply {
         leader: String,
     },
     /// A view begins.
-    View(ViewNote),
+    View(Box<ViewNote>),
     /// Answers a fetch; also pushed for entries below the client's place when multicast fails it.
     Entries {
         /// The view.

@@ -100,7 +100,7 @@ impl Client {
             home.live.spoke(now);
         }
         match reply {
-            Reply::Welcome(welcome) => self.welcome(now, welcome),
+            Reply::Welcome(welcome) => self.welcome(now, *welcome),
             Reply::Refused(why) => self.refused(now, why),
             _ if self.stage.home().is_none() => self.abandon(now),
             Reply::Accepted { cseq } => self.accepted(now, cseq),
@@ -111,7 +111,7 @@ impl Client {
                 let block = FeedBlock { records: Arc::unwrap_or_clone(records), copies, of, late };
                 self.feed_block(now, (upto.0, first, upto.1), block, &leader);
             }
-            Reply::View(note) => self.view(now, note),
+            Reply::View(note) => self.view(now, *note),
             Reply::Entries { view, first, entries } => self.reception.entries(now, view, first, &entries),
             Reply::Answer { tag, answer } => {
                 if self.queries.remove(&tag).is_some() {

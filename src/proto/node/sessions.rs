@@ -89,7 +89,7 @@ impl Node {
             cursor: cursor.clone(),
             others: self.other_servers(),
         };
-        self.reply(id, Reply::Welcome(welcome));
+        self.reply(id, Reply::Welcome(Box::new(welcome)));
         if let Some(Follow::From(cursor)) = hello.follow {
             self.follow(id, Some(&cursor));
         }
@@ -358,7 +358,7 @@ impl Node {
             return;
         };
         let view = live.view.clone();
-        let note = note_of(&view, 0, self.left, reason);
+        let note = Box::new(note_of(&view, 0, self.left, reason));
         for session in self.sessions.ids() {
             self.reply(session, Reply::View(note.clone()));
         }

@@ -222,7 +222,8 @@ impl Bench {
             floor: RecordKey { gsn: note.from, ..key(note.view.epoch.num, 0) },
         });
         let (server, name) = (pid(number), name(number).to_owned());
-        self.reply(Reply::Welcome(Welcome { server, name, window: 32, view, cursor, others: Vec::new() }));
+        let welcome = Welcome { server, name, window: 32, view, cursor, others: Vec::new() };
+        self.reply(Reply::Welcome(welcome.into()));
     }
 
     pub(crate) fn break_connection(&mut self) {

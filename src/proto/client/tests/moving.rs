@@ -163,7 +163,7 @@ fn multicast_does_not_overtake_what_the_next_server_owes() {
 #[test]
 fn other_side_of_a_cut_shows_its_own_messages_late_and_the_copy_of_one_already_shown_never() {
     let mut bench = Bench::at_home();
-    bench.reply(Reply::View(note(3, 0, Some((epoch(1), 0)))));
+    bench.reply(Reply::View(note(3, 0, Some((epoch(1), 0))).into()));
     bench.reply(feed(3, 1, 2));
     bench.beacon(2, true);
     bench.break_connection();
