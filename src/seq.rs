@@ -82,6 +82,9 @@ impl RangeSet {
 
     /// What `first..=last` has that this set lacks, ascending, at most `most` ranges.
     pub fn missing(&self, first: u64, last: u64, most: usize) -> Vec<(u64, u64)> {
+        if self.0.last().is_some_and(|&(low, high)| low <= first && last <= high) {
+            return Vec::new();
+        }
         let mut gaps = Vec::new();
         let mut next = first;
         for &(low, high) in &self.0 {

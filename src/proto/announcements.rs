@@ -126,8 +126,11 @@ impl Announcements {
 
     /// When something is due.
     pub fn next_timeout(&self) -> Time {
-        let answers = self.answers.values().chain(self.probes.values());
-        answers.fold(self.beacon_at.min(self.scout_at), |next, at| next.min(*at))
+        let own = self.beacon_at.min(self.scout_at);
+        if self.answers.is_empty() && self.probes.is_empty() {
+            return own;
+        }
+        self.answers.values().chain(self.probes.values()).fold(own, |next, at| next.min(*at))
     }
 }
 

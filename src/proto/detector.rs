@@ -42,6 +42,8 @@ pub struct Detector {
     slowness: u32,
     clean_since: Time,
     strangers: u64,
+    /// Before this there is nothing to tell, unless something is found out otherwise than by silence.
+    quiet_until: Time,
     bugs: Bugs,
 }
 
@@ -120,7 +122,7 @@ impl Detector {
     /// A detector that knows nobody.
     pub fn new(me: Pid) -> Self {
         let (peers, bugs) = (BTreeMap::new(), Bugs::NONE);
-        Self { me, peers, slowness: 0, clean_since: Time(0), strangers: 0, bugs }
+        Self { me, peers, slowness: 0, clean_since: Time(0), strangers: 0, quiet_until: Time(0), bugs }
     }
 
     /// The same with planted bugs.
@@ -148,7 +150,10 @@ impl Detector {
             _ => {}
         }
         if let Some(peer) = self.peers.get_mut(&pid.server) {
+            let is_news = sign != Sign::Known || peer.life != Life::Alive;
             peer.note(now, addr, beacon, multicast);
+            let patient_until = peer.suspect_at(self.slowness, self.bugs);
+            self.quiet_until = if is_news { Time(0) } else { self.quiet_until.min(patient_until) };
         }
         sign
     }
@@ -160,6 +165,7 @@ impl Detector {
         {
             peer.life = Life::Vouched { at: now };
             peer.untold.asymmetric = true;
+            self.quiet_until = Time(0);
         }
     }
 
@@ -171,6 +177,7 @@ impl Detector {
             peer.life = Life::Dead { at: now, proven: true };
             peer.doubted = false;
             peer.untold = Untold { proven: Some(pid.incarnation), ..Untold::default() };
+            self.quiet_until = Time(0);
         }
     }
 
@@ -182,6 +189,7 @@ impl Detector {
         }
         self.slowness = (self.slowness + 1).min(MAX_SLOWNESS);
         self.clean_since = now;
+        self.quiet_until = Time(0);
         for peer in self.peers.values_mut() {
             peer.start_anew(now);
         }
@@ -189,6 +197,9 @@ impl Detector {
 
     /// What has become clear by now. Spurious calls do nothing.
     pub fn poll(&mut self, now: Time) -> Vec<Verdict> {
+        if now < self.quiet_until && self.slowness == 0 {
+            return Vec::new();
+        }
         self.recover(now);
         let mut out = Vec::new();
         let (mut ask, mut proven, mut verifies) = (Vec::new(), Vec::new(), false);
@@ -218,6 +229,7 @@ impl Detector {
         if !failed.is_empty() {
             out.push(Verdict::Failed { pids: failed, proven: false });
         }
+        self.quiet_until = self.next_timeout();
         out
     }
 
@@ -255,6 +267,11 @@ impl Detector {
     /// Beacons lost on the way here, of 1000: the last 64, multicast or unicast ones.
     pub fn loss_per_mille(&self, pid: Pid, multicast: bool) -> u32 {
         self.peer(pid).map_or(0, |peer| peer.gaps.loss_per_mille(multicast))
+    }
+
+    /// Where the last datagram of one that lives came from.
+    pub fn living(&self, pid: Pid) -> Option<SocketAddr> {
+        self.peer(pid).filter(|peer| peer.is_alive()).map(|peer| peer.addr)
     }
 
     /// Where its last datagram came from.

@@ -45,7 +45,7 @@ impl Node {
     fn ask_for_missing(&mut self) {
         let now = self.now.mono;
         let me = self.me;
-        let Some(live) = self.live.as_mut() else {
+        let Some(live) = self.live.as_mut().filter(|live| live.lacks_something()) else {
             return;
         };
         let mut asks: BTreeMap<Pid, Nack> = BTreeMap::new();

@@ -398,9 +398,8 @@ impl Node {
     }
 
     fn watch_successor(&mut self) {
-        let successor = self.live.as_ref().and_then(|live| live.successor).filter(|pid| self.detector.is_alive(*pid));
-        let watch = successor.and_then(|pid| {
-            let addr = self.detector.addr(pid)?;
+        let watch = self.live.as_ref().and_then(|live| live.successor).and_then(|pid| {
+            let addr = self.detector.living(pid)?;
             let port = self.peers.beacon(pid)?.tcp_port;
             Some((pid, std::net::SocketAddr::new(addr.ip(), port)))
         });
