@@ -223,11 +223,23 @@ impl Entry {
         for (bytes, number) in head.chunks_exact_mut(8).zip(numbers) {
             bytes.copy_from_slice(&number.to_le_bytes());
         }
-        let mut hash = xxhash_rust::xxh3::Xxh3::new();
-        hash.update(&head);
-        hash.update(self.batch.as_slice());
-        hash.digest()
+        hash_of(&head, self.batch.as_slice())
     }
+}
+
+/// XXH3-64 of two pieces in order. What is short is joined first, for a state to hash in pieces is larger than it.
+pub(crate) fn hash_of(head: &[u8], body: &[u8]) -> u64 {
+    let mut joined = [0; 512];
+    let length = head.len() + body.len();
+    if let Some(joined) = joined.get_mut(..length) {
+        joined[..head.len()].copy_from_slice(head);
+        joined[head.len()..].copy_from_slice(body);
+        return xxhash_rust::xxh3::xxh3_64(joined);
+    }
+    let mut hash = xxhash_rust::xxh3::Xxh3::new();
+    hash.update(head);
+    hash.update(body);
+    hash.digest()
 }
 
 /// Encodes a list of messages.
@@ -373,6 +385,16 @@ pub(crate) mod tests {
         }
         assert!(decode_batch(encode_batch(&vec![sound.clone(); MAX_BATCH]).as_slice()).is_some());
         assert_eq!(decode_batch(encode_batch(&vec![sound; MAX_BATCH + 1]).as_slice()), None);
+    }
+
+    #[test]
+    fn hash_of_two_pieces_is_that_of_the_whole() {
+        let bytes: Vec<u8> = (0..2000_u32).map(|at| (at * 7) as u8).collect();
+        for length in [0, 1, 48, 488, 511, 512, 513, 2000] {
+            let whole = xxhash_rust::xxh3::xxh3_64(&bytes[..length]);
+            let (head, body) = bytes[..length].split_at(length.min(48));
+            assert_eq!(hash_of(head, body), whole);
+        }
     }
 
     #[test]
