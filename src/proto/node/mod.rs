@@ -195,7 +195,7 @@ impl Node {
             Input::WriteFailed { full } => self.on_write_failed(full),
             Input::Reopened { recovered } => self.begin_anew(*recovered),
             Input::Read { epoch, first, entries, purpose } => self.on_read(epoch, first, entries, purpose),
-            Input::Session { session, request } => self.on_request(session, request),
+            Input::Session { session, request } => self.on_request(session, *request),
             Input::SessionEnded { session } => self.on_session_ended(session),
             Input::Timeout => {}
             Input::Leave => self.leave(),

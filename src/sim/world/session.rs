@@ -77,13 +77,15 @@ impl World {
             return;
         }
         match what {
-            Happening::ToServer(_, request) => match *request {
-                Request::Query { tag, query } if is_of_the_store(&query) => {
+            Happening::ToServer(_, request) => {
+                if let Request::Query { tag, query } = &*request
+                    && is_of_the_store(query)
+                {
                     let answer = Answer::Failed("the simulated store answers no queries".to_owned());
-                    self.reply(at, session, Reply::Answer { tag, answer });
+                    return self.reply(at, session, Reply::Answer { tag: *tag, answer });
                 }
-                request => self.input(at, Input::Session { session, request }),
-            },
+                self.input(at, Input::Session { session, request });
+            }
             Happening::ClosedAtServer(_) => {
                 self.servers[at].sessions.remove(&session);
                 self.checker.session_ended(at, session);
