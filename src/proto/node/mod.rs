@@ -188,7 +188,12 @@ impl Node {
         self.note_lateness();
         self.trace.arrives(None);
         match input {
-            Input::Datagram { from, multicast, bytes } => self.on_datagram(from, multicast, bytes),
+            Input::Datagram { from, multicast, bytes } => {
+                if !self.on_datagram(from, multicast, bytes) && self.is_idle() {
+                    self.expected = self.due;
+                    return;
+                }
+            }
             Input::Frame { from, bytes } => self.on_frame(from, bytes),
             Input::LinkReset { pid } => self.on_link_reset(pid),
             Input::Written { upto } => self.on_written(upto),
@@ -204,6 +209,11 @@ impl Node {
         self.run();
         self.due = self.next_due();
         self.expected = self.due;
+    }
+
+    /// Whether time alone has made nothing due: neither a timeout nor what is looked at whenever there is an input.
+    fn is_idle(&self) -> bool {
+        self.now.mono < self.due.min(self.compare_at) && !self.disk_hangs()
     }
 
     /// Who was late itself accuses nobody: what others sent in the meantime still waits in the sockets.
@@ -236,19 +246,20 @@ impl Node {
         if self.disk == Disk::Failed || self.leaving {
             return Time::NEVER;
         }
-        [
+        let next = [
             self.view_change.next_timeout(),
             self.data_path_timeout(),
             self.catch_up.next_timeout().max(self.compare_at),
             self.announcements.next_timeout(),
-            self.detector.next_timeout(),
             self.election.next_timeout(),
             self.membership.next_timeout(),
             self.sessions.next_timeout(),
         ]
         .into_iter()
         .min()
-        .unwrap_or(Time::NEVER)
+        .unwrap_or(Time::NEVER);
+        // Nearly always something else comes first: then its peers need not be gone through.
+        if next <= self.detector.quiet_until() { next } else { next.min(self.detector.next_timeout()) }
     }
 
     /// A frozen view has nothing to do: its timers wait for nothing.
