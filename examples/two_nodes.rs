@@ -79,8 +79,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let hello = Hello { net: NetTag::of(NET).0, version: VERSION, client, nick, follow: None, acked_upto: 0 };
     let (floor, body) = (Hlc(0), "hello".to_owned());
     let submit = Submit { cseq: 1, acked_upto: 0, floor, room, kind: Kind::Text, body };
-    world.give(0, Input::Session { session: SESSION, request: Request::Hello(hello) });
-    world.give(0, Input::Session { session: SESSION, request: Request::Submit(submit) });
+    world.give(0, Input::Session { session: SESSION, request: Request::Hello(hello).into() });
+    world.give(0, Input::Session { session: SESSION, request: Request::Submit(submit).into() });
     world.run("acknowledged", |world| world.servers[0].1.stable.is_some())?;
     let key = world.servers[0].1.stable.unwrap_or_default();
     world.run("history at both", |world| {

@@ -1,5 +1,6 @@
 //! Names of rooms, people, servers and nets: what they may hold, and how they compare.
 
+use std::borrow::Cow;
 use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 
@@ -65,8 +66,18 @@ pub fn same(one: &str, other: &str) -> bool {
 
 /// The form that names are compared in.
 pub fn fold(name: &str) -> String {
-    // Most names are ASCII, and each message is folded: ASCII is its own normal form.
-    if name.is_ascii() { name.to_ascii_lowercase() } else { name.to_lowercase().nfc().collect() }
+    folded(name).into_owned()
+}
+
+/// The form that names are compared in; no copy of a name that has it already, as most have, and each message is folded.
+pub fn folded(name: &str) -> Cow<'_, str> {
+    if !name.is_ascii() {
+        name.to_lowercase().nfc().collect()
+    } else if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        name.to_ascii_lowercase().into()
+    } else {
+        name.into()
+    }
 }
 
 /// Whether a character can break a line, a terminal or the reading direction of the text around it.

@@ -124,6 +124,43 @@ pub struct Submission {
     pub body: String,
 }
 
+/// A [`Submission`] whose texts lie elsewhere, in the bytes of a batch or in the queue of its origin: for whoever needs no
+/// copy of them. The same on the wire.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Lent<'a> {
+    /// See [`Submission::id`].
+    pub id: MessageId,
+    /// See [`Submission::acked_upto`].
+    pub acked_upto: u64,
+    /// See [`Submission::floor`].
+    pub floor: Hlc,
+    /// See [`Submission::room`].
+    pub room: &'a str,
+    /// See [`Submission::nick`].
+    pub nick: &'a str,
+    /// See [`Submission::kind`].
+    pub kind: Kind,
+    /// See [`Submission::body`].
+    pub body: &'a str,
+}
+
+impl Submission {
+    /// The message without a copy of its texts.
+    pub fn lent(&self) -> Lent<'_> {
+        let Self { id, acked_upto, floor, ref room, ref nick, ref kind, ref body } = *self;
+        Lent { id, acked_upto, floor, room, nick, kind: kind.clone(), body }
+    }
+}
+
+impl Lent<'_> {
+    /// A copy of the message.
+    pub fn to_submission(&self) -> Submission {
+        let Self { id, acked_upto, floor, room, nick, ref kind, body } = *self;
+        let (room, nick, body) = (room.to_owned(), nick.to_owned(), body.to_owned());
+        Submission { id, acked_upto, floor, room, nick, kind: kind.clone(), body }
+    }
+}
+
 /// Which messages of a batch were taken into history: bit `i` for message `i`.
 ///
 /// The others were there already: a client had sent them again on another way.
@@ -161,37 +198,48 @@ pub struct Entry {
 
 impl Entry {
     /// The messages that count, each with its place in the batch. A batch that does not decode has none.
-    pub fn messages(&self) -> Vec<(u32, Submission)> {
-        let all = decode_batch(self.batch.as_slice()).unwrap_or_default();
-        all.into_iter()
-            .enumerate()
-            .filter(|(idx, _)| self.taken.has(*idx))
-            .map(|(idx, message)| (idx as u32, message))
-            .collect()
+    pub fn messages(&self) -> impl Iterator<Item = (u32, Lent<'_>)> {
+        let all = lent_batch(self.batch.as_slice()).unwrap_or_default();
+        (0..).zip(all).filter(|(idx, _)| self.taken.has(*idx as usize))
     }
 
     /// The same messages as records of `epoch` at `gsn`.
     pub fn records(&self, epoch: EpochId, gsn: u64) -> Vec<Record> {
         let place = |idx| RecordKey { hlc: self.hlc, epoch, gsn, idx };
-        self.messages().into_iter().map(|(idx, message)| Record { key: place(idx), message }).collect()
+        self.messages().map(|(idx, message)| Record { key: place(idx), message: message.to_submission() }).collect()
     }
 
     /// 64-bit hash of everything in it, kept beside it in the store (XXH3).
     pub fn hash(&self) -> u64 {
-        let mut hash = xxhash_rust::xxh3::Xxh3::new();
-        for number in [
+        let numbers = [
             self.origin.server.0,
             u64::from(self.origin.incarnation.boot),
             u64::from(self.origin.incarnation.random),
             self.oseq,
             self.hlc.0,
             self.taken.0,
-        ] {
-            hash.update(&number.to_le_bytes());
+        ];
+        let mut head = [0; 48];
+        for (bytes, number) in head.chunks_exact_mut(8).zip(numbers) {
+            bytes.copy_from_slice(&number.to_le_bytes());
         }
-        hash.update(self.batch.as_slice());
-        hash.digest()
+        hash_of(&head, self.batch.as_slice())
     }
+}
+
+/// XXH3-64 of two pieces in order. What is short is joined first, for a state to hash in pieces is larger than it.
+pub(crate) fn hash_of(head: &[u8], body: &[u8]) -> u64 {
+    let mut joined = [0; 512];
+    let length = head.len() + body.len();
+    if let Some(joined) = joined.get_mut(..length) {
+        joined[..head.len()].copy_from_slice(head);
+        joined[head.len()..].copy_from_slice(body);
+        return xxhash_rust::xxh3::xxh3_64(joined);
+    }
+    let mut hash = xxhash_rust::xxh3::Xxh3::new();
+    hash.update(head);
+    hash.update(body);
+    hash.digest()
 }
 
 /// Encodes a list of messages.
@@ -199,9 +247,19 @@ pub fn encode_batch(messages: &[Submission]) -> Payload {
     postcard::to_stdvec(messages).unwrap_or_default().into()
 }
 
+/// Encodes a list of messages whose texts lie elsewhere: the same bytes.
+pub fn encode_lent(messages: &[Lent<'_>]) -> Payload {
+    postcard::to_stdvec(messages).unwrap_or_default().into()
+}
+
 /// The messages of a batch; `None` when the bytes are not exactly one batch within the bounds.
 pub fn decode_batch(bytes: &[u8]) -> Option<Vec<Submission>> {
-    let (messages, rest) = postcard::take_from_bytes::<Vec<Submission>>(bytes).ok()?;
+    Some(lent_batch(bytes)?.iter().map(Lent::to_submission).collect())
+}
+
+/// The same with the texts where they are.
+pub fn lent_batch(bytes: &[u8]) -> Option<Vec<Lent<'_>>> {
+    let (messages, rest) = postcard::take_from_bytes::<Vec<Lent<'_>>>(bytes).ok()?;
     let sound = rest.is_empty()
         && messages.len() <= MAX_BATCH
         && messages.iter().all(|message| {
@@ -285,8 +343,18 @@ pub(crate) mod tests {
     fn entry_gives_only_the_messages_that_were_taken() {
         let batch = encode_batch(&[message(1, 1, "a"), message(1, 2, "b"), message(2, 1, "c")]);
         let entry = Entry { origin: Pid::default(), oseq: 1, hlc: Hlc(5), taken: Taken(0b101), batch };
-        let bodies: Vec<_> = entry.messages().into_iter().map(|(idx, message)| (idx, message.body)).collect();
-        assert_eq!(bodies, [(0, "a".to_owned()), (2, "c".to_owned())]);
+        let bodies: Vec<_> = entry.messages().map(|(idx, message)| (idx, message.body)).collect();
+        assert_eq!(bodies, [(0, "a"), (2, "c")]);
+    }
+
+    #[test]
+    fn lent_messages_are_the_same_on_the_wire() {
+        let messages = [message(1, 1, "a"), message(2, u64::from(u32::MAX), "")];
+        let lent = messages.each_ref().map(Submission::lent);
+        let batch = encode_batch(&messages);
+        assert_eq!(encode_lent(&lent), batch);
+        assert_eq!(lent_batch(batch.as_slice()).as_deref(), Some(&lent[..]));
+        assert_eq!(decode_batch(batch.as_slice()).as_deref(), Some(&messages[..]));
     }
 
     #[test]
@@ -317,6 +385,16 @@ pub(crate) mod tests {
         }
         assert!(decode_batch(encode_batch(&vec![sound.clone(); MAX_BATCH]).as_slice()).is_some());
         assert_eq!(decode_batch(encode_batch(&vec![sound; MAX_BATCH + 1]).as_slice()), None);
+    }
+
+    #[test]
+    fn hash_of_two_pieces_is_that_of_the_whole() {
+        let bytes: Vec<u8> = (0..2000_u32).map(|at| (at * 7) as u8).collect();
+        for length in [0, 1, 48, 488, 511, 512, 513, 2000] {
+            let whole = xxhash_rust::xxh3::xxh3_64(&bytes[..length]);
+            let (head, body) = bytes[..length].split_at(length.min(48));
+            assert_eq!(hash_of(head, body), whole);
+        }
     }
 
     #[test]

@@ -82,6 +82,9 @@ impl RangeSet {
 
     /// What `first..=last` has that this set lacks, ascending, at most `most` ranges.
     pub fn missing(&self, first: u64, last: u64, most: usize) -> Vec<(u64, u64)> {
+        if self.0.last().is_some_and(|&(low, high)| low <= first && last <= high) {
+            return Vec::new();
+        }
         let mut gaps = Vec::new();
         let mut next = first;
         for &(low, high) in &self.0 {
@@ -150,7 +153,6 @@ impl RangeSet {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct IdSet {
     clients: BTreeMap<ClientId, RangeSet>,
-    hashes: [u64; IdSet::BUCKETS],
 }
 
 impl IdSet {
@@ -172,25 +174,18 @@ impl IdSet {
     /// Adds a message; `false` when it was there.
     pub fn insert(&mut self, id: MessageId) -> bool {
         let numbers = self.clients.entry(id.client).or_default();
-        if numbers.contains(id.cseq) {
-            return false;
+        let is_new = numbers.insert(id.cseq);
+        if is_new {
+            numbers.coalesce(Self::MAX_RANGES);
         }
-        let before = Self::hash(id.client, numbers);
-        numbers.insert(id.cseq);
-        numbers.coalesce(Self::MAX_RANGES);
-        let change = before ^ Self::hash(id.client, numbers);
-        self.hashes[Self::bucket_of(id.client)] ^= change;
-        true
+        is_new
     }
 
     /// Adds all of one client's numbers.
     pub fn union(&mut self, client: ClientId, other: &RangeSet) {
         let numbers = self.clients.entry(client).or_default();
-        let before = Self::hash(client, numbers);
         numbers.union(other);
         numbers.coalesce(Self::MAX_RANGES);
-        let change = before ^ Self::hash(client, numbers);
-        self.hashes[Self::bucket_of(client)] ^= change;
     }
 
     /// One client's numbers.
@@ -203,9 +198,14 @@ impl IdSet {
         self.clients.iter().map(|(client, numbers)| (*client, numbers))
     }
 
-    /// The hash of each bucket, by which two sets find what differs.
-    pub fn hashes(&self) -> &[u64; Self::BUCKETS] {
-        &self.hashes
+    /// The hash of each bucket, by which two sets find what differs. Made when it is asked for, once in a view: messages
+    /// are added all the time.
+    pub fn hashes(&self) -> [u64; Self::BUCKETS] {
+        let mut hashes = [0; Self::BUCKETS];
+        for (client, numbers) in &self.clients {
+            hashes[Self::bucket_of(*client)] ^= Self::hash(*client, numbers);
+        }
+        hashes
     }
 
     /// How many clients.

@@ -119,7 +119,7 @@ fn welcome(id: u64, name: &str) -> Vec<Reply> {
     let view = Some(ViewNote { view, from: 0, left: None, reason: String::new() });
     let cursor = Some(Cursor { epochs: vec![(epoch(), 0)], floor: key(0) });
     let (server, name, others) = (pid(id), name.to_owned(), Vec::new());
-    vec![Reply::Welcome(Welcome { server, name, window: 32, view, cursor, others })]
+    vec![Reply::Welcome(Welcome { server, name, window: 32, view, cursor, others }.into())]
 }
 
 fn submission(id: MessageId, submit: &Submit) -> Submission {
@@ -129,7 +129,7 @@ fn submission(id: MessageId, submit: &Submit) -> Submission {
 
 fn block(first: u64, records: Vec<Record>) -> Reply {
     let upto = (epoch(), first + records.len() as u64 - 1);
-    Reply::Feed { records, late: false, copies: 2, of: 2, first, upto, leader: "oak".into() }
+    Reply::Feed { records: records.into(), late: false, copies: 2, of: 2, first, upto, leader: "oak".into() }
 }
 
 /// Takes everything, and feeds it back.

@@ -102,6 +102,9 @@ impl Announcements {
     /// What is due now.
     pub fn take_due(&mut self, now: Time, rng: &mut Rng) -> Due {
         let mut due = Due::default();
+        if now < self.next_timeout() {
+            return due;
+        }
         if now >= self.beacon_at {
             self.beacon_at = now + rng.jitter(BEACON, 10);
             due.beacon = true;
@@ -123,9 +126,11 @@ impl Announcements {
 
     /// When something is due.
     pub fn next_timeout(&self) -> Time {
-        let answers = self.answers.values().copied();
-        let probes = self.probes.values().copied();
-        answers.chain(probes).chain([self.beacon_at, self.scout_at]).min().unwrap_or(Time::NEVER)
+        let own = self.beacon_at.min(self.scout_at);
+        if self.answers.is_empty() && self.probes.is_empty() {
+            return own;
+        }
+        self.answers.values().chain(self.probes.values()).fold(own, |next, at| next.min(*at))
     }
 }
 

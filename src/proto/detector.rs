@@ -42,6 +42,8 @@ pub struct Detector {
     slowness: u32,
     clean_since: Time,
     strangers: u64,
+    /// Before this there is nothing to tell, unless something is found out otherwise than by silence.
+    quiet_until: Time,
     bugs: Bugs,
 }
 
@@ -122,7 +124,7 @@ impl Detector {
     /// A detector that knows nobody.
     pub fn new(me: Pid) -> Self {
         let (peers, bugs) = (BTreeMap::new(), Bugs::NONE);
-        Self { me, peers, slowness: 0, clean_since: Time(0), strangers: 0, bugs }
+        Self { me, peers, slowness: 0, clean_since: Time(0), strangers: 0, quiet_until: Time(0), bugs }
     }
 
     /// The same with planted bugs.
@@ -150,7 +152,10 @@ impl Detector {
             _ => {}
         }
         if let Some(peer) = self.peers.get_mut(&pid.server) {
+            let is_news = sign != Sign::Known || peer.life != Life::Alive;
             peer.note(now, addr, beacon, multicast);
+            let patient_until = peer.suspect_at(self.slowness, self.bugs);
+            self.quiet_until = if is_news { Time(0) } else { self.quiet_until.min(patient_until) };
         }
         sign
     }
@@ -163,6 +168,7 @@ impl Detector {
             peer.life = Life::Vouched { at: now };
             peer.by_word = true;
             peer.untold.asymmetric = true;
+            self.quiet_until = Time(0);
         }
     }
 
@@ -174,6 +180,7 @@ impl Detector {
             peer.life = Life::Dead { at: now, proven: true };
             peer.doubted = false;
             peer.untold = Untold { proven: Some(pid.incarnation), ..Untold::default() };
+            self.quiet_until = Time(0);
         }
     }
 
@@ -185,6 +192,7 @@ impl Detector {
         }
         self.slowness = (self.slowness + 1).min(MAX_SLOWNESS);
         self.clean_since = now;
+        self.quiet_until = Time(0);
         for peer in self.peers.values_mut() {
             peer.start_anew(now);
         }
@@ -192,9 +200,12 @@ impl Detector {
 
     /// What has become clear by now. Spurious calls do nothing.
     pub fn poll(&mut self, now: Time) -> Vec<Verdict> {
+        if now < self.quiet_until && self.slowness == 0 {
+            return Vec::new();
+        }
         self.recover(now);
         let mut out = Vec::new();
-        let (mut ask, mut proven) = (Vec::new(), Vec::new());
+        let (mut ask, mut proven, mut verifies) = (Vec::new(), Vec::new(), false);
         let (slowness, bugs) = (self.slowness, self.bugs);
         for (&server, peer) in &mut self.peers {
             let pid = Pid { server, incarnation: peer.incarnation };
@@ -209,6 +220,7 @@ impl Detector {
                 out.push(Verdict::Ping(pid));
                 ask.extend(asks.then_some(pid));
             }
+            verifies |= peer.verified_at().is_some();
         }
         if !ask.is_empty() {
             out.push(Verdict::AskOthers(ask));
@@ -216,18 +228,28 @@ impl Detector {
         if !proven.is_empty() {
             out.push(Verdict::Failed { pids: proven, proven: true });
         }
-        let failed = self.fail(now);
+        let failed = if verifies { self.fail(now) } else { Vec::new() };
         if !failed.is_empty() {
             out.push(Verdict::Failed { pids: failed, proven: false });
         }
+        self.quiet_until = self.next_timeout();
         out
+    }
+
+    /// Before this [`poll`](Self::poll) has nothing to say, if nothing is heard: never later than what
+    /// [`next_timeout`](Self::next_timeout) finds out.
+    pub fn quiet_until(&self) -> Time {
+        self.quiet_until
     }
 
     /// When [`poll`](Self::poll) has something to say, if nothing is heard before; [`Time::NEVER`] when it has not.
     pub fn next_timeout(&self) -> Time {
-        let batch = self.batch_at();
-        let peers = self.peers.values().map(|peer| peer.next_timeout(self.slowness, self.bugs));
-        peers.chain(batch).min().unwrap_or(Time::NEVER)
+        let (mut next, mut verifies) = (Time::NEVER, false);
+        for peer in self.peers.values() {
+            next = next.min(peer.next_timeout(self.slowness, self.bugs));
+            verifies |= peer.verified_at().is_some();
+        }
+        if verifies { next.min(self.batch_at().unwrap_or(Time::NEVER)) } else { next }
     }
 
     /// Whether `pid`, in this very life, is known and not taken for dead.
@@ -260,6 +282,11 @@ impl Detector {
     /// Beacons lost on the way here, of 1000: the last 64, multicast or unicast ones.
     pub fn loss_per_mille(&self, pid: Pid, multicast: bool) -> u32 {
         self.peer(pid).map_or(0, |peer| peer.gaps.loss_per_mille(multicast))
+    }
+
+    /// Where the last datagram of one that lives came from.
+    pub fn living(&self, pid: Pid) -> Option<SocketAddr> {
+        self.peer(pid).filter(|peer| peer.is_alive()).map(|peer| peer.addr)
     }
 
     /// Where its last datagram came from.

@@ -77,6 +77,8 @@ pub struct HoldBack {
     head: u64,
     taken_out: u64,
     settled: u64,
+    /// Whether what is missing may be other than when it was last looked at.
+    moved: bool,
 }
 
 impl HoldBack {
@@ -93,11 +95,13 @@ impl HoldBack {
             head: 0,
             taken_out: 0,
             settled: 0,
+            moved: true,
         }
     }
 
     /// Takes a datagram of data; whether it was new and wanted.
     pub fn accept_data(&mut self, data: &Data) -> bool {
+        self.moved = true;
         let next_out = self.places.get(&(self.taken_out + 1)).map(|place| (place.origin, place.oseq, place.parts));
         let unbounded = self.bugs.has(Bug::UnboundedPending);
         let Some(incoming) = self.origins.get_mut(usize::from(data.origin)) else {
@@ -140,6 +144,7 @@ impl HoldBack {
 
     /// Records one place.
     pub fn place(&mut self, gsn: u64, placed: Placed) {
+        self.moved = true;
         let in_window = gsn > self.settled && gsn <= self.settled + MAX_AHEAD;
         let Some(incoming) = self.origins.get_mut(usize::from(placed.origin)) else {
             return;
@@ -158,11 +163,14 @@ impl HoldBack {
 
     /// Notes how far the order goes.
     pub fn hear_order_head(&mut self, gsn: u64) {
-        self.head = self.head.max(gsn.min(self.settled + MAX_AHEAD));
+        let head = self.head.max(gsn.min(self.settled + MAX_AHEAD));
+        self.moved |= head > self.head;
+        self.head = head;
     }
 
     /// Notes how far an origin's data goes.
     pub fn hear_data_head(&mut self, origin: usize, oseq: u64) {
+        self.moved = true;
         if let Some(incoming) = self.origins.get_mut(origin) {
             incoming.head = incoming.head.max(oseq.min(incoming.settled + MAX_AHEAD));
         }
@@ -218,6 +226,10 @@ impl HoldBack {
     /// Everything up to `gsn` is stable: what of it has left the queue is needed no more.
     pub fn settle(&mut self, gsn: u64) {
         let gsn = gsn.min(self.taken_out);
+        if gsn <= self.settled {
+            return;
+        }
+        self.moved = true;
         while let Some(entry) = self.places.first_entry().filter(|entry| *entry.key() <= gsn) {
             let place = entry.remove();
             let last = place.oseq + u64::from(place.parts) - 1;
@@ -230,7 +242,17 @@ impl HoldBack {
                 self.pieces -= 1;
             }
         }
-        self.settled = self.settled.max(gsn);
+        self.settled = gsn;
+    }
+
+    /// Whether something came or was announced since [`HoldBack::look`]: only then other numbers may be missing.
+    pub fn has_moved(&self) -> bool {
+        self.moved
+    }
+
+    /// What is missing is looked at now.
+    pub fn look(&mut self) {
+        self.moved = false;
     }
 
     /// Ranges of gsn whose places are missing.

@@ -80,7 +80,7 @@ pub enum Input<'a> {
         /// Which session.
         session: SessionId,
         /// What the client says.
-        request: Request,
+        request: Box<Request>,
     },
     /// A client's connection ended.
     SessionEnded {

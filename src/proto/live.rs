@@ -5,6 +5,7 @@ use crate::proto::bugs::Bugs;
 use crate::proto::hold_back::{HoldBack, Placed};
 use crate::proto::loss_detector::LossDetector;
 use crate::proto::repair::Repairs;
+use crate::proto::ring::Ring;
 use crate::proto::sequencer::Sequencer;
 use crate::proto::settings::{COALESCE, TAIL};
 use crate::record::{Entry, View};
@@ -24,6 +25,8 @@ pub struct Live {
     pub tag: ViewTag,
     /// This process' index in the view.
     pub index: usize,
+    /// The member that stands behind this process in the ring; `None` when alone.
+    pub successor: Option<Pid>,
     /// When it was installed here.
     pub since: Time,
     /// When its leader began to take members' ids; the leader's only.
@@ -91,6 +94,7 @@ impl Live {
         Self {
             tag: view.epoch.tag(),
             index,
+            successor: Ring::of(view.members.iter().map(|member| member.pid)).successor(me.server),
             since: now,
             opened: now,
             hold_back: HoldBack::new(view.clone(), bugs),
@@ -117,14 +121,18 @@ impl Live {
         self.view.members.iter().map(|member| member.pid).filter(move |pid| *pid != me)
     }
 
+    /// Whether a gap is known of.
+    pub fn lacks_something(&self) -> bool {
+        !self.order_loss.is_empty() || self.data_loss.iter().any(|loss| !loss.is_empty())
+    }
+
     /// When something here falls due, if the rate lets no repair go before `repairs_at`.
     pub fn next_timeout(&self, repairs_at: Time) -> Time {
         let opening = if let Opening::Told(at) = self.opening { at } else { Time::NEVER };
-        let losses = self.data_loss.iter().map(LossDetector::next_timeout).min().unwrap_or(Time::NEVER);
+        let losses = self.data_loss.iter().chain([&self.order_loss]).filter(|loss| !loss.is_empty());
         [
             opening,
-            losses,
-            self.order_loss.next_timeout(),
+            losses.map(LossDetector::next_timeout).min().unwrap_or(Time::NEVER),
             self.repairs.next_timeout().max(repairs_at),
             self.order_out.due_at,
             self.ack_out.due_at,

@@ -63,6 +63,9 @@ impl LossDetector {
     /// `missing` is all that is missing: ranges, ascending and disjoint. New numbers become due after [`REORDERING`];
     /// those known already keep their clocks; all others are forgotten.
     pub fn observe(&mut self, missing: &[(u64, u64)], now: Time) {
+        if missing.is_empty() {
+            return self.gaps.clear();
+        }
         let known = std::mem::take(&mut self.gaps);
         for &(first, last) in missing {
             if self.gaps.len() >= MAX_TRACKED {
@@ -107,6 +110,9 @@ impl LossDetector {
     /// What to ask for now, lowest first: at most `most` ranges, and never more than [`MAX_DUE`]. What did not fit stays due,
     /// so that a caller with room for none must not wait for [`next_timeout`](Self::next_timeout).
     pub fn due(&mut self, now: Time, rng: &mut Rng, most: usize) -> Vec<Due> {
+        if self.gaps.is_empty() {
+            return Vec::new();
+        }
         let mut out: Vec<Due> = Vec::new();
         let mut fired = Vec::new();
         let most = most.min(MAX_DUE);

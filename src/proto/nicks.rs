@@ -34,11 +34,11 @@ impl Nicks {
     /// `client` wrote under `nick` at `key`: claims it if it is free then, or if this key is the lesser one. Returns who
     /// thereby lost it.
     pub fn claim(&mut self, nick: &str, client: ClientId, key: RecordKey) -> Option<ClientId> {
-        let folded = name::fold(nick);
+        let folded = name::folded(nick);
         let claim = Claim { owner: client, since: key, seen: key.hlc };
-        let Some(held) = self.claims.get_mut(&folded) else {
+        let Some(held) = self.claims.get_mut(&*folded) else {
             self.make_room();
-            self.claims.insert(folded, claim);
+            self.claims.insert(folded.into_owned(), claim);
             return None;
         };
         if held.owner == client {

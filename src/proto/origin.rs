@@ -3,7 +3,7 @@
 use crate::ids::MessageId;
 use crate::proto::bugs::{Bug, Bugs};
 use crate::proto::settings::{COALESCE, ORIGIN_QUEUE, ORIGIN_WINDOW};
-use crate::record::{MAX_BATCH, Payload, Submission, encode_batch};
+use crate::record::{Lent, MAX_BATCH, Payload, Submission, encode_lent};
 use crate::time::{Hlc, Time};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -123,12 +123,14 @@ impl Origin {
         }
         self.queue.drain(..batch.ids.len() + batch.gone);
         self.queued_since = (!self.queue.is_empty()).then_some(now);
-        let messages: Vec<Submission> =
-            batch.ids.iter().filter_map(|id| self.pending.get(id)).map(|(_, message)| message.clone()).collect();
+        let pending = batch.ids.iter().filter_map(|id| self.pending.get(id));
+        let messages: Vec<Lent<'_>> =
+            pending.map(|(_, message)| Lent { floor: message.floor.max(hlc), ..message.lent() }).collect();
         if messages.is_empty() {
             return None;
         }
-        Some(self.cut(messages, hlc))
+        let bytes = encode_lent(&messages);
+        Some(self.cut(&bytes))
     }
 
     /// When [`Origin::pack`] will send what waits, if nothing else happens.
@@ -162,11 +164,7 @@ impl Origin {
         batch
     }
 
-    fn cut(&mut self, mut messages: Vec<Submission>, hlc: Hlc) -> Vec<Outgoing> {
-        for message in &mut messages {
-            message.floor = message.floor.max(hlc);
-        }
-        let bytes = encode_batch(&messages);
+    fn cut(&mut self, bytes: &Payload) -> Vec<Outgoing> {
         let parts = bytes.len().div_ceil(PIECE_BYTES) as u16;
         let pieces = bytes.as_slice().chunks(PIECE_BYTES).zip(0..);
         pieces

@@ -288,11 +288,14 @@ impl Rooms {
 
     /// Notes that a record was for this room; `false` when there is no room for one more.
     fn used(&mut self, room: &str, key: RecordKey) -> bool {
-        let folded = name::fold(room);
-        if !self.by_name.contains_key(&folded) && !self.make_room_for_room() {
-            return false;
+        let folded = name::folded(room);
+        if !self.by_name.contains_key(&*folded) {
+            if !self.make_room_for_room() {
+                return false;
+            }
+            self.by_name.insert(folded.clone().into_owned(), Room::new(room, key));
         }
-        let known = self.by_name.entry(folded).or_insert_with(|| Room::new(room, key));
+        let Some(known) = self.by_name.get_mut(&*folded) else { return false };
         known.used = known.used.max(key);
         if key < known.named {
             room.clone_into(&mut known.name);

@@ -7,7 +7,7 @@ use crate::ids::{ClientId, Pid};
 use crate::proto::bugs::{Bug, Bugs};
 use crate::proto::hold_back::{HoldBack, Placed};
 use crate::proto::settings::{ORDER_WINDOW, ORDER_WINDOW_BYTES};
-use crate::record::{Submission, Taken, decode_batch};
+use crate::record::{Lent, Taken, lent_batch};
 use crate::seq::{IdSet, RangeSet};
 use crate::time::Hlc;
 use std::collections::{BTreeSet, VecDeque};
@@ -45,7 +45,8 @@ impl Sequencer {
 
     /// The buckets of ids in which a member's history differs from what the leader knows.
     pub fn differing(&self, hashes: &[u64]) -> u32 {
-        let differs = |(bucket, hash): (usize, &u64)| u32::from(self.ids.hashes().get(bucket) != Some(hash)) << bucket;
+        let own = self.ids.hashes();
+        let differs = |(bucket, hash): (usize, &u64)| u32::from(own.get(bucket) != Some(hash)) << bucket;
         hashes.iter().enumerate().take(IdSet::BUCKETS).map(differs).sum()
     }
 
@@ -99,7 +100,7 @@ impl Sequencer {
             if let Some((parts, batch)) = hold_back.batch_at(origin, oseq, None) {
                 self.turn = (origin + 1) % origins;
                 self.next[origin] = oseq + u64::from(parts);
-                let messages = decode_batch(batch.as_slice()).unwrap_or_default();
+                let messages = lent_batch(batch.as_slice()).unwrap_or_default();
                 let placed = self.place(origin as u8, oseq, parts, &messages, wall_ms);
                 self.unstable.push_back((self.gsn, batch.len()));
                 self.unstable_bytes += batch.len();
@@ -134,7 +135,7 @@ impl Sequencer {
         room || self.bugs.has(Bug::NoWindow)
     }
 
-    fn place(&mut self, origin: u8, oseq: u64, parts: u16, messages: &[Submission], wall_ms: u64) -> Placed {
+    fn place(&mut self, origin: u8, oseq: u64, parts: u16, messages: &[Lent<'_>], wall_ms: u64) -> Placed {
         let mut taken = 0;
         let mut floor = Hlc(0);
         for (idx, message) in messages.iter().enumerate() {

@@ -132,6 +132,9 @@ impl SessionTable {
 
     /// Clients whose time to come back is over.
     pub fn take_gone(&mut self, now: Time) -> Vec<ClientId> {
+        if now < self.next_timeout() {
+            return Vec::new();
+        }
         let gone: Vec<ClientId> =
             self.departed.iter().filter(|(_, at)| now >= **at).map(|(client, _)| *client).collect();
         self.departed.retain(|_, at| now < *at);

@@ -149,7 +149,7 @@ impl<M: Machine> Protocol<M> {
                 self.outlets.lines.insert(session, line);
                 Ok(())
             }
-            Said::Request(session, request) => self.handle(Input::Session { session, request: *request }, buf),
+            Said::Request(session, request) => self.handle(Input::Session { session, request }, buf),
             Said::Ended(session) => {
                 self.outlets.lines.remove(&session);
                 self.handle(Input::SessionEnded { session }, buf)

@@ -63,10 +63,10 @@ impl Machine for Puppet {
             Input::Frame { from, bytes } => Seen::Frame(from, bytes.to_vec()),
             Input::LinkReset { pid } => Seen::Reset(pid),
             Input::Session { session, request } => {
-                if request == Request::Ping {
+                if *request == Request::Ping {
                     self.actions.push_back(Action::Reply { session, reply: Reply::Pong });
                 }
-                Seen::Request(session, Box::new(request))
+                Seen::Request(session, request)
             }
             Input::SessionEnded { session } => Seen::Ended(session),
             Input::Written { upto } => Seen::Written(upto),

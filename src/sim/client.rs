@@ -32,13 +32,8 @@ pub enum Wish {
         /// Its number.
         cseq: u64,
     },
-    /// These were shown.
-    Shown {
-        /// The records that had not been shown before.
-        records: Vec<Record>,
-        /// Whether behind what was shown before.
-        late: bool,
-    },
+    /// This message, which had not been shown before, was shown.
+    Shown(MessageId),
     /// A message was made.
     Made {
         /// Its number.
@@ -219,7 +214,7 @@ impl Client {
                 self.forget(cseq);
                 wishes.push(Wish::Refused { cseq });
             }
-            Reply::Feed { records, late, upto, .. } => self.feed(records, late, upto, wishes),
+            Reply::Feed { records, upto, .. } => self.feed(&records, upto, wishes),
             Reply::View(note) => self.place(note.view.epoch, note.from),
             Reply::Accepted { .. } | Reply::Entries { .. } | Reply::Pong | Reply::Answer { .. } => {}
         }
@@ -247,14 +242,14 @@ impl Client {
         }
     }
 
-    fn feed(&mut self, records: Vec<Record>, late: bool, upto: (EpochId, u64), wishes: &mut Vec<Wish>) {
-        let fresh: Vec<Record> = records.into_iter().filter(|record| self.shown.insert(record.message.id)).collect();
-        let greatest = fresh.iter().map(|record| record.key.hlc).max();
-        self.floor = self.floor.max(greatest.unwrap_or_default());
-        self.place(upto.0, upto.1);
-        if !fresh.is_empty() {
-            wishes.push(Wish::Shown { records: fresh, late });
+    fn feed(&mut self, records: &[Record], upto: (EpochId, u64), wishes: &mut Vec<Wish>) {
+        for record in records {
+            if self.shown.insert(record.message.id) {
+                self.floor = self.floor.max(record.key.hlc);
+                wishes.push(Wish::Shown(record.message.id));
+            }
         }
+        self.place(upto.0, upto.1);
     }
 
     fn place(&mut self, epoch: EpochId, upto: u64) {
@@ -331,7 +326,7 @@ impl Client {
                 cseq: waiting.cseq,
                 acked_upto: self.acked_upto,
                 floor: if self.bugs.has(Bug::OldFloor) { waiting.first_floor } else { self.floor },
-                room: room(id),
+                room: room(id).to_owned(),
                 kind: Kind::Text,
                 body: body(id, self.habit.long),
             })));
@@ -370,14 +365,18 @@ pub fn nick(client: ClientId) -> String {
 }
 
 /// The room of a message: one of three, by its id.
-pub fn room(id: MessageId) -> String {
-    ["lobby", "ops", "tea"][(mix(id) % 3) as usize].to_owned()
+pub fn room(id: MessageId) -> &'static str {
+    ["lobby", "ops", "tea"][(mix(id) % 3) as usize]
 }
 
 /// For [`body`]: all messages are as long as messages may be.
 pub const HUGE: u32 = 2000;
 /// The words of the longest texts.
 const HUGE_WORDS: u64 = 4000;
+/// Letters of a word of a text.
+const WORD_BYTES: usize = 16;
+/// Sixteen digits of a client, a hyphen, twenty digits at most.
+const HEAD_BYTES: usize = 37;
 
 /// The text of a message: by its id. `long` per mille of them need several datagrams.
 pub fn body(id: MessageId, long: u32) -> String {
@@ -389,22 +388,67 @@ pub fn body(id: MessageId, long: u32) -> String {
     text(id, if is_long { 80 + (mixed >> 8) % 400 } else { 1 + (mixed >> 8) % 6 })
 }
 
-/// Whether this is the text of the message, long or not.
+/// Whether this is the text of the message, long or not. Makes no copy of it: this is asked of each delivery.
 pub fn is_body(id: MessageId, body: &str) -> bool {
-    let words = (body.len().saturating_sub(format!("{id}").len()) / 16) as u64;
+    let (head, length) = head(id);
+    let Some(rest) = body.as_bytes().strip_prefix(&head[..length]) else { return false };
+    let (there, more) = rest.as_chunks();
+    let words = there.len() as u64;
     let mixed = mix(id);
     let may_be = words == HUGE_WORDS || words == 80 + (mixed >> 8) % 400 || words == 1 + (mixed >> 8) % 6;
-    may_be && body == text(id, words)
+    let mut state = mixed;
+    may_be && more.is_empty() && there.iter().all(|there| *there == word(&mut state))
 }
 
 fn text(id: MessageId, words: u64) -> String {
-    let mixed = mix(id);
-    let mut text = format!("{id}");
-    let mut state = mixed;
-    text.reserve(16 * words as usize);
+    let (head, length) = head(id);
+    let mut text = Vec::with_capacity(length + WORD_BYTES * words as usize);
+    text.extend_from_slice(&head[..length]);
+    let mut state = mix(id);
     for _ in 0..words {
-        let word = super::rng::splitmix(&mut state);
-        text.extend((0..16).map(|at| char::from(b'a' + (word >> (4 * at) & 15) as u8)));
+        text.extend_from_slice(&word(&mut state));
     }
-    text
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// The next word of a text.
+fn word(state: &mut u64) -> [u8; WORD_BYTES] {
+    let word = super::rng::splitmix(state);
+    std::array::from_fn(|at| b'a' + (word >> (4 * at) & 15) as u8)
+}
+
+/// What a text begins with: the id as it is displayed, and how long that is.
+fn head(id: MessageId) -> ([u8; HEAD_BYTES], usize) {
+    let mut head = [b'-'; HEAD_BYTES];
+    for (at, digit) in head[..16].iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(id.client.0 >> (60 - 4 * at) & 15) as usize];
+    }
+    let digits = id.cseq.checked_ilog10().unwrap_or(0) as usize + 1;
+    let mut rest = id.cseq;
+    for digit in head[17..17 + digits].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    (head, 17 + digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_begins_with_the_id_and_is_known_again_only_whole() {
+        for cseq in [0, 1, 9, 10, 12_345, u64::MAX] {
+            let id = MessageId { client: ClientId(0x0123_4567_89ab_cdef_u64.rotate_left(cseq as u32 % 64)), cseq };
+            for long in [0, 1000, HUGE] {
+                let body = body(id, long);
+                assert!(body.starts_with(&id.to_string()) && is_body(id, &body), "{body}");
+                assert!(!is_body(id, &body[..body.len() - 1]) && !is_body(id, &format!("{body}a")));
+                assert!(!is_body(MessageId { cseq: cseq ^ 1, ..id }, &body));
+                let mut harmed = body.clone().into_bytes();
+                *harmed.last_mut().unwrap() ^= 1;
+                assert!(!is_body(id, std::str::from_utf8(&harmed).unwrap()));
+            }
+        }
+    }
 }

@@ -45,6 +45,10 @@ impl Clock {
 }
 
 fn scale(n: u64, by: i64, over: i64) -> u64 {
+    // What is exact in 64 bits need not be divided in 128, at each step of each server.
+    if let Some(scaled) = n.checked_mul(by.unsigned_abs()) {
+        return scaled / over.unsigned_abs();
+    }
     (u128::from(n) * by.unsigned_abs() as u128 / over.unsigned_abs() as u128) as u64
 }
 

@@ -1,6 +1,6 @@
 //! What a store holds, as a plain value: what a simulated disk is made of, and what the real store is compared with.
 
-use crate::ids::{EpochId, MessageId, Pid, RecordKey};
+use crate::ids::{EpochId, Pid};
 use crate::proto::io::{Recovered, RecoveredEpoch, Write};
 use crate::record::{Entry, View};
 use crate::seq::IdSet;
@@ -13,9 +13,59 @@ pub struct Log {
     /// Its view.
     pub view: View,
     /// Entries from gsn 1.
-    pub entries: Vec<Entry>,
+    pub entries: Entries,
     /// Greatest length told to be history.
     pub stable: u64,
+}
+
+/// Entries of a log, in pieces: a long log grows without being moved.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Entries(Vec<Vec<Entry>>);
+
+impl Entries {
+    /// Entries in each piece but the last.
+    const PIECE: usize = 512;
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.last().map_or(0, |last| (self.0.len() - 1) * Self::PIECE + last.len())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One, from 0.
+    pub fn get(&self, at: usize) -> Option<&Entry> {
+        self.0.get(at / Self::PIECE)?.get(at % Self::PIECE)
+    }
+
+    /// The last one.
+    pub fn last(&self) -> Option<&Entry> {
+        self.0.last()?.last()
+    }
+
+    /// All, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.0.iter().flatten()
+    }
+
+    /// Adds one at the end.
+    pub fn push(&mut self, entry: Entry) {
+        match self.0.last_mut().filter(|last| last.len() < Self::PIECE) {
+            Some(last) => last.push(entry),
+            None => self.0.push(vec![entry]),
+        }
+    }
+
+    /// Keeps the first ones only.
+    pub fn truncate(&mut self, kept: usize) {
+        self.0.truncate(kept.div_ceil(Self::PIECE));
+        if let Some(last) = self.0.last_mut().filter(|_| kept % Self::PIECE > 0) {
+            last.truncate(kept % Self::PIECE);
+        }
+    }
 }
 
 /// The contents of a store.
@@ -66,7 +116,7 @@ impl Image {
         if first != next {
             return Err(Misuse(format!("append to {epoch} at {first}, where {next} comes next")));
         }
-        log.entries.extend_from_slice(entries);
+        entries.iter().for_each(|entry| log.entries.push(entry.clone()));
         Ok(())
     }
 
@@ -89,7 +139,7 @@ impl Image {
     }
 
     fn know(&mut self, view: &View) -> Result<&mut Log, Misuse> {
-        let fresh = || Log { view: view.clone(), entries: Vec::new(), stable: 0 };
+        let fresh = || Log { view: view.clone(), entries: Entries::default(), stable: 0 };
         let log = self.logs.entry(view.epoch).or_insert_with(fresh);
         if log.view != *view {
             return Err(Misuse(format!("two views of {}", view.epoch)));
@@ -169,35 +219,17 @@ impl Image {
             spent += entry.batch.len() + 64;
             begins || spent <= budget_bytes
         };
-        log.entries.get(from..upto).unwrap_or_default().iter().take_while(fits).cloned().collect()
-    }
-
-    /// History in canonical order: of each message the least of its keys.
-    pub fn history(&self) -> BTreeMap<RecordKey, MessageId> {
-        self.history_by(RecordKey::min)
-    }
-
-    /// History where `choose` says which of a message's places counts.
-    pub fn history_by(&self, choose: fn(RecordKey, RecordKey) -> RecordKey) -> BTreeMap<RecordKey, MessageId> {
-        let mut chosen: BTreeMap<MessageId, RecordKey> = BTreeMap::new();
-        for (&epoch, log) in &self.logs {
-            let committed = self.committed(epoch) as usize;
-            for (at, entry) in log.entries.iter().take(committed).enumerate() {
-                for (idx, message) in entry.messages() {
-                    let key = RecordKey { hlc: entry.hlc, epoch, gsn: at as u64 + 1, idx };
-                    chosen.entry(message.id).and_modify(|known| *known = choose(key, *known)).or_insert(key);
-                }
-            }
-        }
-        chosen.into_iter().map(|(id, key)| (key, id)).collect()
+        (from..upto).filter_map(|at| log.entries.get(at)).take_while(fits).cloned().collect()
     }
 
     /// What a start finds, for a life of this name.
     pub fn recover(&self, pid: Pid) -> Recovered {
-        let history = self.history();
         let mut ids = IdSet::default();
-        for &id in history.values() {
-            ids.insert(id);
+        let mut messages = 0;
+        for (&epoch, log) in &self.logs {
+            for entry in log.entries.iter().take(self.committed(epoch) as usize) {
+                messages += entry.messages().map(|(_, message)| u64::from(ids.insert(message.id))).sum::<u64>();
+            }
         }
         let hlcs = self.logs.values().filter_map(|log| log.entries.last()).map(|entry| entry.hlc);
         let epochs = self.logs.iter().map(|(epoch, log)| RecoveredEpoch {
@@ -213,8 +245,32 @@ impl Image {
             epochs: epochs.collect(),
             ids,
             hlc: hlcs.max().unwrap_or(Hlc(0)),
-            messages: history.len() as u64,
+            messages,
             damaged: self.damaged,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Payload, Taken};
+
+    #[test]
+    fn entries_in_pieces_are_those_that_were_added() {
+        let (origin, hlc, taken, batch) = (Pid::default(), Hlc(0), Taken(0), Payload::default());
+        let entry = |oseq| Entry { origin, oseq, hlc, taken, batch: batch.clone() };
+        let mut entries = Entries::default();
+        assert!(entries.is_empty() && entries.last().is_none());
+        for oseq in 0..1500 {
+            entries.push(entry(oseq));
+        }
+        for kept in [1500, 1024, 1023, 513, 512, 1, 0] {
+            entries.truncate(kept);
+            assert_eq!((entries.len(), entries.is_empty()), (kept, kept == 0));
+            assert!(entries.iter().map(|entry| entry.oseq).eq(0..kept as u64));
+            assert_eq!(entries.get(kept), None);
+            assert_eq!(entries.last(), kept.checked_sub(1).and_then(|last| entries.get(last)));
         }
     }
 }

@@ -12,7 +12,6 @@
 use crate::ids::{Incarnation, Pid, ServerId};
 use crate::wire::message::Message;
 use std::fmt;
-use xxhash_rust::xxh3::Xxh3;
 
 /// Longest datagram: below every Ethernet, Wi-Fi and VPN MTU in use, so that IP never fragments.
 pub const MAX_DATAGRAM_BYTES: usize = 1400;
@@ -76,10 +75,7 @@ impl fmt::Display for Malformed {
 const CLIENT: u8 = 1;
 
 fn checksum(head: &[u8], body: &[u8]) -> u32 {
-    let mut hash = Xxh3::new();
-    hash.update(head);
-    hash.update(body);
-    hash.digest() as u32
+    crate::record::hash_of(head, body) as u32
 }
 
 /// Writes the datagram into `buf`, which is cleared first.

@@ -224,13 +224,13 @@ pub(super) fn replies() -> Vec<Reply> {
         others: vec![addr()],
     };
     let mut replies = vec![
-        Reply::Welcome(welcome),
+        Reply::Welcome(welcome.into()),
         Reply::Accepted { cseq: 2 },
         Reply::Stable { cseq: 2, key: key(), copies: 2, of: 3 },
         Reply::Busy { cseq: 2, retry_ms: 250 },
         Reply::Rejected { cseq: 2, why: Refusal::TooLong },
         Reply::Feed {
-            records: vec![record()],
+            records: vec![record()].into(),
             late: true,
             copies: 2,
             of: 3,
@@ -238,7 +238,7 @@ pub(super) fn replies() -> Vec<Reply> {
             upto: (epoch(7), 5),
             leader: "oak".into(),
         },
-        Reply::View(note()),
+        Reply::View(note().into()),
         Reply::Entries { view: ViewTag(0x77), first: 3, entries: vec![entry()] },
         Reply::Pong,
         Reply::Answer { tag: 1, answer: Answer::Rooms(Vec::new()) },

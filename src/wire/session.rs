@@ -10,6 +10,7 @@ use crate::wire::message::{are_entries, are_numbers, is_view};
 use crate::wire::trace::RecordPage;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 pub use crate::wire::status::{ElectionInfo, RingInfo, ServerState, ServerStatus, Status};
 
@@ -111,7 +112,7 @@ pub struct Submit {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// The session stands.
-    Welcome(Welcome),
+    Welcome(Box<Welcome>),
     /// It does not, and why; the server closes.
     Refused(Refusal),
     /// The server has the message.
@@ -146,8 +147,8 @@ pub enum Reply {
     },
     /// Messages that became history: in the order of their keys unless `late`.
     Feed {
-        /// The records.
-        records: Vec<Record>,
+        /// The records; one list for all sessions that are shown the same.
+        records: Arc<Vec<Record>>,
         /// Whether they come from a merge or a catch-up, behind what was shown before.
         late: bool,
         /// Servers known to have them on disk.
@@ -162,7 +163,7 @@ pub enum Reply {
         leader: String,
     },
     /// A view begins.
-    View(ViewNote),
+    View(Box<ViewNote>),
     /// Answers a fetch; also pushed for entries below the client's place when multicast fails it.
     Entries {
         /// The view.

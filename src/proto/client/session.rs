@@ -11,6 +11,7 @@ use crate::record::{Kind, Record};
 use crate::time::Time;
 use crate::wire::datagram::VERSION;
 use crate::wire::session::{Cursor, Follow, Hello, Refusal, Reply, Request, ViewNote, Welcome};
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Client {
@@ -99,7 +100,7 @@ impl Client {
             home.live.spoke(now);
         }
         match reply {
-            Reply::Welcome(welcome) => self.welcome(now, welcome),
+            Reply::Welcome(welcome) => self.welcome(now, *welcome),
             Reply::Refused(why) => self.refused(now, why),
             _ if self.stage.home().is_none() => self.abandon(now),
             Reply::Accepted { cseq } => self.accepted(now, cseq),
@@ -107,10 +108,10 @@ impl Client {
             Reply::Busy { cseq, retry_ms } => self.outbox.busy(now, cseq, Duration::from_millis(retry_ms.into())),
             Reply::Rejected { cseq, why } => self.rejected(now, cseq, why),
             Reply::Feed { records, late, copies, of, first, upto, leader } => {
-                let block = FeedBlock { records, copies, of, late };
+                let block = FeedBlock { records: Arc::unwrap_or_clone(records), copies, of, late };
                 self.feed_block(now, (upto.0, first, upto.1), block, &leader);
             }
-            Reply::View(note) => self.view(now, note),
+            Reply::View(note) => self.view(now, *note),
             Reply::Entries { view, first, entries } => self.reception.entries(now, view, first, &entries),
             Reply::Answer { tag, answer } => {
                 if self.queries.remove(&tag).is_some() {

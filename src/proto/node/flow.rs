@@ -147,6 +147,9 @@ impl Node {
         let Some(live) = self.live.as_mut().filter(|live| live.view.epoch.leader != self.me) else {
             return;
         };
+        if self.now.mono < live.ack_out.due_at {
+            return;
+        }
         let have = self.epochs.get(live.view.epoch).map_or(0, |log| log.durable);
         if live.ack_out.take_due(self.now.mono, have) {
             let leader = live.view.epoch.leader;

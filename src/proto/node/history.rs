@@ -6,7 +6,7 @@ use crate::ids::EpochId;
 use crate::proto::bugs::Bug;
 use crate::proto::io::{Action, ReadFor, Write};
 use crate::proto::settings::FILL_BYTES;
-use crate::record::{Entry, Record};
+use crate::record::Entry;
 
 /// How a stretch of entries became history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,24 +151,20 @@ impl Node {
 
     fn enter_history(&mut self, epoch: EpochId, gsn: u64, entry: &Entry, how: How) {
         self.hlc = self.hlc.max(entry.hlc);
-        let mut records = Vec::new();
-        for record in entry.records(epoch, gsn) {
-            let again = self.settings.bugs.has(Bug::FeedTwice) || how.late && self.settings.bugs.has(Bug::FillTwice);
+        let again = self.settings.bugs.has(Bug::FeedTwice) || how.late && self.settings.bugs.has(Bug::FillTwice);
+        let home = self.server_name(entry.origin);
+        let mut records = entry.records(epoch, gsn);
+        records.retain(|record| {
             let is_new = self.ids.insert(record.message.id);
             if !(how.late && self.settings.bugs.has(Bug::SkippedSilent)) {
-                self.acknowledge_client(&record, how);
+                self.acknowledge_client(record, how);
             }
             if is_new || again {
-                self.note(&record, entry);
-                records.push(record);
+                self.messages += 1;
+                self.rooms.apply(record, entry.origin, &home);
             }
-        }
-        self.feed(epoch, gsn, &records, how);
-    }
-
-    fn note(&mut self, record: &Record, entry: &Entry) {
-        self.messages += 1;
-        let home = self.server_name(entry.origin);
-        self.rooms.apply(record, entry.origin, &home);
+            is_new || again
+        });
+        self.feed(epoch, gsn, records, how);
     }
 }

@@ -380,7 +380,7 @@ fn numbers_at_their_ends_from_clients_stop_no_server() {
             if let Some(request) = session::decode::<Request>(&bytes[4..]) {
                 taken += 1;
                 for to in 0..2 {
-                    pair.feed(to, Input::Session { session: SessionId(1), request: request.clone() });
+                    pair.feed(to, Input::Session { session: SessionId(1), request: request.clone().into() });
                 }
             }
             pair.pass(7);

@@ -31,9 +31,11 @@ impl Node {
 
     fn look_for_gaps(&mut self) {
         let now = self.now.mono;
-        let Some(live) = self.live.as_mut() else {
+        let forgets = self.settings.bugs.has(Bug::NoBackoff);
+        let Some(live) = self.live.as_mut().filter(|live| live.hold_back.has_moved() || forgets) else {
             return;
         };
+        live.hold_back.look();
         live.order_loss.observe(&live.hold_back.missing_order(), now);
         for (origin, loss) in live.data_loss.iter_mut().enumerate() {
             loss.observe(&live.hold_back.missing_data(origin), now);
@@ -43,7 +45,7 @@ impl Node {
     fn ask_for_missing(&mut self) {
         let now = self.now.mono;
         let me = self.me;
-        let Some(live) = self.live.as_mut() else {
+        let Some(live) = self.live.as_mut().filter(|live| live.lacks_something()) else {
             return;
         };
         let mut asks: BTreeMap<Pid, Nack> = BTreeMap::new();
@@ -112,6 +114,9 @@ impl Node {
         let Some(live) = self.live.as_mut() else {
             return;
         };
+        if live.repairs.next_timeout() > now {
+            return;
+        }
         let allowed = self.pacer.allowance(now, Lane::Repair) / MAX_DATAGRAM_BYTES as u64;
         for RepairOut { item, to } in live.repairs.due(now, REPAIR_BURST.min(allowed as usize)) {
             let Some(message) = repair_of(live, item) else {

@@ -99,6 +99,8 @@ pub struct Node {
     leaving: bool,
     /// When this machine wanted to be called at the latest.
     expected: Time,
+    /// When it wants to be called at the latest: what follows from its state after an input, asked for more than once.
+    due: Time,
 }
 
 /// What the disk is to the node.
@@ -167,11 +169,13 @@ impl Node {
             disk: Disk::Works,
             leaving: false,
             expected: Time::NEVER,
+            due: Time::NEVER,
             settings,
         };
         node.replay = Replay::of(&node.epochs);
         node.read_uncounted();
         node.replay_rooms();
+        node.due = node.next_due();
         node
     }
 
@@ -186,21 +190,32 @@ impl Node {
         self.note_lateness();
         self.trace.arrives(None);
         match input {
-            Input::Datagram { from, multicast, bytes } => self.on_datagram(from, multicast, bytes),
+            Input::Datagram { from, multicast, bytes } => {
+                if !self.on_datagram(from, multicast, bytes) && self.is_idle() {
+                    self.expected = self.due;
+                    return;
+                }
+            }
             Input::Frame { from, bytes } => self.on_frame(from, bytes),
             Input::LinkReset { pid } => self.on_link_reset(pid),
             Input::Written { upto } => self.on_written(upto),
             Input::WriteFailed { full } => self.on_write_failed(full),
             Input::Reopened { recovered } => self.begin_anew(*recovered),
             Input::Read { epoch, first, entries, purpose } => self.on_read(epoch, first, entries, purpose),
-            Input::Session { session, request } => self.on_request(session, request),
+            Input::Session { session, request } => self.on_request(session, *request),
             Input::SessionEnded { session } => self.on_session_ended(session),
             Input::Timeout => {}
             Input::Leave => self.leave(),
         }
         self.trace.arrives(None);
         self.run();
-        self.expected = self.next_timeout();
+        self.due = self.next_due();
+        self.expected = self.due;
+    }
+
+    /// Whether time alone has made nothing due: neither a timeout nor what is looked at whenever there is an input.
+    fn is_idle(&self) -> bool {
+        self.now.mono < self.due.min(self.compare_at) && !self.disk_hangs()
     }
 
     /// Who was late itself accuses nobody: what others sent in the meantime still waits in the sockets.
@@ -226,22 +241,27 @@ impl Node {
 
     /// When [`Input::Timeout`] is due at the latest.
     pub fn next_timeout(&self) -> Time {
+        self.due
+    }
+
+    fn next_due(&self) -> Time {
         if self.disk == Disk::Failed || self.leaving {
             return Time::NEVER;
         }
-        [
+        let next = [
             self.view_change.next_timeout(),
             self.data_path_timeout(),
             self.catch_up.next_timeout().max(self.compare_at),
             self.announcements.next_timeout(),
-            self.detector.next_timeout(),
             self.election.next_timeout(),
             self.membership.next_timeout(),
             self.sessions.next_timeout(),
         ]
         .into_iter()
         .min()
-        .unwrap_or(Time::NEVER)
+        .unwrap_or(Time::NEVER);
+        // Nearly always something else comes first: then its peers need not be gone through.
+        if next <= self.detector.quiet_until() { next } else { next.min(self.detector.next_timeout()) }
     }
 
     /// A frozen view has nothing to do: its timers wait for nothing.

@@ -7,7 +7,7 @@ use crate::proto::detector::Sign;
 use crate::proto::event::Event;
 use crate::proto::io::ReadFor;
 use crate::record::Entry;
-use crate::wire::datagram::{self, Malformed};
+use crate::wire::datagram::{self, Header, Malformed};
 use crate::wire::message::Message;
 use crate::wire::trace::{Via, Whom};
 use std::net::SocketAddr;
@@ -16,7 +16,8 @@ use std::net::SocketAddr;
 pub(super) const FOREIGN: &str = "another net's";
 
 impl Node {
-    pub(super) fn on_datagram(&mut self, from: SocketAddr, multicast: bool, bytes: &[u8]) {
+    /// Takes a datagram; `false` for one of this very process: its own multicasts come back to it, and change nothing.
+    pub(super) fn on_datagram(&mut self, from: SocketAddr, multicast: bool, bytes: &[u8]) -> bool {
         let mut resealed = Vec::new();
         let bytes = if self.settings.bugs.has(Bug::NoChecksum) {
             resealed.extend_from_slice(bytes);
@@ -26,14 +27,18 @@ impl Node {
             bytes
         };
         self.trace.arrives(Some((Whom::Addr(from), 0)));
-        let (header, body) = match datagram::open(bytes) {
-            Ok(opened) => opened,
-            Err(Malformed::Version(version)) => return self.on_other_version(from, version),
-            Err(_) => return self.drop_because("malformed"),
-        };
-        if header.sender == self.me && !header.client || self.disk == Disk::Failed {
-            return;
+        match datagram::open(bytes) {
+            Ok((header, _)) if header.sender == self.me && !header.client => return false,
+            Ok((header, body)) if self.disk == Disk::Works => self.on_whole(&header, from, multicast, (bytes, body)),
+            Ok(_) => {}
+            Err(Malformed::Version(version)) => self.on_other_version(from, version),
+            Err(_) => self.drop_because("malformed"),
         }
+        true
+    }
+
+    /// A datagram whose checksum holds, and its message.
+    fn on_whole(&mut self, header: &Header, from: SocketAddr, multicast: bool, (bytes, body): (&[u8], &[u8])) {
         if header.net != self.settings.net && !self.settings.bugs.has(Bug::ForeignNet) {
             return self.on_foreign(from, body);
         }

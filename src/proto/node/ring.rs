@@ -367,11 +367,8 @@ impl Node {
     }
 
     fn watch_successor(&mut self) {
-        let members = self.live.as_ref().map(|live| Ring::of(live.view.members.iter().map(|member| member.pid)));
-        let successor =
-            members.and_then(|ring| ring.successor(self.me.server)).filter(|pid| self.detector.is_alive(*pid));
-        let watch = successor.and_then(|pid| {
-            let addr = self.detector.addr(pid)?;
+        let watch = self.live.as_ref().and_then(|live| live.successor).and_then(|pid| {
+            let addr = self.detector.living(pid)?;
             let port = self.peers.beacon(pid)?.tcp_port;
             Some((pid, std::net::SocketAddr::new(addr.ip(), port)))
         });

@@ -12,6 +12,7 @@ use crate::record::{Entry, Kind, MAX_BODY_BYTES, Record, Submission, View};
 use crate::time::Hlc;
 use crate::wire::datagram::VERSION;
 use crate::wire::session::{Follow, Hello, Refusal, Reply, Request, Submit, ViewNote, Welcome};
+use std::sync::Arc;
 
 /// Most other servers named in a welcome.
 const MAX_OTHERS: usize = 8;
@@ -88,7 +89,7 @@ impl Node {
             cursor: cursor.clone(),
             others: self.other_servers(),
         };
-        self.reply(id, Reply::Welcome(welcome));
+        self.reply(id, Reply::Welcome(Box::new(welcome)));
         if let Some(Follow::From(cursor)) = hello.follow {
             self.follow(id, Some(&cursor));
         }
@@ -237,13 +238,16 @@ impl Node {
     }
 
     /// Entries of an epoch became history: every live feed gets what it may see of them.
-    pub(super) fn feed(&mut self, epoch: EpochId, gsn: u64, records: &[Record], how: How) {
+    pub(super) fn feed(&mut self, epoch: EpochId, gsn: u64, records: Vec<Record>, how: How) {
         let current = self.view_epoch() == Some(epoch);
         if self.settings.bugs.has(Bug::FeedSkipsFlush) && current && self.view_change.promised() > epoch {
             return;
         }
+        if self.sessions.clients() == 0 {
+            return;
+        }
         let leader = self.leader_name(epoch);
-        let mut replies = Vec::new();
+        let records = Arc::new(records);
         for (id, session) in self.sessions.iter_mut() {
             let client = session.client;
             let Some(feed) = &mut session.feed else {
@@ -256,13 +260,11 @@ impl Node {
             if feed.multicast && current && !how.late {
                 continue;
             }
-            let visible = visible_to(records, client);
+            let visible = visible_to(&records, client);
             if !visible.is_empty() || current {
-                replies.push((id, feed_block(visible, epoch, gsn, gsn, &leader, how)));
+                let reply = feed_block(visible, epoch, gsn, gsn, &leader, how);
+                self.out.act(Action::Reply { session: id, reply });
             }
-        }
-        for (id, reply) in replies {
-            self.reply(id, reply);
         }
     }
 
@@ -315,9 +317,8 @@ impl Node {
         if entries.is_empty() || upto >= stretch.last {
             feed.backlog.pop_front();
         }
-        let records: Vec<Record> =
-            (first..=upto).zip(entries).flat_map(|(gsn, entry)| entry.records(epoch, gsn)).collect();
-        let wanted: Vec<Record> = records.into_iter().filter(|record| record.key >= floor).collect();
+        let records = (first..=upto).zip(entries).flat_map(|(gsn, entry)| entry.records(epoch, gsn));
+        let wanted: Arc<Vec<Record>> = Arc::new(records.filter(|record| record.key >= floor).collect());
         if !entries.is_empty() {
             let block = feed_block(visible_to(&wanted, client), epoch, first, upto, &leader, how);
             self.reply(id, block);
@@ -357,7 +358,7 @@ impl Node {
             return;
         };
         let view = live.view.clone();
-        let note = note_of(&view, 0, self.left, reason);
+        let note = Box::new(note_of(&view, 0, self.left, reason));
         for session in self.sessions.ids() {
             self.reply(session, Reply::View(note.clone()));
         }
@@ -413,16 +414,19 @@ fn note_of(view: &View, from: u64, left: Option<(EpochId, u64)>, reason: &str) -
     ViewNote { view: view.clone(), from, left, reason: reason.to_owned() }
 }
 
-fn feed_block(records: Vec<Record>, epoch: EpochId, first: u64, upto: u64, leader: &str, how: How) -> Reply {
+fn feed_block(records: Arc<Vec<Record>>, epoch: EpochId, first: u64, upto: u64, leader: &str, how: How) -> Reply {
     let How { late, copies, of } = how;
     Reply::Feed { records, late, copies, of, first, upto: (epoch, upto), leader: leader.to_owned() }
 }
 
 /// What a client may see: one-to-one messages only if it wrote or is to read them.
-fn visible_to(records: &[Record], client: ClientId) -> Vec<Record> {
+fn visible_to(records: &Arc<Vec<Record>>, client: ClientId) -> Arc<Vec<Record>> {
     let visible = |record: &&Record| match record.message.kind {
         Kind::Direct { to } => to == client || record.message.id.client == client,
         _ => true,
     };
-    records.iter().filter(visible).cloned().collect()
+    if records.iter().all(|record| visible(&record)) {
+        return Arc::clone(records);
+    }
+    Arc::new(records.iter().filter(visible).cloned().collect())
 }

@@ -5,11 +5,12 @@
 //! what they believe. History is kept as positions; a message's text is a function of its id.
 
 mod finish;
+mod history;
 mod sessions;
 mod traffic;
 mod writes;
 
-use super::client::Client;
+use super::client::{self, Client};
 use super::world::{Counts, Server};
 use crate::ids::{ClientId, EpochId, MessageId, Pid, RecordKey, ServerId, ViewTag};
 use crate::proto::bugs::Bugs;
@@ -19,7 +20,7 @@ use crate::proto::io::{Recovered, SessionId};
 use crate::record::View;
 use crate::time::Hlc;
 use crate::wire::message::LogState;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The number that violations of liveness bear.
 pub const LIVENESS: u8 = 25;
@@ -76,35 +77,44 @@ struct Fact {
     refused: bool,
 }
 
+/// What was sent over a client's connection.
 struct Session {
     client: usize,
-    /// Where each message was when it was sent, and whether behind the others.
-    seen: HashMap<MessageId, (RecordKey, bool)>,
+    /// By writer and number: which of its places a message was sent with, and whether behind the others.
+    sent: Vec<Vec<Option<(u16, bool)>>>,
+    /// The same of what servers say themselves.
+    others: BTreeMap<MessageId, (RecordKey, bool)>,
     last: RecordKey,
 }
 
 /// What it has seen so far.
 pub struct Checker {
-    epochs: HashMap<EpochId, Epoch>,
-    tags: HashMap<ViewTag, EpochId>,
-    clients: HashMap<ClientId, usize>,
+    epochs: BTreeMap<EpochId, Epoch>,
+    tags: BTreeMap<ViewTag, EpochId>,
+    clients: Vec<ClientId>,
+    nicks: Vec<String>,
+    /// Places among the clients, ascending by client.
+    writers: Vec<(ClientId, usize)>,
+    /// By client, and by number from 1.
     facts: Vec<Vec<Fact>>,
-    servers: HashMap<ServerId, usize>,
+    /// Everywhere that what servers say themselves was ordered.
+    others: BTreeMap<MessageId, Vec<RecordKey>>,
+    servers: BTreeMap<ServerId, usize>,
     seen: Vec<Inspection>,
-    sessions: HashMap<(usize, SessionId), Session>,
+    sessions: BTreeMap<(usize, SessionId), Session>,
     /// Servers, as bits, whose disk was destroyed, harmed or came back older.
     unsound: u64,
     /// Some disk came back older than it was. When every process of an epoch has restarted since, nobody can tell that
     /// from a member that never had the rest, and what only the others hold may be closed out.
     older: bool,
     /// Views that were proposed for installation, and who said that it is prepared.
-    commits: HashMap<EpochId, Proposal>,
+    commits: BTreeMap<EpochId, Proposal>,
     /// What each participant first told of each epoch, by the epoch that was proposed.
-    told: HashMap<EpochId, BTreeMap<Pid, Vec<LogState>>>,
+    told: BTreeMap<EpochId, BTreeMap<Pid, Vec<LogState>>>,
     /// Every process there was.
     lives: BTreeSet<Pid>,
     /// How much of each epoch was history at each member, by its place among the servers, when it installed a view.
-    began: HashMap<EpochId, BTreeMap<usize, BTreeMap<EpochId, u64>>>,
+    began: BTreeMap<EpochId, BTreeMap<usize, BTreeMap<EpochId, u64>>>,
     traffic: traffic::Traffic,
     bugs: Bugs,
     /// Records that clients were shown.
@@ -121,20 +131,25 @@ struct Proposal {
 impl Checker {
     /// A checker of a world with these.
     pub fn new(servers: &[Server], clients: &[Client], bugs: Bugs) -> Self {
+        let mut writers: Vec<_> = clients.iter().map(|client| client.id).zip(0..).collect();
+        writers.sort_unstable();
         Self {
-            epochs: HashMap::new(),
-            tags: HashMap::new(),
-            clients: clients.iter().enumerate().map(|(at, client)| (client.id, at)).collect(),
+            epochs: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            clients: clients.iter().map(|client| client.id).collect(),
+            nicks: clients.iter().map(|one| client::nick(one.id)).collect(),
+            writers,
+            others: BTreeMap::new(),
             facts: vec![Vec::new(); clients.len()],
             servers: servers.iter().enumerate().map(|(at, server)| (server.id, at)).collect(),
             seen: vec![Inspection::default(); servers.len()],
-            sessions: HashMap::new(),
+            sessions: BTreeMap::new(),
             unsound: 0,
             older: false,
-            commits: HashMap::new(),
-            told: HashMap::new(),
+            commits: BTreeMap::new(),
+            told: BTreeMap::new(),
             lives: BTreeSet::new(),
-            began: HashMap::new(),
+            began: BTreeMap::new(),
             traffic: traffic::Traffic::default(),
             bugs,
             shown: 0,
@@ -154,6 +169,18 @@ impl Checker {
     /// How often any message was ordered beyond its first time.
     pub fn duplicates(&self) -> u64 {
         self.facts.iter().flatten().map(|fact| fact.places.len().saturating_sub(1) as u64).sum()
+    }
+
+    /// A client's place among them.
+    fn writer(&self, client: ClientId) -> Option<usize> {
+        let at = self.writers.binary_search_by_key(&client, |(client, _)| *client).ok()?;
+        Some(self.writers[at].1)
+    }
+
+    /// A client's message, with the client's place.
+    fn fact(&self, id: MessageId) -> Option<(usize, &Fact)> {
+        let writer = self.writer(id.client)?;
+        Some((writer, self.facts[writer].get(id.cseq.checked_sub(1)? as usize)?))
     }
 
     // Lives and disks.
@@ -201,10 +228,10 @@ impl Checker {
 
     /// After every step of a server: 5, 6, 7, 9, 18.
     pub fn after_step(&mut self, at: usize, now: &Inspection, servers: &[Server], counts: &mut Counts) -> Verdict {
-        let before = std::mem::replace(&mut self.seen[at], *now);
-        if before == *now {
+        if self.seen[at] == *now {
             return Ok(());
         }
+        let before = std::mem::replace(&mut self.seen[at], *now);
         hold!(6, now.promised >= before.promised, "s{} promised {} after {}", at + 1, now.promised, before.promised);
         hold!(5, now.last >= before.last, "s{} went back from {:?} to {:?}", at + 1, before.last, now.last);
         self.count_rare(&before, now, counts);

@@ -8,12 +8,13 @@ use crate::sim::disk::Disk;
 use crate::sim::world::{Counts, Server};
 use crate::time::Hlc;
 use crate::wire::session::Reply;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 impl Checker {
     /// A client's connection is accepted.
     pub fn session_opened(&mut self, at: usize, session: SessionId, client: usize) {
-        let fresh = Session { client, seen: HashMap::new(), last: RecordKey::default() };
+        let sent = vec![Vec::new(); self.clients.len()];
+        let fresh = Session { client, sent, others: BTreeMap::new(), last: RecordKey::default() };
         self.sessions.insert((at, session), fresh);
     }
 
@@ -76,15 +77,19 @@ impl Checker {
     pub(super) fn fed(&mut self, at: usize, session: SessionId, records: &[Record], late: bool) -> Verdict {
         for record in records {
             let (id, key) = (record.message.id, record.key);
-            if let Some(fact) = self.sound(record)? {
-                hold!(1, fact.places.contains(&key), "s{} feeds {id} at {key:?}, where it is not", at + 1);
-            }
+            let place = match self.sound(&record.message.lent())? {
+                Some((writer, fact)) => {
+                    let place = fact.places.iter().position(|place| *place == key);
+                    hold!(1, place.is_some(), "s{} feeds {id} at {key:?}, where it is not", at + 1);
+                    place.map(|place| (writer, place as u16))
+                }
+                None => None,
+            };
             let Some(session) = self.sessions.get_mut(&(at, session)) else { return Ok(()) };
             let client = session.client + 1;
             // A message that was ordered twice is in two logs, and a client that reads behind passes over the second.
-            let before = session.seen.insert(id, (key, late));
-            let again = before.is_some_and(|before| before.0 == key || !before.1 && !late);
-            hold!(1, !again, "s{} feeds {id} to c{client} twice, at {before:?} and {key:?} late {late}", at + 1);
+            let again = session.send(id, key, place, late);
+            hold!(1, !again, "s{} feeds {id} to c{client} twice, at last at {key:?} late {late}", at + 1);
             if !late {
                 hold!(13, key > session.last, "s{} feeds {id} to c{client} out of order", at + 1);
                 session.last = key;
@@ -106,23 +111,20 @@ impl Checker {
         }
     }
 
-    /// A client was shown records.
-    pub fn shown(&mut self, _client: usize, records: &[Record], _late: bool) {
-        self.shown += records.len() as u64;
-        for record in records {
-            let id = record.message.id;
-            if let Some(&writer) = self.clients.get(&id.client)
-                && let Some(fact) = self.facts[writer].get_mut(id.cseq.saturating_sub(1) as usize)
-            {
-                fact.shown = true;
-            }
+    /// A client was shown this.
+    pub fn shown(&mut self, id: MessageId) {
+        self.shown += 1;
+        if let Some(writer) = self.writer(id.client)
+            && let Some(fact) = self.facts[writer].get_mut(id.cseq.saturating_sub(1) as usize)
+        {
+            fact.shown = true;
         }
     }
 
     /// What a message's writer and the world did to it, for people.
     pub fn story(&self, id: MessageId) -> String {
-        let fact = self.clients.get(&id.client).and_then(|&client| self.facts[client].get(id.cseq as usize - 1));
-        fact.map_or_else(String::new, |fact| format!("ordered at {:?}, holders {:?}", fact.places, fact.holders))
+        let told = |(_, fact): (_, &Fact)| format!("ordered at {:?}, holders {:?}", fact.places, fact.holders);
+        self.fact(id).map(told).unwrap_or_default()
     }
 
     /// How many views there were.
@@ -138,5 +140,22 @@ impl Checker {
     /// How many members a view has; `None` when nobody installed it.
     pub fn members(&self, view: EpochId) -> Option<usize> {
         self.epochs.get(&view).map(|known| known.view.members.len())
+    }
+}
+
+impl Session {
+    /// Notes that a message is sent, a client's with the client and which of its places it is; whether that is once too
+    /// often.
+    fn send(&mut self, id: MessageId, key: RecordKey, place: Option<(usize, u16)>, late: bool) -> bool {
+        let Some((writer, place)) = place else {
+            let before = self.others.insert(id, (key, late));
+            return before.is_some_and(|before| before.0 == key || !before.1 && !late);
+        };
+        let (sent, at) = (&mut self.sent[writer], (id.cseq - 1) as usize);
+        if sent.len() <= at {
+            sent.resize(at + 1, None);
+        }
+        let before = sent[at].replace((place, late));
+        before.is_some_and(|before| before.0 == place || !before.1 && !late)
     }
 }

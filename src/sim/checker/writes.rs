@@ -4,7 +4,7 @@ use super::{CONTRACT, Checker, Epoch, Fact, Proposal, Verdict, Violation, hold};
 use crate::ids::{EpochId, MessageId, Pid, RecordKey};
 use crate::proto::inspect::Inspection;
 use crate::proto::io::Write;
-use crate::record::{Entry, Kind, Member, Record, View};
+use crate::record::{Entry, Kind, Lent, Member, View};
 use crate::sim::client;
 use crate::sim::world::{Counts, Server, message_name};
 use crate::wire::datagram;
@@ -125,23 +125,25 @@ impl Checker {
     }
 
     pub(super) fn places(&mut self, epoch: EpochId, gsn: u64, entry: &Entry) -> Verdict {
-        for record in entry.records(epoch, gsn) {
-            let id = record.message.id;
+        for (idx, message) in entry.messages() {
+            let (id, key) = (message.id, RecordKey { hlc: entry.hlc, epoch, gsn, idx });
             hold!(
                 19,
                 !self.was_known(epoch, id),
                 "{id} is ordered again in {epoch}, and a member had it: {}",
                 self.story(id)
             );
-            if let Some(fact) = self.sound(&record)? {
+            if let Some((_, fact)) = self.sound(&message)? {
                 hold!(
                     19,
                     fact.places.iter().all(|place| place.epoch != epoch),
                     "{id} has two places in {epoch}: {:?} and {gsn}",
                     fact.places
                 );
-                hold!(14, record.key.hlc > fact.after, "{id} at {} was made after {}", record.key.hlc, fact.after);
-                fact.places.push(record.key);
+                hold!(14, key.hlc > fact.after, "{id} at {} was made after {}", key.hlc, fact.after);
+                fact.places.push(key);
+            } else {
+                self.others.entry(id).or_default().push(key);
             }
         }
         Ok(())
@@ -149,9 +151,7 @@ impl Checker {
 
     /// Whether a message was history at some member of a view when that member installed it.
     fn was_known(&self, epoch: EpochId, id: MessageId) -> bool {
-        let fact =
-            self.clients.get(&id.client).and_then(|&client| self.facts[client].get(id.cseq.wrapping_sub(1) as usize));
-        let places = fact.map_or(&[][..], |fact| &fact.places);
+        let places = self.fact(id).map_or(&[][..], |(_, fact)| &fact.places);
         if places.is_empty() || self.unsound != 0 {
             return false;
         }
@@ -160,11 +160,10 @@ impl Checker {
         members.map(|(_, history)| history).any(|history| places.iter().any(|place| had(history, place)))
     }
 
-    /// 1: what its writer made, unchanged. `None` for what servers say of clients that are gone.
-    pub(super) fn sound(&mut self, record: &Record) -> Result<Option<&mut Fact>, Violation> {
-        let message = &record.message;
+    /// 1: what its writer made, unchanged, with the writer's place. `None` for what servers say of clients that are gone.
+    pub(super) fn sound(&mut self, message: &Lent<'_>) -> Result<Option<(usize, &mut Fact)>, Violation> {
         let id = message.id;
-        let by_client = self.clients.get(&id.client).copied();
+        let by_client = self.writer(id.client);
         let (Some(client), true) = (by_client, id.cseq > 0) else {
             let by_server = matches!(message.kind, Kind::Gone { .. });
             hold!(1, by_server, "{id} was made by nobody");
@@ -173,14 +172,13 @@ impl Checker {
         if message.kind != Kind::Text {
             return Ok(None);
         }
+        let unchanged =
+            message.room == client::room(id) && message.nick == self.nicks[client] && client::is_body(id, message.body);
         let Some(fact) = self.facts[client].get_mut((id.cseq - 1) as usize) else {
             return Err(Violation { property: 1, text: format!("{id} was never submitted") });
         };
-        let unchanged = message.room == client::room(id)
-            && message.nick == client::nick(id.client)
-            && client::is_body(id, &message.body);
         hold!(1, unchanged, "{id} was changed on its way: {message:?}");
-        Ok(Some(fact))
+        Ok(Some((client, fact)))
     }
 
     /// A server sends: acknowledgements and states say what is on its disk (9, 10), and nothing is said of a view that was

@@ -1,6 +1,6 @@
 //! What servers want done: writes, reads, watches.
 
-use super::{Happening, World};
+use super::{Happening, Stretch, World};
 use crate::ids::{Incarnation, Pid};
 use crate::proto::event::Event;
 use crate::proto::io::{Action, Input, Recovered, Ticket, Write};
@@ -19,8 +19,8 @@ impl World {
                 let entries = server.disk.live().read(epoch, first, last, budget_bytes);
                 let wait = Duration::from_micros(50 + self.rng.below(200));
                 let life = server.life;
-                let read = Happening::Read { server: at, life, entries, epoch, first, purpose };
-                self.queue.plan(self.time + wait, read);
+                let read = Box::new(Stretch { epoch, first, entries, purpose });
+                self.queue.plan(self.time + wait, Happening::Read { server: at, life, read });
             }
             Action::Reply { session, reply } => self.reply(at, session, reply),
             Action::EndSession { session } => {

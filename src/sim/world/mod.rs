@@ -12,13 +12,13 @@ pub use network::{MESSAGES, message_name};
 pub use server::Server;
 
 use super::checker::{Checker, Violation};
-use super::client::{Client, Habit};
+use super::client::{Client, Habit, Wish};
 use super::fault::{Fault, Trigger};
 use super::lan::{Lan, Station};
 use super::queue::Queue;
 use super::rng::Rng;
 use super::timeline::Timeline;
-use crate::ids::{ClientId, Pid};
+use crate::ids::{ClientId, EpochId, Pid};
 use crate::proto::bugs::Bugs;
 use crate::proto::io::{Input, ReadFor};
 use crate::record::Entry;
@@ -65,7 +65,8 @@ pub struct Shape {
     /// Whether a timeline is kept.
     pub timeline: bool,
 }
-/// Something that will happen.
+
+/// Something that will happen. Small: it is moved a few times.
 pub enum Happening {
     /// A server's timeout.
     Wake {
@@ -126,20 +127,14 @@ pub enum Happening {
         /// In which life.
         life: u32,
         /// What it gave.
-        entries: Vec<Entry>,
-        /// Of which epoch.
-        epoch: crate::ids::EpochId,
-        /// From which gsn.
-        first: u64,
-        /// What for.
-        purpose: ReadFor,
+        read: Box<Stretch>,
     },
     /// A client's connection reaches a server.
     Opens(usize),
     /// A client hears that its connection stands, or does not.
     Opened(usize, bool),
     /// A server hears a client.
-    ToServer(usize, Request),
+    ToServer(usize, Box<Request>),
     /// A client hears a server.
     ToClient(usize, Box<Reply>),
     /// A client hears that its connection is closed.
@@ -152,6 +147,18 @@ pub enum Happening {
     Fault(Box<Fault>),
     /// A paused process goes on.
     Resume(usize),
+}
+
+/// What a server reads of its log.
+pub struct Stretch {
+    /// The epoch.
+    pub epoch: EpochId,
+    /// From which gsn.
+    pub first: u64,
+    /// What is there.
+    pub entries: Vec<Entry>,
+    /// What for.
+    pub purpose: ReadFor,
 }
 
 /// Counters of one run.
@@ -211,6 +218,8 @@ pub struct World {
     bugs: Bugs,
     record: bool,
     buf: Vec<u8>,
+    /// Empty: what clients wish is written here.
+    wishes: Vec<Wish>,
     spun: u64,
     outcome: Outcome,
     violation: Option<Violation>,
@@ -253,6 +262,7 @@ impl World {
             // Records cost a few hundredths of the time and decide nothing: some runs have them, and their bounds are watched.
             record: shape.seed.is_multiple_of(8),
             buf: Vec::with_capacity(2048),
+            wishes: Vec::new(),
             spun: 0,
             outcome: Outcome::default(),
             violation: None,
@@ -340,8 +350,9 @@ impl World {
             Happening::Datagram { .. } | Happening::Frame { .. } | Happening::Reset { .. } => self.arrive(what),
             Happening::Synced { server, life } => self.synced(server, life),
             Happening::Reopened { server, life } => self.reopened(server, life),
-            Happening::Read { server, life, entries, epoch, first, purpose } => {
+            Happening::Read { server, life, read } => {
                 if self.lives(server, life) {
+                    let Stretch { epoch, first, entries, purpose } = *read;
                     self.input(server, Input::Read { epoch, first, entries, purpose });
                 }
             }

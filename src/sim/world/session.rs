@@ -60,7 +60,7 @@ impl World {
         if self.conn_of[client] != Some(conn) || !self.conns[conn].open {
             return;
         }
-        let mut wishes = Vec::new();
+        let mut wishes = std::mem::take(&mut self.wishes);
         if stands {
             self.clients[client].connected(self.time, &mut wishes);
         } else {
@@ -77,11 +77,15 @@ impl World {
             return;
         }
         match what {
-            Happening::ToServer(_, Request::Query { tag, query }) if is_of_the_store(&query) => {
-                let answer = Answer::Failed("the simulated store answers no queries".to_owned());
-                self.reply(at, session, Reply::Answer { tag, answer });
+            Happening::ToServer(_, request) => {
+                if let Request::Query { tag, query } = &*request
+                    && is_of_the_store(query)
+                {
+                    let answer = Answer::Failed("the simulated store answers no queries".to_owned());
+                    return self.reply(at, session, Reply::Answer { tag: *tag, answer });
+                }
+                self.input(at, Input::Session { session, request });
             }
-            Happening::ToServer(_, request) => self.input(at, Input::Session { session, request }),
             Happening::ClosedAtServer(_) => {
                 self.servers[at].sessions.remove(&session);
                 self.checker.session_ended(at, session);
@@ -145,7 +149,7 @@ impl World {
         if self.conn_of[client] != Some(conn) {
             return;
         }
-        let mut wishes = Vec::new();
+        let mut wishes = std::mem::take(&mut self.wishes);
         self.clients[client].hear(self.time, reply, &mut wishes);
         self.grant(client, wishes);
     }
@@ -154,7 +158,7 @@ impl World {
         if self.client_wake[client] <= self.time {
             self.client_wake[client] = Time::NEVER;
         }
-        let mut wishes = Vec::new();
+        let mut wishes = std::mem::take(&mut self.wishes);
         self.clients[client].tick(self.time, &mut wishes);
         self.grant(client, wishes);
     }
@@ -169,13 +173,13 @@ impl World {
 
     /// The client leaves its server.
     pub(in crate::sim) fn move_client(&mut self, client: usize) {
-        let mut wishes = Vec::new();
+        let mut wishes = std::mem::take(&mut self.wishes);
         self.clients[client].move_on(self.time, &mut wishes);
         self.grant(client, wishes);
     }
 
-    fn grant(&mut self, client: usize, wishes: Vec<Wish>) {
-        for wish in wishes {
+    fn grant(&mut self, client: usize, mut wishes: Vec<Wish>) {
+        for wish in wishes.drain(..) {
             match wish {
                 Wish::Connect(to) => self.connect(client, to),
                 Wish::Say(request) => self.say(client, request),
@@ -193,9 +197,10 @@ impl World {
                     self.timeline.note(self.time, || format!("c{} has {cseq} acknowledged", client + 1));
                 }
                 Wish::Refused { cseq } => self.checker.refused(client, cseq),
-                Wish::Shown { records, late } => self.checker.shown(client, &records, late),
+                Wish::Shown(message) => self.checker.shown(message),
             }
         }
+        self.wishes = wishes;
         self.arm_client(client);
     }
 
@@ -206,7 +211,7 @@ impl World {
         }
         let (from, to) = (self.clients[client].at, self.servers[self.conns[conn].server].station);
         match self.lan.stream(self.time, from, to, 200) {
-            Some(when) => self.queue.plan(when, Happening::ToServer(conn, request)),
+            Some(when) => self.queue.plan(when, Happening::ToServer(conn, Box::new(request))),
             None => self.break_conn(conn, false),
         }
     }

@@ -76,7 +76,7 @@ pub(crate) fn entry(num: u64, gsn: u64) -> Entry {
 
 /// A feed block of whole entries.
 pub(crate) fn feed(num: u64, first: u64, last: u64) -> Reply {
-    let records = (first..=last).map(|gsn| record(num, gsn)).collect();
+    let records = (first..=last).map(|gsn| record(num, gsn)).collect::<Vec<_>>().into();
     Reply::Feed { records, late: false, copies: 2, of: 2, first, upto: (epoch(num), last), leader: "oak".into() }
 }
 
@@ -222,7 +222,8 @@ impl Bench {
             floor: RecordKey { gsn: note.from, ..key(note.view.epoch.num, 0) },
         });
         let (server, name) = (pid(number), name(number).to_owned());
-        self.reply(Reply::Welcome(Welcome { server, name, window: 32, view, cursor, others: Vec::new() }));
+        let welcome = Welcome { server, name, window: 32, view, cursor, others: Vec::new() };
+        self.reply(Reply::Welcome(welcome.into()));
     }
 
     pub(crate) fn break_connection(&mut self) {

@@ -59,14 +59,14 @@ fn reply(rng: &mut Rng) -> Reply {
         1 => Reply::Stable { cseq: number(rng), key: some_record(rng).key, copies, of },
         2 => Reply::Busy { cseq: number(rng), retry_ms: number(rng) as u32 },
         3 => Reply::Rejected { cseq: number(rng), why: Refusal::ReadOnly },
-        4 => Reply::View(some_note(rng)),
+        4 => Reply::View(some_note(rng).into()),
         5 => {
             let mut entry = entry(1, 1);
             (entry.oseq, entry.hlc, entry.taken) = (number(rng), Hlc(number(rng)), Taken(number(rng)));
             Reply::Entries { view: epoch(1).tag(), first: number(rng), entries: vec![entry; rng.below(3) as usize] }
         }
         _ => {
-            let records = (0..rng.below(3)).map(|_| some_record(rng)).collect();
+            let records = (0..rng.below(3)).map(|_| some_record(rng)).collect::<Vec<_>>().into();
             let upto = (epoch(if rng.below(3) == 0 { number(rng) } else { 1 }), number(rng));
             Reply::Feed { records, late: rng.below(2) == 0, copies, of, first: number(rng), upto, leader: "oak".into() }
         }
@@ -113,7 +113,7 @@ fn welcome_with_numbers_at_their_ends_stops_no_client() {
             cursor: Some(cursor),
             others: vec![addr(2)],
         };
-        let frame = session::encode(&Reply::Welcome(welcome));
+        let frame = session::encode(&Reply::Welcome(welcome.into()));
         if let Some(reply) = session::decode::<Reply>(&frame[4..]) {
             taken += 1;
             bench.reply(reply);

@@ -128,7 +128,7 @@ fn client_that_goes_on_elsewhere_is_shown_what_is_new_and_sends_what_is_not_ackn
     late.key.hlc = hlc(1, 2);
     let upto = (epoch(3), 1);
     bench.reply(Reply::Feed {
-        records: vec![late],
+        records: vec![late].into(),
         late: true,
         copies: 1,
         of: 1,
@@ -163,14 +163,14 @@ fn multicast_does_not_overtake_what_the_next_server_owes() {
 #[test]
 fn other_side_of_a_cut_shows_its_own_messages_late_and_the_copy_of_one_already_shown_never() {
     let mut bench = Bench::at_home();
-    bench.reply(Reply::View(note(3, 0, Some((epoch(1), 0)))));
+    bench.reply(Reply::View(note(3, 0, Some((epoch(1), 0))).into()));
     bench.reply(feed(3, 1, 2));
     bench.beacon(2, true);
     bench.break_connection();
     bench.accept(Some(note(2, 0, None)));
     let mut copy = record(2, 2);
     copy.message.id = record(3, 1).message.id;
-    let records = vec![record(2, 1), copy, record(2, 3)];
+    let records = vec![record(2, 1), copy, record(2, 3)].into();
     let upto = (epoch(2), 3);
     bench.reply(Reply::Feed { records, late: false, copies: 1, of: 1, first: 1, upto, leader: "elm".into() });
     assert_eq!(bench.shown(), ["3.1", "3.2", "2.1!", "2.3!"]);
@@ -211,7 +211,7 @@ fn client_that_was_taken_for_gone_enters_its_rooms_again() {
     gone.message.kind = Kind::Gone { client: ME };
     let upto = (epoch(1), 1);
     bench.reply(Reply::Feed {
-        records: vec![gone],
+        records: vec![gone].into(),
         late: false,
         copies: 2,
         of: 2,

@@ -147,7 +147,7 @@ fn client_that_is_far_behind_lives_on_the_session() {
 fn view_change_is_invisible_but_for_its_notice() {
     let mut bench = Bench::on_multicast();
     multicast(&mut bench, 1, 1);
-    bench.reply(Reply::View(note(2, 0, Some((epoch(1), 1)))));
+    bench.reply(Reply::View(note(2, 0, Some((epoch(1), 1))).into()));
     multicast(&mut bench, 2, 1);
     assert_eq!(bench.shown(), ["1.1", "2.1"]);
     assert!(bench.client.is_on_multicast());
@@ -160,7 +160,7 @@ fn multicast_of_the_next_view_may_come_before_the_word_of_it() {
     let mut bench = Bench::on_multicast();
     multicast(&mut bench, 2, 1);
     assert!(bench.shown().is_empty());
-    bench.reply(Reply::View(note(2, 0, Some((epoch(1), 0)))));
+    bench.reply(Reply::View(note(2, 0, Some((epoch(1), 0))).into()));
     assert_eq!(bench.shown(), ["2.1"]);
 }
 
@@ -170,7 +170,7 @@ fn old_view_is_completed_to_where_the_server_left_it_before_the_new_one_is_shown
     multicast(&mut bench, 1, 1);
     multicast(&mut bench, 1, 3);
     bench.take_requests();
-    bench.reply(Reply::View(note(2, 0, Some((epoch(1), 3)))));
+    bench.reply(Reply::View(note(2, 0, Some((epoch(1), 3))).into()));
     multicast(&mut bench, 2, 1);
     assert_eq!(bench.shown(), ["1.1"]);
     assert!(bench.asked(|request| matches!(request, Request::Follow(cursor) if cursor.epochs == [(epoch(1), 1)])));
@@ -185,7 +185,7 @@ fn what_was_ordered_but_left_behind_by_the_view_change_is_not_shown() {
     let [data, order, _] = datagrams(1, 1);
     bench.datagram(1, true, &data);
     bench.datagram(1, true, &order);
-    bench.reply(Reply::View(note(2, 0, Some((epoch(1), 0)))));
+    bench.reply(Reply::View(note(2, 0, Some((epoch(1), 0))).into()));
     bench.datagram(1, true, &Wire::Heads(Heads { view: tag(1), oseq: 1, order: 1, stable: 1 }));
     assert!(bench.shown().is_empty());
 }
@@ -193,9 +193,9 @@ fn what_was_ordered_but_left_behind_by_the_view_change_is_not_shown() {
 #[test]
 fn merged_messages_are_marked_late_and_counted() {
     let mut bench = Bench::on_multicast();
-    bench.reply(Reply::View(note(3, 0, Some((epoch(1), 0)))));
+    bench.reply(Reply::View(note(3, 0, Some((epoch(1), 0))).into()));
     multicast(&mut bench, 3, 1);
-    let records = vec![record(2, 1), record(2, 2)];
+    let records = vec![record(2, 1), record(2, 2)].into();
     let upto = (epoch(2), 2);
     bench.reply(Reply::Feed { records, late: true, copies: 2, of: 2, first: 1, upto, leader: "ash".into() });
     assert_eq!(bench.shown(), ["3.1", "2.1!", "2.2!"]);

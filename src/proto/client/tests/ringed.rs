@@ -170,7 +170,7 @@ impl Ring {
             What::Connect { client, connection, addr } => self.connect(client, connection, addr),
             What::Request { session, request } => {
                 if let Some(to) = self.sessions.get(&session).map(|session| session.server) {
-                    self.server(to, io::Input::Session { session, request });
+                    self.server(to, io::Input::Session { session, request: request.into() });
                 }
             }
             What::Reply { session, reply } => {

@@ -1,0 +1,64 @@
+//! Histories as positions: a message is history on a disk when a committed log there reaches one of its places.
+
+use super::{Checker, Verdict, Violation, hold};
+use crate::ids::{EpochId, MessageId, RecordKey};
+use crate::sim::image::Image;
+use crate::sim::world::Server;
+
+/// How far each epoch is history on a disk; epochs without any are left out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Extents(Vec<(EpochId, u64)>);
+
+impl Extents {
+    pub(super) fn of(image: &Image) -> Self {
+        let committed = image.logs.keys().map(|&epoch| (epoch, image.committed(epoch)));
+        Self(committed.filter(|(_, committed)| *committed > 0).collect())
+    }
+
+    fn reach(&self, place: &RecordKey) -> bool {
+        let at = self.0.binary_search_by_key(&place.epoch, |(epoch, _)| *epoch);
+        at.is_ok_and(|at| place.gsn <= self.0[at].1)
+    }
+
+    /// The place that counts of those that a message has.
+    pub(super) fn place(&self, places: &[RecordKey], choose: Choose) -> Option<RecordKey> {
+        places.iter().copied().filter(|place| self.reach(place)).reduce(choose)
+    }
+}
+
+/// Which of two places of a message counts: the least, or what a planted bug makes of that.
+pub(super) type Choose = fn(RecordKey, RecordKey) -> RecordKey;
+
+impl Checker {
+    /// Every message that was ordered, and everywhere it was.
+    pub(super) fn ordered(&self) -> impl Iterator<Item = (MessageId, &[RecordKey])> {
+        let of_client = |(at, facts)| {
+            let client = self.clients[at];
+            let ids = (1..).map(move |cseq| MessageId { client, cseq });
+            ids.zip(facts).map(|(id, fact): (_, &super::Fact)| (id, &fact.places[..]))
+        };
+        let of_clients = self.facts.iter().enumerate().flat_map(of_client);
+        of_clients.chain(self.others.iter().map(|(&id, places)| (id, &places[..])))
+    }
+
+    /// History in canonical order, as far as it goes on one disk.
+    pub(super) fn history(&self, extents: &Extents, choose: Choose) -> Vec<(RecordKey, MessageId)> {
+        let placed = self.ordered().filter_map(|(id, places)| Some((extents.place(places, choose)?, id)));
+        let mut history: Vec<_> = placed.collect();
+        history.sort_unstable();
+        history
+    }
+
+    /// 2, 16: whether the committed logs on a server's disk are what was seen to be written.
+    pub(super) fn as_written(&self, at: usize, server: &Server) -> Verdict {
+        let image = server.disk.live();
+        for (epoch, log) in &image.logs {
+            let committed = image.committed(*epoch) as usize;
+            let written = self.epochs.get(epoch).map_or(&[][..], |known| &known.entries);
+            let mut pairs = log.entries.iter().zip(written).take(committed);
+            let equal = written.len() >= committed && pairs.all(|(entry, written)| entry.hash() == *written);
+            hold!(16, equal, "s{} holds other entries of {epoch} than were written", at + 1);
+        }
+        Ok(())
+    }
+}
