@@ -192,6 +192,13 @@ impl Page {
         from_base64(shot["data"].as_str().expect("a picture"))
     }
 
+    /// Keeps a picture of this moment for people, where `RINGTALK_SHOTS` names a directory for them.
+    pub(crate) fn keep_shot(&mut self, name: &str) {
+        if let Some(dir) = std::env::var_os("RINGTALK_SHOTS") {
+            std::fs::write(std::path::Path::new(&dir).join(format!("{name}.png")), self.screenshot()).expect("written");
+        }
+    }
+
     /// Bytes of objects that are in use, without what is garbage.
     pub(crate) fn heap(&mut self) -> u64 {
         self.call("HeapProfiler.collectGarbage", &json!({}));
