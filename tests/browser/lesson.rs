@@ -2,9 +2,8 @@
 
 use crate::browser::Browser;
 use crate::page::Page;
-use crate::support::Home;
+use crate::support::{Home, Lines};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
 use std::process::Child;
 
 /// A demo with a page. Dropped, it is killed, and its servers end with it.
@@ -27,9 +26,9 @@ impl Demo {
         let home = Home::new();
         let mut command = home.command(&["demo", "--servers", "5", "--web", "127.0.0.1:0", "--json"]);
         let mut child = command.env("TMPDIR", home.path()).spawn().expect("it starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let mut wait_for = |event: &str| loop {
-            let line = lines.next().expect("it goes on").expect("readable");
+        let lines = Lines::of(child.stdout.take().expect("a pipe"));
+        let wait_for = |event: &str| loop {
+            let line = lines.next().expect("it goes on");
             let told: Value = serde_json::from_str(&line).expect("JSON");
             if told["event"] == event {
                 return told;
@@ -37,8 +36,6 @@ impl Demo {
         };
         let url = wait_for("started")["page"].as_str().expect("an address").to_owned();
         wait_for("talkers");
-        // It goes on telling, and somebody must read.
-        std::thread::spawn(move || lines.all(|line| line.is_ok()));
         Self { child, url, _home: home }
     }
 }

@@ -1,5 +1,5 @@
 //! The page in a real browser, at real servers, as people use it. Where no Chromium is on the PATH, each test says so and
-//! is skipped; with `RINGTALK_BROWSER_REQUIRED=1` it fails.
+//! is skipped; with `RINGTALK_BROWSER_REQUIRED=1` it fails, and with 0 it is skipped in any case.
 
 mod browser;
 mod chat;

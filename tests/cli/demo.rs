@@ -1,11 +1,11 @@
 //! `demo`: plays lessons, proves that nothing was lost, and leaves nothing behind.
 
-use crate::support::Home;
+use crate::support::{Home, Lines};
 use serde_json::Value;
 use serde_json::json;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 use tungstenite::{Message, WebSocket};
 
@@ -43,21 +43,19 @@ fn count(told: &[Value], event: &str) -> usize {
 /// A demo that runs, with its lines as they come.
 struct Running {
     child: Child,
-    out: BufReader<ChildStdout>,
+    out: Lines,
 }
 
 impl Running {
     fn start(home: &Home, args: &[&str]) -> Self {
         let mut child = command(home, args).stdin(Stdio::null()).spawn().expect("it starts");
-        let out = BufReader::new(child.stdout.take().expect("a pipe"));
+        let out = Lines::of(child.stdout.take().expect("a pipe"));
         Self { child, out }
     }
 
     fn wait_for(&mut self, event: &str) -> Value {
-        let mut line = String::new();
         loop {
-            line.clear();
-            assert!(self.out.read_line(&mut line).expect("readable") > 0, "the demo ended before {event}");
+            let Some(line) = self.out.next() else { unreachable!("the demo ended before {event}") };
             let told: Value = serde_json::from_str(&line).expect("JSON");
             if told["event"] == event {
                 return told;
