@@ -20,7 +20,7 @@ pub(crate) fn window(ring: &Ring, nick: &str, server: &str) -> Window {
 }
 
 /// Waits until the page at `url` may reach all these others: its policy names those that its host has heard of.
-fn until_it_knows(url: &str, others: &[String]) {
+pub(crate) fn until_it_knows(url: &str, others: &[String]) {
     let addr = url.trim_start_matches("http://");
     let deadline = now() + LIMIT;
     loop {

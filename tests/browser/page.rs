@@ -20,9 +20,15 @@ pub(crate) struct Devtools {
 impl Devtools {
     pub(crate) fn connect(port: u16, path: &str) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-        stream.set_read_timeout(Some(LIMIT + Duration::from_secs(10))).expect("a limit");
         let (socket, _) = tungstenite::client(format!("ws://127.0.0.1:{port}{path}"), stream).expect("a WebSocket");
-        Self { socket, last: 0, thrown: Vec::new(), loads: 0 }
+        let devtools = Self { socket, last: 0, thrown: Vec::new(), loads: 0 };
+        devtools.wait_at_most(LIMIT);
+        devtools
+    }
+
+    /// Nothing that is waited for takes longer.
+    fn wait_at_most(&self, limit: Duration) {
+        self.socket.get_ref().set_read_timeout(Some(limit + Duration::from_secs(10))).expect("a limit");
     }
 
     /// Calls a method; its result.
@@ -99,6 +105,18 @@ impl Page {
 
     /// Waits until a condition is so; its value.
     pub(crate) fn wait_until(&mut self, condition: &str) -> Value {
+        self.wait_until_within(condition, 1)
+    }
+
+    /// The same for what takes long: up to so many times the limit.
+    pub(crate) fn wait_until_within(&mut self, condition: &str, limits: u32) -> Value {
+        self.devtools.wait_at_most(LIMIT * limits);
+        let value = self.look_until(condition, LIMIT * limits);
+        self.devtools.wait_at_most(LIMIT);
+        value
+    }
+
+    fn look_until(&mut self, condition: &str, limit: Duration) -> Value {
         let waiting = format!(
             "new Promise((give) => {{
                const from = performance.now();
@@ -110,7 +128,7 @@ impl Page {
                }};
                look();
              }})",
-            LIMIT.as_millis()
+            limit.as_millis()
         );
         let value = self.eval(&waiting);
         if value.is_null() {

@@ -2,6 +2,7 @@
 
 mod commands;
 mod demo;
+mod past;
 mod pty;
 mod records;
 mod ring;

@@ -7,7 +7,7 @@ import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
 import { Rooms } from "./rooms.js";
 import { Scrollback } from "./scrollback.js";
-import { counted, hourMinute, shown } from "./shown.js";
+import { counted, shown } from "./shown.js";
 
 /** Messages in a page of history; more for who pages on and on. */
 const PAGE = 100;
@@ -25,7 +25,9 @@ export class Chat {
   #composer;
   #people;
   #outbox;
-  #lateFrom = null;
+  /** Servers of the view, and how many last came back to it. */
+  #members = new Set();
+  #rejoined = 0;
 
   /** `ask(label, text)` resolves to what the person typed; `showRing()` turns to the other view. */
   constructor({ identity, connection, questions, ask, showRing }) {
@@ -130,7 +132,7 @@ export class Chat {
     const message = { ...event, own: String(event.id).startsWith(`${this.#identity.client}-`) };
     const room = this.#roomOf(message);
     if (!room) return;
-    if (message.late) this.#lateHead(room, message);
+    if (message.late && !room.has(message.id)) room.countLate(message.at);
     if (message.kind === "topic") this.#topic(room, message.text);
     const isNew = room.take(message);
     if (message.own) this.#outbox.done(message.id);
@@ -155,31 +157,18 @@ export class Chat {
     this.#people.refreshSoon(this.#rooms.shown);
   }
 
-  #lateHead(room, message) {
-    if (room.lines.findLast((line) => line.kind !== "fold")?.late) return;
-    const text = this.#lateFrom ?? "Messages from the other side";
-    room.tell("late", text, { late: true, at: message.at });
-  }
-
-  /** Told before or after the messages of the block. */
-  #merged({ messages, from, until, servers }) {
-    const who = servers ? `${counted(servers, "server")} rejoined` : "Servers rejoined";
-    const text = `${who}: ${counted(messages, "message")} from the other side, ${hourMinute(from)} to ${hourMinute(until)}`;
-    this.#lateFrom = text;
-    setTimeout(() => (this.#lateFrom = null), 3000);
-    let isTold = false;
-    for (const room of this.#rooms.all) {
-      const head = room.lines.findLast((line) => line.kind === "late");
-      if (!head || Date.now() - (head.toldAt ?? Date.now()) > 3000) continue;
-      Object.assign(head, { text, toldAt: Date.now(), version: 1 });
-      isTold = true;
-    }
-    if (!isTold) this.note(text);
+  /** Told after the messages of a block. */
+  #merged() {
+    for (const room of this.#rooms.all) room.rejoined(this.#rejoined);
     this.#view.changed();
   }
 
   #viewed({ leader, epoch, members }) {
     const name = typeof leader === "string" ? leader : leader?.name;
+    const names = new Set((members ?? []).map((member) => (typeof member === "string" ? member : member?.name)));
+    const came = this.#members.size === 0 ? 0 : [...names].filter((member) => !this.#members.has(member)).length;
+    if (came > 0) this.#rejoined = came;
+    this.#members = names;
     const of = Array.isArray(members) ? `, ${counted(members.length, "server")}` : "";
     this.note(`${shown(name)} leads now (epoch ${epoch}${of})`);
   }

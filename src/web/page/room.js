@@ -128,6 +128,30 @@ export class Room {
     this.#trim("older");
   }
 
+  /** The head of the late block that a message stands in counts it; a new block gets a head. */
+  countLate(at) {
+    const head = this.#lateHead();
+    if (!head) return this.tell("late", "", { late: true, at, messages: 1, from: at, until: at, servers: 0 });
+    head.messages += 1;
+    if (at < head.from) head.from = at;
+    if (at > head.until) head.until = at;
+    head.version = (head.version ?? 0) + 1;
+  }
+
+  /** So many servers came back with the late block that stands last, if one does. */
+  rejoined(servers) {
+    const head = this.#lateHead();
+    if (!head || head.servers > 0) return;
+    head.servers = servers;
+    head.version = (head.version ?? 0) + 1;
+  }
+
+  #lateHead() {
+    let at = this.#endOfTold() - 1;
+    while (at >= 0 && (this.lines[at].kind === "fold" || (this.lines[at].kind === "message" && this.lines[at].late))) at -= 1;
+    return this.lines[at]?.kind === "late" ? this.lines[at] : null;
+  }
+
   /** Somebody came or went; neighbours are folded to one line. */
   fold(event, nick) {
     if (this.hasNewer) return;
