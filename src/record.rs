@@ -124,6 +124,17 @@ pub struct Submission {
     pub body: String,
 }
 
+impl Submission {
+    /// With whom a client has this one-to-one message: its addressee, or who wrote it. `None` when it is not that client's.
+    pub fn partner(&self, me: ClientId) -> Option<ClientId> {
+        match self.kind {
+            Kind::Direct { to } if self.id.client == me => Some(to),
+            Kind::Direct { to } if to == me => Some(self.id.client),
+            _ => None,
+        }
+    }
+}
+
 /// Which messages of a batch were taken into history: bit `i` for message `i`.
 ///
 /// The others were there already: a client had sent them again on another way.

@@ -153,6 +153,40 @@ fn messages_from_the_other_side_of_a_healed_cut_are_a_marked_block_on_the_page()
     eva.assert_sound();
 }
 
+#[test]
+fn talk_of_two_is_there_again_after_a_reload() {
+    let Some(mut browser) = Browser::start() else { return };
+    let mut ring = Ring::start(&[]);
+    ring.add_with("oak", &WITH_PAGE);
+    let url = ring.page("oak");
+    let mut bob = window(&ring, "bob", "oak");
+    let mut eva = enter(&mut browser, &url, "oak", "eva");
+    bob.until_shown("eva");
+    eva.say("/msg bob lunch?");
+    eva.wait_until(&is_shown("lunch?", "✓"));
+    bob.until_shown("@eva");
+    bob.say("/msg eva at noon");
+    eva.wait_until(&is_shown("at noon", ""));
+
+    eva.navigate(&url);
+    eva.wait_for("#where[data-state=open]");
+    eva.click("#peers [data-peer=bob]");
+    eva.wait_until(&is_shown("lunch?", "✓"));
+    eva.wait_until(&is_shown("at noon", ""));
+    eva.wait_for("#messages .beginning");
+    // It goes on where it was.
+    bob.say("/msg eva or later");
+    eva.wait_until(&is_shown("or later", ""));
+    assert_eq!(eva.count("#messages [data-id]"), 3);
+    // And what a search finds of it is shown there.
+    eva.click("#rooms [data-room=lobby]");
+    eva.type_in("#words", "lunch");
+    eva.press("Enter");
+    eva.click("#found [data-hit]");
+    eva.wait_until("document.querySelector('#messages .hit .text')?.textContent === 'lunch?'");
+    eva.assert_sound();
+}
+
 /// Tells what was measured, also where the harness keeps a test's output.
 pub(crate) fn say_measured(words: &str) {
     writeln!(std::io::stderr(), "measured: {words}").expect("standard error");

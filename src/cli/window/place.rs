@@ -90,7 +90,7 @@ impl Place {
     /// Whether a message belongs here.
     pub(crate) fn takes(&self, message: &Submission, me: ClientId) -> bool {
         match (&self.at, &message.kind) {
-            (Where::Person(person), Kind::Direct { .. }) => partner(message, me) == Some(*person),
+            (Where::Person(person), Kind::Direct { .. }) => message.partner(me) == Some(*person),
             (Where::Room(_), Kind::Text | Kind::Action | Kind::Topic | Kind::Join) => self.is_room(&message.room),
             (Where::Room(_), Kind::Leave) => message.room.is_empty() || self.is_room(&message.room),
             _ => false,
@@ -131,15 +131,6 @@ impl Place {
         self.scroll = Scroll::Present;
         self.below = 0;
         self.found = None;
-    }
-}
-
-/// With whom a one-to-one message is.
-pub(crate) fn partner(message: &Submission, me: ClientId) -> Option<ClientId> {
-    match message.kind {
-        Kind::Direct { to } if message.id.client == me => Some(to),
-        Kind::Direct { to } if to == me => Some(message.id.client),
-        _ => None,
     }
 }
 

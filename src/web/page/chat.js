@@ -16,6 +16,9 @@ const SOON_MS = 3000;
 
 const $ = (id) => document.getElementById(id);
 
+/** What is asked for when a page of a room's history is wanted. */
+const pageOf = ({ name, peer }) => ({ do: "history", ...(peer === null ? { rooms: [name] } : { with: peer }) });
+
 export class Chat {
   #identity;
   #connection;
@@ -49,6 +52,7 @@ export class Chat {
     this.#listen();
     this.#buttons();
     for (const name of identity.rooms) this.#rooms.room(name);
+    for (const nick of identity.peers) this.#rooms.peer(nick);
     this.#outbox.restore();
     this.#rooms.open(this.#rooms.all[0]);
   }
@@ -133,6 +137,7 @@ export class Chat {
     const room = this.#roomOf(message);
     if (!room) return;
     if (message.late && !room.has(message.id)) room.countLate(message.at);
+    if (room.peer !== null && !this.#identity.peers.includes(room.peer)) this.#keepRooms();
     if (message.kind === "topic") this.#topic(room, message.text);
     const isNew = room.take(message);
     if (message.own) this.#outbox.done(message.id);
@@ -146,7 +151,8 @@ export class Chat {
   }
 
   #roomOf({ own, to, nick, room, kind }) {
-    if (to || kind === "direct") return this.#rooms.peer(own ? to : nick);
+    // To whom one's own went is not known where nobody remembers a nick.
+    if (to || kind === "direct") return own && !to ? null : this.#rooms.peer(own ? to : nick);
     return room ? this.#rooms.room(room) : null;
   }
 
@@ -170,6 +176,7 @@ export class Chat {
     if (came > 0) this.#rejoined = came;
     this.#members = names;
     const of = Array.isArray(members) ? `, ${counted(members.length, "server")}` : "";
+    this.#people.refreshSoon(this.#rooms.shown);
     this.note(`${shown(name)} leads now (epoch ${epoch}${of})`);
   }
 
@@ -215,26 +222,26 @@ export class Chat {
 
   /** Where the feed has no place to go on from, what was said meanwhile is in the newest page of history. */
   async #catchUp(room) {
-    if (this.#identity.cursor !== null || !room.isLoaded || room.hasNewer || room.peer !== null) return;
-    const answer = await this.#questions.ask({ do: "history", rooms: [room.name], before: null, limit: PAGE });
+    if (this.#identity.cursor !== null || !room.isLoaded || room.hasNewer) return;
+    const answer = await this.#questions.ask({ ...pageOf(room), before: null, limit: PAGE });
     for (const message of this.#mark(answer?.messages)) room.take(message);
     if (room === this.#rooms.shown) this.#view.changed();
   }
 
   /** Asks for the page above or below what is loaded; false when it cannot be asked for. */
   #page(room, isNewer) {
-    if (room.peer !== null || !this.#connection.isOpen) return false;
+    if (!this.#connection.isOpen) return false;
     const now = performance.now();
-    const request = { do: "history", rooms: [room.name], limit: now - room.pagedAt < SOON_MS ? LONG_PAGE : PAGE };
+    const request = { ...pageOf(room), limit: now - room.pagedAt < SOON_MS ? LONG_PAGE : PAGE };
     room.pagedAt = now;
-    if (isNewer) request.after = room.newestKey;
-    else request.before = room.oldestKey;
+    if (isNewer) request.after = room.edges.newer ?? room.newestKey;
+    else request.before = room.edges.older ?? room.oldestKey;
     this.#questions.ask({ before: null, ...request }).then((answer) => {
       // A host that knows no pages below a place answers with the newest page.
       const isNewest = isNewer && answer && answer.after === undefined;
       if (isNewest) room.clear();
       const isBelow = isNewer && !isNewest;
-      if (answer) room.takePage(this.#mark(answer.messages), { isNewer: isBelow, hasMore: Boolean(answer.more) });
+      if (answer) room.takePage(this.#mark(answer.messages), { isNewer: isBelow, hasMore: Boolean(answer.more), edge: answer.edge });
       if (room === this.#rooms.shown) this.#view.paged(isNewer, isNewest);
     });
     return true;
@@ -247,10 +254,11 @@ export class Chat {
 
   /** Shows a found message where it stands in history. */
   async #jump(hit) {
-    const room = hit.to ? this.#rooms.peer(hit.nick) : this.#rooms.room(hit.room);
+    const room = this.#roomOf(this.#mark([hit])[0]);
+    if (!room) return;
     if (room !== this.#rooms.shown) this.#rooms.open(room);
-    if (this.#view.toLine(hit.id) || room.peer !== null) return;
-    const before = await this.#questions.ask({ do: "history", rooms: [room.name], before: hit.key, limit: PAGE });
+    if (this.#view.toLine(hit.id)) return;
+    const before = await this.#questions.ask({ ...pageOf(room), before: hit.key, limit: PAGE });
     if (!before) return;
     room.clear();
     room.takePage([...this.#mark(before.messages), ...this.#mark([hit])], { hasMore: Boolean(before.more) });
@@ -281,6 +289,7 @@ export class Chat {
 
   #keepRooms() {
     this.#identity.rooms = this.#rooms.names;
+    this.#identity.peers = this.#rooms.peers;
     this.#identity.save();
   }
 
@@ -288,6 +297,7 @@ export class Chat {
   talkTo(nick) {
     if (nick === this.#identity.nick) return;
     this.#rooms.open(this.#rooms.peer(nick));
+    this.#keepRooms();
     this.#composer.focus();
   }
 

@@ -21,9 +21,11 @@ export class Room {
     this.topic = "";
     this.people = new Set();
     /** Whether history goes on above the first line, and below the last one. */
-    this.hasOlder = peer === null;
+    this.hasOlder = true;
     this.hasNewer = false;
-    this.isLoaded = peer !== null;
+    this.isLoaded = false;
+    /** How far a talk of two was looked for beyond its first and its last line, as keys. */
+    this.edges = { older: null, newer: null };
     /** When a page was last asked for. */
     this.pagedAt = -Infinity;
   }
@@ -93,7 +95,7 @@ export class Room {
   }
 
   /** Takes a page of history, ascending, that ends above the first line or begins below the last one. */
-  takePage(messages, { isNewer = false, hasMore = false } = {}) {
+  takePage(messages, { isNewer = false, hasMore = false, edge = null } = {}) {
     const fresh = messages.filter((message) => !this.#ids.has(message.id)).map((message) => this.#line(message));
     for (const line of fresh) {
       this.#ids.add(line.id);
@@ -108,6 +110,7 @@ export class Room {
       this.lines.unshift(...fresh);
     }
     this.isLoaded = true;
+    this.edges[isNewer ? "newer" : "older"] = edge;
     this.#trim(isNewer ? "older" : "newer");
     return fresh.length;
   }
@@ -116,9 +119,10 @@ export class Room {
   clear() {
     this.lines = this.lines.filter((line) => line.state && !line.key);
     this.#ids = new Set(this.lines.map((line) => line.id).filter(Boolean));
-    this.hasOlder = this.peer === null;
+    this.hasOlder = true;
     this.hasNewer = false;
-    this.isLoaded = this.peer !== null;
+    this.isLoaded = false;
+    this.edges = { older: null, newer: null };
   }
 
   /** A line that is not a person's: a notice, or the head of a late block. */
@@ -221,7 +225,8 @@ export class Room {
     if (over <= 0) return;
     const gone = end === "older" ? this.lines.splice(0, over) : this.lines.splice(this.#endOfTold() - over, over);
     for (const line of gone) if (line.id) this.#ids.delete(line.id);
+    this.edges[end] = null;
     if (end === "newer") this.hasNewer = true;
-    else if (this.peer === null) this.hasOlder = true;
+    else this.hasOlder = true;
   }
 }

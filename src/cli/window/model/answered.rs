@@ -3,7 +3,7 @@
 use super::{Asked, Model};
 use crate::cli::commands::status;
 use crate::cli::window::panel::{Choice, Entry, Panel, hit};
-use crate::cli::window::place::{MAX_PEOPLE, Where, partner, saying};
+use crate::cli::window::place::{MAX_PEOPLE, Where, saying};
 use crate::cli::window::row::Saying;
 use crate::cli::window::servers;
 use crate::cli::window::text::{Piece, safe};
@@ -58,7 +58,7 @@ impl Model {
         let keys = (records.first().map(|found| found.0.key), records.last().map(|found| found.0.key));
         let is_ours = |record: &Record| match at {
             Where::Room(_) => true,
-            Where::Person(person) => partner(&record.message, me) == Some(*person),
+            Where::Person(person) => record.message.partner(me) == Some(*person),
         };
         let page: Vec<(Saying, u64)> = records
             .iter()
@@ -120,7 +120,7 @@ impl Model {
     fn hits(&self, records: &Records) -> Vec<Entry> {
         let entry = |(record, _): &(Record, String)| {
             let saying = saying(record, self.person.id, None, false)?;
-            let place = match partner(&record.message, self.person.id) {
+            let place = match record.message.partner(self.person.id) {
                 Some(_) => "(private)".to_owned(),
                 None => format!("#{}", record.message.room),
             };
@@ -133,7 +133,7 @@ impl Model {
     fn letters(&mut self, records: &Records) {
         let mut found = 0;
         for (record, _) in records.iter().rev() {
-            let Some(client) = partner(&record.message, self.person.id) else { continue };
+            let Some(client) = record.message.partner(self.person.id) else { continue };
             // One's own letters do not tell the other's name.
             let is_theirs = record.message.id.client == client;
             if is_theirs && self.index_of(&Where::Person(client)).is_none() && found < MAX_CONVERSATIONS {

@@ -105,7 +105,7 @@ impl Model {
     /// Goes to a message of the past, and what surrounds it.
     fn jump(&mut self, record: &Record) {
         let me = self.person.id;
-        let at = match crate::cli::window::place::partner(&record.message, me) {
+        let at = match record.message.partner(me) {
             Some(client) => Where::Person(client),
             None => Where::Room(record.message.room.clone()),
         };
