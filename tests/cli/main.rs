@@ -2,6 +2,8 @@
 
 mod commands;
 mod demo;
+mod hostile;
+mod page;
 mod past;
 mod pty;
 mod records;
@@ -9,4 +11,5 @@ mod ring;
 mod settings;
 mod support;
 mod usage;
+mod web;
 mod window;

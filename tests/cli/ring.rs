@@ -58,7 +58,11 @@ impl Ring {
 
     /// Waits until all servers stand in one ring.
     pub(crate) fn until_one_view(&mut self) {
-        let count = self.servers.len();
+        self.until_one_view_of(self.servers.len());
+    }
+
+    /// Waits until so many servers stand in one ring, also such as were started elsewhere.
+    pub(crate) fn until_one_view_of(&mut self, count: usize) {
         for server in &mut self.servers {
             server.wait("view", |view| view["members"].as_array().is_some_and(|all| all.len() == count));
         }
