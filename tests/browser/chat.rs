@@ -167,6 +167,10 @@ fn talk_of_two_is_there_again_after_a_reload() {
     bob.until_shown("@eva");
     bob.say("/msg eva at noon");
     eva.wait_until(&is_shown("at noon", ""));
+    // A deed, which goes as words.
+    eva.say("/me waves");
+    bob.until("it is a deed", |screen| screen.contains("* eva waves") && !screen.contains("/me"));
+    bob.say("/me nods");
 
     eva.navigate(&url);
     eva.wait_for("#where[data-state=open]");
@@ -174,10 +178,15 @@ fn talk_of_two_is_there_again_after_a_reload() {
     eva.wait_until(&is_shown("lunch?", "✓"));
     eva.wait_until(&is_shown("at noon", ""));
     eva.wait_for("#messages .beginning");
+    for deed in ["waves", "nods"] {
+        let deed = quoted(deed);
+        let all = "[...document.querySelectorAll('#messages .deed .text')]";
+        eva.wait_until(&format!("{all}.filter((text) => text.textContent.endsWith({deed})).length === 1"));
+    }
     // It goes on where it was.
     bob.say("/msg eva or later");
     eva.wait_until(&is_shown("or later", ""));
-    assert_eq!(eva.count("#messages [data-id]"), 3);
+    assert_eq!(eva.count("#messages [data-id]"), 5);
     // And what a search finds of it is shown there.
     eva.click("#rooms [data-room=lobby]");
     eva.type_in("#words", "lunch");

@@ -5,6 +5,7 @@ import { Finder } from "./finder.js";
 import { mentions } from "./line.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
+import { DEED } from "./room.js";
 import { Rooms } from "./rooms.js";
 import { Scrollback } from "./scrollback.js";
 import { counted, shown } from "./shown.js";
@@ -96,9 +97,9 @@ export class Chat {
       join: (name) => this.join(name),
       leave: () => this.#leave(),
       msg: (rest) => this.#message(rest),
-      me: (text) => (this.#rooms.shown.peer === null ? this.#say(text, "action") : "Only rooms have /me."),
+      me: (text) => (this.#rooms.shown?.peer ? this.#say(DEED + text) : this.#say(text, "action")),
       nick: (nick) => this.#change({ do: "nick", nick }),
-      topic: (text) => this.#change({ do: "topic", room: this.#rooms.shown.name, text }),
+      topic: (text) => (this.#rooms.shown?.peer ? "Only rooms have a topic." : this.#change({ do: "topic", room: this.#rooms.shown.name, text })),
       search: (words) => void this.finder.search(words),
       ring: () => void showRing(),
       help: () => this.#note(this.#composer.help()),
@@ -249,7 +250,9 @@ export class Chat {
 
   #mark(messages) {
     const prefix = `${this.#identity.client}-`;
-    return (messages ?? []).map((message) => ({ ...message, late: false, own: String(message.id).startsWith(prefix) }));
+    // What is history was on every disk of its view, and who came later has it before it takes people.
+    const servers = this.#members.size || undefined;
+    return (messages ?? []).map((message) => ({ ...message, copies: servers, of: servers, late: false, own: String(message.id).startsWith(prefix) }));
   }
 
   /** Shows a found message where it stands in history. */

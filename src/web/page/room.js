@@ -7,6 +7,14 @@ const MAX_LINES = 1500;
 /** Names told in a fold of joins and leaves. */
 const MAX_FOLDED = 200;
 
+/** How a deed begins in a talk of two, where the wire has words only (as in XMPP, XEP-0245). */
+export const DEED = "/me ";
+
+/** How something is told, and its words without how. */
+function toldAs(kind, text) {
+  return kind === "direct" && text.startsWith(DEED) ? { told: "action", text: text.slice(DEED.length) } : { told: kind, text };
+}
+
 export class Room {
   #ids = new Set();
   #nextLine = 1;
@@ -66,7 +74,8 @@ export class Room {
   /** A message of one's own that is on its way: stays at the end until the order has it. */
   queue(entry, nick) {
     const at = new Date().toISOString();
-    this.#insert(this.lines.length, { kind: "message", nick, at, own: true, state: "queued", ...entry });
+    const told = this.peer === null ? { told: entry.told, text: entry.text } : toldAs("direct", entry.text);
+    this.#insert(this.lines.length, { kind: "message", nick, at, own: true, state: "queued", ...entry, ...told });
   }
 
   /** Names the queued line after its message. */
@@ -177,8 +186,7 @@ export class Room {
     const { id, nick, text, at, key, kind, copies, of, late, epoch, gsn, leader } = message;
     const own = Boolean(message.own);
     const state = own ? "stable" : undefined;
-    const told = kind ?? "plain";
-    return { kind: "message", told, id, nick, text, at, key, copies, of, late, epoch, gsn, leader, own, state };
+    return { kind: "message", ...toldAs(kind ?? "plain", text), id, nick, at, key, copies, of, late, epoch, gsn, leader, own, state };
   }
 
   #settle(message) {

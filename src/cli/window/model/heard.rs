@@ -51,7 +51,7 @@ impl Model {
             }
         }
         let Some(at) = self.places.iter().position(|place| place.takes(submission, me)) else { return };
-        let copies = Some((message.copies, message.of));
+        let copies = (message.copies, message.of);
         let Some(saying) = saying(&message.record, me, copies, message.late) else { return };
         let is_mine = submission.id.client == me;
         let place = &mut self.places[at];
