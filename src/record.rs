@@ -150,6 +150,15 @@ impl Submission {
         let Self { id, acked_upto, floor, ref room, ref nick, ref kind, ref body } = *self;
         Lent { id, acked_upto, floor, room, nick, kind: kind.clone(), body }
     }
+
+    /// With whom a client has this one-to-one message: its addressee, or who wrote it. `None` when it is not that client's.
+    pub fn partner(&self, me: ClientId) -> Option<ClientId> {
+        match self.kind {
+            Kind::Direct { to } if self.id.client == me => Some(to),
+            Kind::Direct { to } if to == me => Some(self.id.client),
+            _ => None,
+        }
+    }
 }
 
 impl Lent<'_> {

@@ -3,6 +3,7 @@
 use super::document::time::rfc3339;
 use super::document::{self, Message, refusal};
 use super::session::{Over, Session};
+use super::talk::Talk;
 use crate::client::Draft;
 use crate::ids::RecordKey;
 use crate::record::{Kind, Record};
@@ -14,6 +15,10 @@ use serde_json::{Value, json};
 pub(super) enum Asked {
     /// A page of history or of what was found; with the key that it was to begin behind.
     Page { event: &'static str, tag: Value, after: Option<String> },
+    /// Whose talk it is that a page is asked of.
+    Talker { nick: String, talk: Box<Talk> },
+    /// A page of it.
+    Talk(Box<Talk>),
     /// Who is where.
     Who { tag: Value },
     /// Every room.
@@ -30,6 +35,7 @@ impl Asked {
     /// The browser's tag.
     pub(super) fn tag(&self) -> &Value {
         match self {
+            Self::Talker { talk, .. } | Self::Talk(talk) => talk.tag(),
             Self::Page { tag, .. } | Self::Who { tag } | Self::Rooms { tag } | Self::Addressee { tag, .. } => tag,
             Self::OwnNick | Self::OwnRooms => &Value::Null,
         }
@@ -52,6 +58,13 @@ impl Session {
                 }
                 self.tell(&page)
             }
+            (Asked::Talker { nick, talk }, Answer::Nick(found)) => {
+                if let Some(with) = found {
+                    self.people.met(with, &nick);
+                }
+                self.talker(found, talk)
+            }
+            (Asked::Talk(talk), Answer::Page { records, more }) => self.talk(talk, records, more),
             (Asked::Who { tag }, Answer::Who(people)) => {
                 self.met(&people);
                 let people: Vec<Value> = people.iter().map(presence).collect();
@@ -81,7 +94,7 @@ impl Session {
         }
     }
 
-    fn page(&mut self, event: &str, tag: &Value, records: &[(Record, String)], more: bool) -> Value {
+    pub(super) fn page(&mut self, event: &str, tag: &Value, records: &[(Record, String)], more: bool) -> Value {
         for (record, _) in records {
             self.people.met(record.message.id.client, &record.message.nick);
         }

@@ -19,7 +19,7 @@
 //! | `door`, `guard`, `pages` | the address; who may ask; other servers' pages and tokens |
 //! | `http`, `files`, `page/` | requests; the page |
 //! | `socket`, `request`, `outlet` | one browser's WebSocket; what it says; what waits to be written to it |
-//! | `begin`, `session`, `answers`, `outbox`, `cursor`, `people` | the person behind it |
+//! | `begin`, `session`, `answers`, `talk`, `outbox`, `cursor`, `people` | the person behind it |
 //! | `watcher`, `recorder` | the ring's state and its servers' event records, asked once for all browsers |
 //! | `control` | what a page may ask of a demo |
 //! | `trace`, `event`, `record_file` | servers' event records, as JSON and in files |
@@ -49,6 +49,7 @@ mod recorder;
 mod request;
 mod session;
 mod socket;
+mod talk;
 pub mod trace;
 mod watcher;
 

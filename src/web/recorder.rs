@@ -4,13 +4,16 @@ use super::host::Shared;
 use super::trace::{Names, document};
 use crate::client::{AskError, Client};
 use crate::ids::ServerId;
-use crate::wire::session::{Answer, Query, Status};
+use crate::wire::session::{Answer, Query, ServerState, Status};
 use crate::wire::trace::RecordPage;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Servers whose records are read at once; others' are not.
@@ -25,12 +28,25 @@ const PAGE: u32 = 500;
 const EVERY: Duration = Duration::from_millis(100);
 /// How long an answer may take; then it is asked again, wherever the server is now.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// After so many questions in a row that were not answered a reader rests until its server is heard again: looking for one
+/// that is dead costs others a datagram a second.
+const MAX_UNANSWERED: u32 = 30;
 
 /// The readers, one a server. Dropped, they end.
 #[derive(Debug, Default)]
 pub(super) struct Recorders {
-    readers: BTreeMap<String, Sender<Infallible>>,
+    readers: BTreeMap<String, Follower>,
     heap: Arc<Mutex<Heap>>,
+}
+
+/// A reader's thread.
+#[derive(Debug)]
+struct Follower {
+    /// Dropped, the reader ends.
+    _held: Sender<Infallible>,
+    thread: JoinHandle<()>,
+    /// Whether the server that tells of the ring does not hear this one, which may live on the other side of a cut.
+    is_apart: Arc<AtomicBool>,
 }
 
 /// What was read and not told yet.
@@ -39,27 +55,41 @@ struct Heap {
     events: VecDeque<Value>,
     lost: BTreeMap<String, u64>,
     names: Names,
+    /// What servers that are apart say of their ring, since it was last taken.
+    apart: BTreeMap<String, Status>,
 }
 
 impl Recorders {
-    /// Reads the record of every server that this status names and that can answer.
+    /// Reads the record of every server that this status or another's record names. Whom the server that told the status does
+    /// not hear is apart: dead, or in another ring beyond a cut, where clients reach it as before.
     pub(super) fn follow(&mut self, shared: &Arc<Shared>, status: &Status) {
-        use crate::wire::session::ServerState::Unreachable;
-        let wanted = status.servers.iter().filter(|server| server.state != Unreachable);
-        let names: Vec<&str> = wanted.map(|server| server.name.as_str()).filter(|name| !name.is_empty()).collect();
-        self.readers.retain(|name, _| names.contains(&name.as_str()));
-        for name in names {
-            if self.readers.len() >= MAX_SERVERS || self.readers.contains_key(name) {
+        let heard = status.servers.iter().filter(|server| server.state != ServerState::Unreachable);
+        let heard: BTreeSet<String> = heard.map(|server| server.name.clone()).collect();
+        let mut named: Vec<String> = status.servers.iter().map(|server| server.name.clone()).collect();
+        named.extend(self.lock().names.all().map(str::to_owned));
+        named.retain(|name| !name.is_empty());
+        // At the bound those that are heard come first.
+        named.sort_by_key(|name| !heard.contains(name));
+        for name in named {
+            let is_apart = !heard.contains(&name);
+            if let Some(reader) = self.readers.get(&name) {
+                reader.is_apart.store(is_apart, Ordering::Relaxed);
+                if is_apart || !reader.thread.is_finished() {
+                    continue;
+                }
+            } else if self.readers.values().filter(|reader| !reader.thread.is_finished()).count() >= MAX_SERVERS {
                 continue;
             }
-            let (held, stop) = bounded(0);
-            let (shared, heap, server) = (shared.clone(), self.heap.clone(), name.to_owned());
-            let read = move || Reader::new(server, heap).read(&shared, &stop);
-            match std::thread::Builder::new().name("web-record".to_owned()).spawn(read) {
-                Ok(_) => _ = self.readers.insert(name.to_owned(), held),
+            match Follower::start(shared, &self.heap, &name, is_apart) {
+                Ok(reader) => _ = self.readers.insert(name, reader),
                 Err(error) => log::warn!("the record of a server is not read: {error}"),
             }
         }
+    }
+
+    /// What servers that are apart have said of their ring since they were last asked for it, by name.
+    pub(super) fn apart(&self) -> BTreeMap<String, Status> {
+        std::mem::take(&mut self.lock().apart)
     }
 
     /// Nobody watches any more.
@@ -86,6 +116,18 @@ impl Recorders {
     }
 }
 
+impl Follower {
+    fn start(shared: &Arc<Shared>, heap: &Arc<Mutex<Heap>>, server: &str, is_apart: bool) -> io::Result<Self> {
+        let (held, stop) = bounded(0);
+        let is_apart = Arc::new(AtomicBool::new(is_apart));
+        let shared = shared.clone();
+        let mut reader = Reader::new(server.to_owned(), heap.clone(), is_apart.clone());
+        let thread =
+            std::thread::Builder::new().name("web-record".to_owned()).spawn(move || reader.read(&shared, &stop))?;
+        Ok(Self { _held: held, thread, is_apart })
+    }
+}
+
 impl Heap {
     fn take(&mut self, server: &str, page: &RecordPage, lost: u64) {
         self.names.learn(&page.names);
@@ -108,14 +150,15 @@ impl Heap {
 struct Reader {
     name: String,
     heap: Arc<Mutex<Heap>>,
+    is_apart: Arc<AtomicBool>,
     /// Which record: a server that starts anew begins another.
     record: Option<(ServerId, u64)>,
     after: u64,
 }
 
 impl Reader {
-    fn new(name: String, heap: Arc<Mutex<Heap>>) -> Self {
-        Self { name, heap, record: None, after: 0 }
+    fn new(name: String, heap: Arc<Mutex<Heap>>, is_apart: Arc<AtomicBool>) -> Self {
+        Self { name, heap, is_apart, record: None, after: 0 }
     }
 
     fn read(&mut self, shared: &Shared, stop: &Receiver<Infallible>) {
@@ -123,16 +166,33 @@ impl Reader {
             Ok(client) => client,
             Err(error) => return log::warn!("the record of a server is not read: {error}"),
         };
-        let mut pause = Duration::ZERO;
-        while matches!(stop.recv_timeout(pause), Err(RecvTimeoutError::Timeout)) {
+        let (mut pause, mut unanswered) = (Duration::ZERO, 0);
+        while unanswered < MAX_UNANSWERED && matches!(stop.recv_timeout(pause), Err(RecvTimeoutError::Timeout)) {
             // Nobody reads this client's events but for what was asked.
             client.events().try_iter().for_each(drop);
-            pause = match self.ask(&client) {
+            let asked = self.ask(&client).and_then(|more| self.ask_ring(&client).map(|()| more));
+            unanswered = if matches!(asked, Err(AskError::TimedOut)) { unanswered + 1 } else { 0 };
+            pause = match asked {
                 Ok(true) => Duration::ZERO,
                 Ok(false) | Err(AskError::TimedOut) => EVERY,
                 Err(AskError::Ended) => return,
             };
         }
+    }
+
+    /// Asks a server that is apart for the ring it is in, once what it said before was taken.
+    fn ask_ring(&self, client: &Client) -> Result<(), AskError> {
+        if !self.is_apart.load(Ordering::Relaxed) || self.lock().apart.contains_key(&self.name) {
+            return Ok(());
+        }
+        if let Answer::Status(status) = client.ask(Query::Status, PATIENCE)? {
+            self.lock().apart.insert(self.name.clone(), *status);
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Heap> {
+        self.heap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks for a page; whether there is more at once.
@@ -150,7 +210,7 @@ impl Reader {
         let lost = if self.record.is_some() { page.lost } else { 0 };
         let more = page.events.len() as u32 >= PAGE;
         (self.record, self.after) = (record, page.next);
-        self.heap.lock().unwrap_or_else(PoisonError::into_inner).take(&self.name, &page, lost);
+        self.lock().take(&self.name, &page, lost);
         Ok(more)
     }
 }

@@ -54,6 +54,9 @@ pub(super) enum Request {
         tag: Value,
         #[serde(default)]
         rooms: Vec<String>,
+        /// Instead of rooms: the talk with the person of this nick.
+        #[serde(default)]
+        with: Option<String>,
         #[serde(default)]
         before: Option<String>,
         /// Instead of `before`: the page that begins behind this key.
@@ -177,6 +180,7 @@ mod tests {
             r#"{"do":"topic","room":"x","text":"y"}"#,
             r#"{"do":"history","tag":3,"rooms":["lobby"],"before":null,"limit":50}"#,
             r#"{"do":"history","tag":3,"rooms":["lobby"],"after":"00","limit":50}"#,
+            r#"{"do":"history","tag":3,"with":"bob","before":null,"limit":50}"#,
             r#"{"do":"search","tag":4,"words":"w","room":null}"#,
             r#"{"do":"who","tag":5,"room":null}"#,
             r#"{"do":"rooms","tag":6}"#,

@@ -121,12 +121,15 @@ impl Session {
             Request::Join { room } => self.join(&room),
             Request::Leave { room } => self.leave(&room),
             Request::Nick { tag, nick } => self.rename(tag, &nick),
-            Request::History { tag, rooms, before, after, limit } => {
+            Request::History { tag, rooms, with, before, after, limit } => {
                 let mut within = self.part(rooms, before.as_deref(), limit);
                 within.after = after.as_deref().and_then(answers::key);
                 within.newest = within.after.is_none();
                 // A key that is none is not repeated: the page is the newest, and its reader sees that.
                 let after = after.filter(|_| within.after.is_some());
+                if let Some(nick) = with {
+                    return self.ask_for_talk(&tag, nick, within, after);
+                }
                 self.ask(&tag.clone(), Query::History(within), Asked::Page { event: "history", tag, after })
             }
             Request::Search { tag, words, room, before } => {

@@ -29,6 +29,11 @@ impl Names {
         self.0.get(&server).filter(|name| !name.is_empty()).map_or_else(|| server.to_string(), Clone::clone)
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+        self.0.values().map(String::as_str)
+    }
+
     fn of_all(&self, servers: &[ServerId]) -> Vec<String> {
         servers.iter().map(|server| self.of(*server)).collect()
     }

@@ -1,14 +1,15 @@
 //! The ring's state and its servers' event records, for every browser that watches: asked once, however many they are.
 
-use super::document::status::Document;
+use super::document::status::{self, Document};
 use super::document::to_json;
 use super::host::Shared;
 use super::outlet::Outlet;
 use super::recorder::Recorders;
 use crate::client::{AskError, Client};
-use crate::wire::session::{Answer, Query, Status};
+use crate::wire::session::{Answer, Query, ServerState, Status};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -152,12 +153,89 @@ impl<'a> Round<'a> {
         if self.shared.learn(status) {
             self.shared.watcher.tell(&json!({ "event": "pages", "pages": self.shared.urls() }), |_| true);
         }
-        let mut document = json!({ "event": "status" });
-        if let (Value::Object(document), Ok(Value::Object(fields))) =
-            (&mut document, serde_json::to_value(Document::of(status)))
-        {
-            document.extend(fields);
-        }
+        let document = told_by_all(status, &self.recorders.apart());
         self.shared.watcher.tell(&document, |browser| browser.status);
+    }
+}
+
+/// The document of the ring's state. Whom the server that told it does not hear is shown as it says itself, if it does.
+fn told_by_all(status: &Status, apart: &BTreeMap<String, Status>) -> Value {
+    let mut document = json!({ "event": "status" });
+    if let (Value::Object(document), Ok(Value::Object(fields))) =
+        (&mut document, serde_json::to_value(Document::of(status)))
+    {
+        document.extend(fields);
+    }
+    for (name, own) in apart {
+        let Some(line) = status::apart(name, own) else { continue };
+        let told = status.servers.iter().position(|server| server.name == *name);
+        if told.is_some_and(|at| status.servers[at].state != ServerState::Unreachable) {
+            continue;
+        }
+        document["healthy"] = false.into();
+        push(&mut document["problems"], format!("{name} is in another ring").into());
+        match told {
+            Some(at) => document["servers"][at] = line,
+            // It was forgotten already.
+            None => push(&mut document["servers"], line),
+        }
+    }
+    document
+}
+
+fn push(list: &mut Value, value: Value) {
+    if let Value::Array(list) = list {
+        list.push(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{EpochId, Pid, ServerId};
+    use crate::wire::session::ServerStatus;
+
+    fn server(id: u64, name: &str, state: ServerState) -> ServerStatus {
+        ServerStatus {
+            name: name.into(),
+            pid: Pid { server: ServerId(id), ..Pid::default() },
+            addr: ([127, 0, 0, 1], 8285).into(),
+            state,
+            multicast: true,
+            stable: 0,
+            lag: 0,
+            clients: 0,
+            nacks_per_min: 0,
+            loss_per_mille: 0,
+            head: 0,
+            have: 0,
+            page: None,
+        }
+    }
+
+    fn told_by(id: u64, num: u64, servers: Vec<ServerStatus>) -> Status {
+        let answered_by = Pid { server: ServerId(id), ..Pid::default() };
+        Status { answered_by, epoch: Some(EpochId { num, ..EpochId::default() }), servers, ..Status::default() }
+    }
+
+    #[test]
+    fn server_beyond_a_cut_is_shown_as_it_says_itself_and_the_ring_is_not_healthy() {
+        use ServerState::{Leader, Unreachable};
+        let here = told_by(1, 7, vec![server(1, "oak", Leader), server(2, "elm", Unreachable)]);
+        let there = told_by(2, 9, vec![server(1, "oak", Unreachable), server(2, "elm", Leader)]);
+        let document = told_by_all(&here, &BTreeMap::from([("elm".to_owned(), there.clone())]));
+        let (oak, elm) = (&document["servers"][0], &document["servers"][1]);
+        assert_eq!((&oak["state"], &elm["state"]), (&"leader".into(), &"leader".into()));
+        assert_eq!((&elm["epoch"], &elm["apart"], oak.get("apart")), (&9.into(), &true.into(), None));
+        assert_eq!((&document["epoch"], &document["healthy"]), (&7.into(), &false.into()));
+        // One that is forgotten already is told as well.
+        let forgotten = told_by(1, 7, vec![server(1, "oak", Leader)]);
+        let document = told_by_all(&forgotten, &BTreeMap::from([("elm".to_owned(), there.clone())]));
+        assert_eq!((&document["servers"][1]["state"], &document["healthy"]), (&"leader".into(), &false.into()));
+        assert_eq!(document["problems"], json!(["elm is in another ring"]));
+        // Another of that name, or nobody: as it was told.
+        let document = told_by_all(&here, &BTreeMap::from([("oak".to_owned(), there)]));
+        assert_eq!(document["servers"][1]["state"], "unreachable");
+        assert_eq!(document["servers"].as_array().map(Vec::len), Some(2));
     }
 }

@@ -43,13 +43,14 @@ fn on_the_path() -> Option<PathBuf> {
 }
 
 impl Browser {
-    /// Starts the browser that is on the PATH. `None`, said aloud, where there is none and none is required.
+    /// Starts the browser that is on the PATH. `None`, said aloud, where there is none and none is required, or none is
+    /// wanted.
     pub(crate) fn start() -> Option<Self> {
-        let Some(program) = on_the_path() else {
-            let required = std::env::var_os("RINGTALK_BROWSER_REQUIRED").is_some_and(|value| value == "1");
-            assert!(!required, "no {} on the PATH, and one is required", NAMES.join(", "));
-            let words = "skipped: no chromium on the PATH. To get one: apt-get install chromium";
-            writeln!(std::io::stderr(), "{words}").expect("standard error");
+        let required = std::env::var("RINGTALK_BROWSER_REQUIRED").unwrap_or_default();
+        let Some(program) = on_the_path().filter(|_| required != "0") else {
+            assert!(required != "1", "no {} on the PATH, and one is required", NAMES.join(", "));
+            let why = if required == "0" { "not wanted" } else { "no chromium here: apt-get install chromium" };
+            writeln!(std::io::stderr(), "skipped: {why}").expect("standard error");
             return None;
         };
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -20,7 +20,7 @@ pub(crate) fn window(ring: &Ring, nick: &str, server: &str) -> Window {
 }
 
 /// Waits until the page at `url` may reach all these others: its policy names those that its host has heard of.
-fn until_it_knows(url: &str, others: &[String]) {
+pub(crate) fn until_it_knows(url: &str, others: &[String]) {
     let addr = url.trim_start_matches("http://");
     let deadline = now() + LIMIT;
     loop {
@@ -150,6 +150,49 @@ fn messages_from_the_other_side_of_a_healed_cut_are_a_marked_block_on_the_page()
     let ids = ids_on(&mut eva);
     let once: std::collections::BTreeSet<String> = ids.iter().map(Value::to_string).collect();
     assert_eq!((ids.len(), once.len()), (6, 6));
+    eva.assert_sound();
+}
+
+#[test]
+fn talk_of_two_is_there_again_after_a_reload() {
+    let Some(mut browser) = Browser::start() else { return };
+    let mut ring = Ring::start(&[]);
+    ring.add_with("oak", &WITH_PAGE);
+    let url = ring.page("oak");
+    let mut bob = window(&ring, "bob", "oak");
+    let mut eva = enter(&mut browser, &url, "oak", "eva");
+    bob.until_shown("eva");
+    eva.say("/msg bob lunch?");
+    eva.wait_until(&is_shown("lunch?", "✓"));
+    bob.until_shown("@eva");
+    bob.say("/msg eva at noon");
+    eva.wait_until(&is_shown("at noon", ""));
+    // A deed, which goes as words.
+    eva.say("/me waves");
+    bob.until("it is a deed", |screen| screen.contains("* eva waves") && !screen.contains("/me"));
+    bob.say("/me nods");
+
+    eva.navigate(&url);
+    eva.wait_for("#where[data-state=open]");
+    eva.click("#peers [data-peer=bob]");
+    eva.wait_until(&is_shown("lunch?", "✓"));
+    eva.wait_until(&is_shown("at noon", ""));
+    eva.wait_for("#messages .beginning");
+    for deed in ["waves", "nods"] {
+        let deed = quoted(deed);
+        let all = "[...document.querySelectorAll('#messages .deed .text')]";
+        eva.wait_until(&format!("{all}.filter((text) => text.textContent.endsWith({deed})).length === 1"));
+    }
+    // It goes on where it was.
+    bob.say("/msg eva or later");
+    eva.wait_until(&is_shown("or later", ""));
+    assert_eq!(eva.count("#messages [data-id]"), 5);
+    // And what a search finds of it is shown there.
+    eva.click("#rooms [data-room=lobby]");
+    eva.type_in("#words", "lunch");
+    eva.press("Enter");
+    eva.click("#found [data-hit]");
+    eva.wait_until("document.querySelector('#messages .hit .text')?.textContent === 'lunch?'");
     eva.assert_sound();
 }
 

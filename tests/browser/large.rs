@@ -3,10 +3,10 @@
 use crate::browser::Browser;
 use crate::chat::say_measured;
 use crate::page::Page;
-use crate::support::Home;
+use crate::support::{Home, Lines};
 use serde_json::{Value, json};
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Child;
 
@@ -70,8 +70,7 @@ impl Replay {
         let count = write_record(&path, events, seconds);
         let path = path.to_str().expect("text");
         let mut child = home.command(&["replay", path, "--web", "127.0.0.1:0", "--json"]).spawn().expect("it starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("readable");
+        let line = Lines::of(child.stdout.take().expect("a pipe")).next().expect("it starts");
         let started: Value = serde_json::from_str(&line).expect("JSON");
         let url = started["page"].as_str().expect("an address").to_owned();
         (Self { child, url, home }, count)

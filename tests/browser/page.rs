@@ -20,9 +20,15 @@ pub(crate) struct Devtools {
 impl Devtools {
     pub(crate) fn connect(port: u16, path: &str) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-        stream.set_read_timeout(Some(LIMIT + Duration::from_secs(10))).expect("a limit");
         let (socket, _) = tungstenite::client(format!("ws://127.0.0.1:{port}{path}"), stream).expect("a WebSocket");
-        Self { socket, last: 0, thrown: Vec::new(), loads: 0 }
+        let devtools = Self { socket, last: 0, thrown: Vec::new(), loads: 0 };
+        devtools.wait_at_most(LIMIT);
+        devtools
+    }
+
+    /// Nothing that is waited for takes longer.
+    fn wait_at_most(&self, limit: Duration) {
+        self.socket.get_ref().set_read_timeout(Some(limit + Duration::from_secs(10))).expect("a limit");
     }
 
     /// Calls a method; its result.
@@ -99,6 +105,18 @@ impl Page {
 
     /// Waits until a condition is so; its value.
     pub(crate) fn wait_until(&mut self, condition: &str) -> Value {
+        self.wait_until_within(condition, 1)
+    }
+
+    /// The same for what takes long: up to so many times the limit.
+    pub(crate) fn wait_until_within(&mut self, condition: &str, limits: u32) -> Value {
+        self.devtools.wait_at_most(LIMIT * limits);
+        let value = self.look_until(condition, LIMIT * limits);
+        self.devtools.wait_at_most(LIMIT);
+        value
+    }
+
+    fn look_until(&mut self, condition: &str, limit: Duration) -> Value {
         let waiting = format!(
             "new Promise((give) => {{
                const from = performance.now();
@@ -110,7 +128,7 @@ impl Page {
                }};
                look();
              }})",
-            LIMIT.as_millis()
+            limit.as_millis()
         );
         let value = self.eval(&waiting);
         if value.is_null() {
@@ -190,6 +208,13 @@ impl Page {
     pub(crate) fn screenshot(&mut self) -> Vec<u8> {
         let shot = self.call("Page.captureScreenshot", &json!({ "format": "png" }));
         from_base64(shot["data"].as_str().expect("a picture"))
+    }
+
+    /// Keeps a picture of this moment for people, where `RINGTALK_SHOTS` names a directory for them.
+    pub(crate) fn keep_shot(&mut self, name: &str) {
+        if let Some(dir) = std::env::var_os("RINGTALK_SHOTS") {
+            std::fs::write(std::path::Path::new(&dir).join(format!("{name}.png")), self.screenshot()).expect("written");
+        }
     }
 
     /// Bytes of objects that are in use, without what is garbage.

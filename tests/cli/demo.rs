@@ -1,13 +1,12 @@
 //! `demo`: plays lessons, proves that nothing was lost, and leaves nothing behind.
 
-use crate::support::Home;
+use crate::page::Browser;
+use crate::pty::Window;
+use crate::support::{Home, Lines};
 use serde_json::Value;
 use serde_json::json;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
-use tungstenite::{Message, WebSocket};
 
 /// How long a demo may take, beside other tests on a slow machine.
 const LIMIT: Duration = Duration::from_mins(2);
@@ -43,21 +42,19 @@ fn count(told: &[Value], event: &str) -> usize {
 /// A demo that runs, with its lines as they come.
 struct Running {
     child: Child,
-    out: BufReader<ChildStdout>,
+    out: Lines,
 }
 
 impl Running {
     fn start(home: &Home, args: &[&str]) -> Self {
         let mut child = command(home, args).stdin(Stdio::null()).spawn().expect("it starts");
-        let out = BufReader::new(child.stdout.take().expect("a pipe"));
+        let out = Lines::of(child.stdout.take().expect("a pipe"));
         Self { child, out }
     }
 
     fn wait_for(&mut self, event: &str) -> Value {
-        let mut line = String::new();
         loop {
-            line.clear();
-            assert!(self.out.read_line(&mut line).expect("readable") > 0, "the demo ended before {event}");
+            let Some(line) = self.out.next() else { unreachable!("the demo ended before {event}") };
             let told: Value = serde_json::from_str(&line).expect("JSON");
             if told["event"] == event {
                 return told;
@@ -163,74 +160,35 @@ fn list_of_scripts_is_no_failure() {
 }
 
 #[test]
+fn each_step_of_a_lesson_waits_for_a_key_and_the_end_is_the_proof() {
+    let home = Home::new();
+    let args = ["demo", "--servers", "3", "--script", "power-cut", "--step", "--web", "off"];
+    let mut window = Window::open(command(&home, &args), 120, 50);
+    let step = |number: usize| format!("Step {number}");
+    window.until_shown(&step(1));
+    let mut number = 1;
+    loop {
+        window.press(" ");
+        number += 1;
+        let next = step(number);
+        window.until("the next step, or the end", |screen| {
+            screen.contains(&next) || screen.contains("All histories are")
+        });
+        if !window.text().contains(&next) {
+            break;
+        }
+    }
+    assert_eq!(window.wait(), 0);
+    assert!(number > 3 && window.text().contains("of these lost: 0"), "{}", window.text());
+    assert!(window.is_given_back());
+    assert_eq!(entries(&home), 0);
+}
+
+#[test]
 fn steps_want_a_terminal() {
     let home = Home::new();
     let ran = home.run(&["demo", "--script", "tour", "--step"]);
     assert_eq!(ran.code, 2, "{ran:?}");
-}
-
-/// A page of the demo, as a browser has it.
-struct Browser {
-    socket: WebSocket<TcpStream>,
-    tag: u64,
-}
-
-impl Browser {
-    /// Loads the page at this address, takes its token and says hello.
-    fn open(url: &str) -> Self {
-        let addr = url.trim_start_matches("http://").trim_end_matches('/');
-        let connect = || {
-            let stream = TcpStream::connect(addr).expect("it listens");
-            stream.set_read_timeout(Some(LIMIT)).expect("a limit");
-            stream
-        };
-        let (mut stream, mut page) = (connect(), String::new());
-        write!(stream, "GET / HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").expect("it listens");
-        stream.read_to_string(&mut page).expect("a page");
-        let token = page.split("name=\"token\" content=\"").nth(1).and_then(|rest| rest.split('"').next());
-        let (socket, _) = tungstenite::client(format!("ws://{addr}/ws"), connect()).expect("a WebSocket");
-        let mut browser = Self { socket, tag: 0 };
-        browser.say(&json!({ "do": "hello", "token": token.expect("a token"), "nick": "eva", "client": null,
-                             "acked_upto": 0, "outbox": [], "cursor": null, "rooms": ["lobby"] }));
-        let welcome = browser.wait_for(|event| event["event"] == "welcome");
-        assert_eq!(welcome["mode"], "demo");
-        browser
-    }
-
-    fn say(&mut self, request: &Value) {
-        self.socket.send(Message::text(request.to_string())).expect("it listens");
-    }
-
-    fn wait_for(&mut self, mut is_it: impl FnMut(&Value) -> bool) -> Value {
-        loop {
-            let Message::Text(text) = self.socket.read().expect("it goes on") else { continue };
-            let event: Value = serde_json::from_str(&text).expect("JSON");
-            if is_it(&event) {
-                return event;
-            }
-        }
-    }
-
-    /// Asks for something; the tag of its answer.
-    fn control(&mut self, mut request: Value) -> u64 {
-        self.tag += 1;
-        request["do"] = json!("control");
-        request["tag"] = json!(self.tag);
-        self.say(&request);
-        self.tag
-    }
-
-    fn refusal(&mut self, request: Value) -> Value {
-        let tag = self.control(request);
-        self.wait_for(|event| event["event"] == "error" && event["tag"] == tag)
-    }
-
-    fn wait_for_state(&mut self, server: &str, state: &str) -> Value {
-        self.wait_for(|event| {
-            let servers = event["servers"].as_array().filter(|_| event["event"] == "demo");
-            servers.is_some_and(|all| all.iter().any(|one| one["name"] == server && one["state"] == state))
-        })
-    }
 }
 
 #[test]
@@ -239,7 +197,8 @@ fn page_crashes_pauses_cuts_and_heals_and_is_told_what_it_asks_wrongly() {
     let mut demo = Running::start(&home, &["demo", "--servers", "3", "--web", "127.0.0.1:0", "--json"]);
     let started = demo.wait_for("started");
     demo.wait_for("talkers");
-    let mut browser = Browser::open(started["page"].as_str().expect("a page"));
+    let (mut browser, welcome) = Browser::open(started["page"].as_str().expect("a page"));
+    assert_eq!(welcome["mode"], "demo");
     browser.control(json!({ "action": "crash", "server": "leader" }));
     browser.wait_for(|event| event["event"] == "tale" && event["text"].to_string().contains("killed (kill -9)"));
     browser.control(json!({ "action": "restart", "server": "all" }));

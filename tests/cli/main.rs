@@ -2,10 +2,14 @@
 
 mod commands;
 mod demo;
+mod hostile;
+mod page;
+mod past;
 mod pty;
 mod records;
 mod ring;
 mod settings;
 mod support;
 mod usage;
+mod web;
 mod window;

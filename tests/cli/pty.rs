@@ -103,14 +103,13 @@ impl Window {
     }
 
     /// Waits until the screen is so.
-    #[expect(clippy::panic, reason = "a test fails by it")]
     pub(crate) fn until(&mut self, what: &str, is_so: impl Fn(&str) -> bool) {
         let deadline = now() + LIMIT;
         while !is_so(&self.text()) {
             match self.came.recv_timeout(deadline.saturating_duration_since(now())) {
                 Ok(bytes) => self.show(&bytes),
-                Err(RecvTimeoutError::Timeout) => panic!("never {what}:\n{}", self.text()),
-                Err(RecvTimeoutError::Disconnected) => panic!("ended before {what}:\n{}", self.text()),
+                Err(RecvTimeoutError::Timeout) => unreachable!("never {what}:\n{}", self.text()),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("ended before {what}:\n{}", self.text()),
             }
         }
     }

@@ -1,10 +1,10 @@
 //! A ring of real server processes on loopback, and the commands that talk to it.
 
-use crate::support::{Home, Ran};
+use crate::support::{Home, Lines, Ran};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::UdpSocket;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, Stdio};
 
 /// Servers on a net and a port of their own. Dropped, they are killed.
 pub(crate) struct Ring {
@@ -16,7 +16,7 @@ pub(crate) struct Ring {
 
 pub(crate) struct Server {
     child: Child,
-    events: BufReader<ChildStdout>,
+    events: Lines,
     /// What it told so far.
     told: Vec<Value>,
 }
@@ -34,8 +34,7 @@ impl Server {
         let mut at = 0;
         loop {
             if at == self.told.len() {
-                let mut line = String::new();
-                assert!(self.events.read_line(&mut line).expect("readable") > 0, "it ended: {:?}", self.told);
+                let Some(line) = self.events.next() else { unreachable!("it ended: {:?}", self.told) };
                 self.told.push(serde_json::from_str(&line).expect("a line of JSON"));
             }
             if self.told[at]["event"] == kind && fits(&self.told[at]) {
@@ -59,7 +58,11 @@ impl Ring {
 
     /// Waits until all servers stand in one ring.
     pub(crate) fn until_one_view(&mut self) {
-        let count = self.servers.len();
+        self.until_one_view_of(self.servers.len());
+    }
+
+    /// Waits until so many servers stand in one ring, also such as were started elsewhere.
+    pub(crate) fn until_one_view_of(&mut self, count: usize) {
         for server in &mut self.servers {
             server.wait("view", |view| view["members"].as_array().is_some_and(|all| all.len() == count));
         }
@@ -105,7 +108,7 @@ impl Ring {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let mut command = self.home.command(&args);
         let mut child = command.stdin(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("it starts");
-        let events = BufReader::new(child.stdout.take().expect("a pipe"));
+        let events = Lines::of(child.stdout.take().expect("a pipe"));
         let mut server = Server { child, events, told: Vec::new() };
         let started = server.wait("started", |_| true);
         assert_eq!(started["server"], name);

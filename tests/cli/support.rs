@@ -1,8 +1,14 @@
 //! Starts the program in an empty home, so that nothing of this machine reaches it.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
 use tempfile::TempDir;
+
+/// No program that a test listens to is silent for so long while it is waited for.
+const SILENCE: Duration = Duration::from_mins(2);
 
 /// A home directory of its own, removed at the end.
 pub(crate) struct Home {
@@ -15,6 +21,32 @@ pub(crate) struct Ran {
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+/// The lines that a program writes, as they come. A program that nobody listens to any more is not kept waiting.
+pub(crate) struct Lines(Receiver<String>);
+
+impl Lines {
+    /// Of this output.
+    pub(crate) fn of(output: impl Read + Send + 'static) -> Self {
+        let (to, came) = sync_channel(4096);
+        std::thread::spawn(move || {
+            let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+            while lines.next().is_some_and(|line| to.send(line).is_ok()) {}
+            lines.for_each(drop);
+        });
+        Self(came)
+    }
+
+    /// The next line; `None` at the end.
+    #[expect(clippy::panic, reason = "a test fails by it")]
+    pub(crate) fn next(&self) -> Option<String> {
+        match self.0.recv_timeout(SILENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("nothing was written for {SILENCE:?}"),
+        }
+    }
 }
 
 impl Home {

@@ -102,6 +102,59 @@ fn page_below_a_place_begins_behind_it_and_repeats_its_key() {
 }
 
 #[test]
+fn talk_of_two_is_read_back_by_both_and_nothing_of_it_by_others() {
+    let net = Net::new();
+    let _oak = net.server("oak");
+    let page = net.host();
+    let (mut ana, mut bob, mut eva) = (page.browser("ana"), page.browser("bob"), page.browser("eva"));
+    // Their nicks are theirs once they have said something.
+    for who in [&mut ana, &mut bob, &mut eva] {
+        who.chat("here");
+    }
+    let tell = |from: &mut crate::support::Browser, to: &str, text: &str| {
+        from.say(&json!({ "do": "tell", "tag": text, "nick": to, "text": text }));
+        let id = from.wait("queued", |event| event["tag"] == text)["id"].clone();
+        from.wait("stable", |event| event["id"] == id);
+    };
+    for n in 0..5 {
+        tell(&mut ana, "bob", &format!("to bob {n}"));
+        tell(&mut bob, "ana", &format!("to ana {n}"));
+        for m in 0..3 {
+            tell(&mut ana, "eva", &format!("between {n} {m}"));
+        }
+    }
+    // Another host, which has never heard of any of them.
+    let elsewhere = net.host();
+    let (mut ana, mut eva) = (elsewhere.welcome(&ana.hello()), elsewhere.welcome(&eva.hello()));
+    let mut tag = 0;
+    let mut talk = |who: &mut crate::support::Browser, with: &str, before: &serde_json::Value| {
+        tag += 1;
+        who.say(&json!({ "do": "history", "tag": tag, "with": with, "before": before, "limit": 4 }));
+        who.wait("history", |event| event["tag"] == tag)
+    };
+    // From page to page, each going on where the one before ended, though half of the messages are other talks'.
+    let (mut texts, mut before) = (Vec::new(), json!(null));
+    loop {
+        let page = talk(&mut ana, "bob", &before);
+        for message in page["messages"].as_array().unwrap().iter().rev() {
+            let to = if message["nick"] == "ana" { "bob" } else { "ana" };
+            assert_eq!((&message["kind"], &message["to"]), (&"direct".into(), &to.into()));
+            texts.push(message["text"].as_str().unwrap().to_owned());
+        }
+        before = page["edge"].clone();
+        if page["more"] == false {
+            break;
+        }
+    }
+    let expected: Vec<String> = (0..5).rev().flat_map(|n| [format!("to ana {n}"), format!("to bob {n}")]).collect();
+    assert_eq!(texts, expected);
+    let others = talk(&mut eva, "bob", &json!(null));
+    assert_eq!((&others["messages"], &others["more"]), (&json!([]), &json!(false)));
+    let nobody = talk(&mut eva, "nobody", &json!(null));
+    assert_eq!(nobody["messages"], json!([]));
+}
+
+#[test]
 fn nick_of_another_is_replaced_by_the_one_that_is_free() {
     let net = Net::new();
     let _oak = net.server("oak");

@@ -4,3 +4,4 @@ mod chat;
 mod moving;
 mod security;
 mod support;
+mod watching;

@@ -90,7 +90,7 @@ impl Place {
     /// Whether a message belongs here.
     pub(crate) fn takes(&self, message: &Submission, me: ClientId) -> bool {
         match (&self.at, &message.kind) {
-            (Where::Person(person), Kind::Direct { .. }) => partner(message, me) == Some(*person),
+            (Where::Person(person), Kind::Direct { .. }) => message.partner(me) == Some(*person),
             (Where::Room(_), Kind::Text | Kind::Action | Kind::Topic | Kind::Join) => self.is_room(&message.room),
             (Where::Room(_), Kind::Leave) => message.room.is_empty() || self.is_room(&message.room),
             _ => false,
@@ -134,34 +134,49 @@ impl Place {
     }
 }
 
-/// With whom a one-to-one message is.
-pub(crate) fn partner(message: &Submission, me: ClientId) -> Option<ClientId> {
-    match message.kind {
-        Kind::Direct { to } if message.id.client == me => Some(to),
-        Kind::Direct { to } if to == me => Some(message.id.client),
-        _ => None,
+/// How a deed begins in a talk of two, where the wire has words only (as in XMPP, XEP-0245).
+pub(crate) const DEED: &str = "/me ";
+
+/// How something is said, and its words without how; `None` when a person said nothing by it.
+pub(crate) fn manner_of<'a>(kind: &Kind, body: &'a str) -> Option<(Manner, &'a str)> {
+    match kind {
+        Kind::Direct { .. } => {
+            Some(body.strip_prefix(DEED).map_or((Manner::Words, body), |deed| (Manner::Action, deed)))
+        }
+        Kind::Text => Some((Manner::Words, body)),
+        Kind::Action => Some((Manner::Action, body)),
+        Kind::Topic => Some((Manner::Topic, body)),
+        Kind::Join | Kind::Leave | Kind::Nick | Kind::Gone { .. } => None,
     }
 }
 
-/// What a record says, when a person said it. `copies` of `of` servers have it, as far as is known.
-pub(crate) fn saying(record: &Record, me: ClientId, copies: Option<(u16, u16)>, late: bool) -> Option<Saying> {
+/// What a record says, when a person said it. So many of so many servers have it.
+pub(crate) fn saying(record: &Record, me: ClientId, (copies, of): (u16, u16), late: bool) -> Option<Saying> {
     let message = &record.message;
-    let manner = match message.kind {
-        Kind::Text | Kind::Direct { .. } => Manner::Words,
-        Kind::Action => Manner::Action,
-        Kind::Topic => Manner::Topic,
-        Kind::Join | Kind::Leave | Kind::Nick | Kind::Gone { .. } => return None,
-    };
-    // History does not tell how many have it: at least the one that answers.
-    let (copies, of) = copies.unwrap_or((1, 1));
+    let (manner, text) = manner_of(&message.kind, &message.body)?;
     let mark = (message.id.client == me).then_some(Mark::Stable(copies, of));
     Some(Saying {
         key: Some(record.key),
         id: message.id,
         nick: message.nick.clone(),
         manner,
-        text: message.body.clone(),
+        text: text.to_owned(),
         mark,
         late,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deed_in_a_talk_of_two_is_one_and_elsewhere_the_same_words_are_words() {
+        let direct = Kind::Direct { to: ClientId(7) };
+        assert_eq!(manner_of(&direct, "/me waves"), Some((Manner::Action, "waves")));
+        for (kind, body) in [(&direct, "/men wave"), (&direct, "so: /me waves"), (&Kind::Text, "/me waves")] {
+            assert_eq!(manner_of(kind, body), Some((Manner::Words, body)));
+        }
+        assert_eq!(manner_of(&Kind::Join, ""), None);
+    }
 }

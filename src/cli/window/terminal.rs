@@ -201,3 +201,38 @@ fn chord(event: KeyEvent) -> Option<Chord> {
 fn unusable(error: &io::Error) -> Failure {
     Failure::new(Code::Io, format!("cannot use the terminal: {}", plain(error))).hint("ringtalk chat --plain")
 }
+
+#[cfg(test)]
+#[path = "../../../tests/cli/pty.rs"]
+#[expect(dead_code, reason = "the tests of the program need more of it")]
+mod pty;
+
+#[cfg(test)]
+mod tests {
+    use super::pty::Window;
+    use super::*;
+    use std::process::Command;
+
+    /// Set for the process that is to panic.
+    const ON_PURPOSE: &str = "RINGTALK_TEST_PANICS";
+
+    #[test]
+    fn terminal_is_given_back_after_a_panic_whose_words_are_read() {
+        if std::env::var_os(ON_PURPOSE).is_some() {
+            let mut screen = Screen::open(true).unwrap();
+            screen.draw(|_| None).unwrap();
+            panic!("on purpose");
+        }
+        let name = "cli::window::terminal::tests::terminal_is_given_back_after_a_panic_whose_words_are_read";
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", name, "--nocapture"]).env(ON_PURPOSE, "1");
+        let mut window = Window::open(command, 80, 24);
+        window.until_shown("on purpose");
+        assert_eq!(window.wait(), 101);
+        let written = String::from_utf8_lossy(&window.written).into_owned();
+        assert!(written.contains("\u{1b}[?1049h"), "it was a full screen: {written:?}");
+        assert!(window.is_given_back(), "{written:?}");
+        let (_, after) = written.rsplit_once("\u{1b}[?1049l").unwrap();
+        assert!(after.contains("on purpose"), "where it can be read: {written:?}");
+    }
+}

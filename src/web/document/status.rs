@@ -3,6 +3,7 @@
 use crate::web::event::id;
 use crate::wire::session::{ServerState, ServerStatus, Status};
 use serde::Serialize;
+use serde_json::Value;
 
 /// Whether nothing is wrong: a leader, nobody missing, no problem told.
 pub fn is_healthy(status: &Status) -> bool {
@@ -46,6 +47,16 @@ struct Server<'a> {
     have: u64,
     /// Its page's address; the token stays between servers and pages.
     page: Option<String>,
+}
+
+/// What a server that others do not hear says of itself: its line, with the epoch that it is in, marked as `apart`. Nothing
+/// when the answer is not of the server of this name.
+pub(in crate::web) fn apart(name: &str, status: &Status) -> Option<Value> {
+    let own = status.servers.iter().find(|server| server.pid == status.answered_by && server.name == name)?;
+    let mut line = serde_json::to_value(Server::of(own)).ok()?;
+    line["epoch"] = status.epoch.map(|epoch| epoch.num).into();
+    line["apart"] = true.into();
+    Some(line)
 }
 
 impl<'a> Document<'a> {

@@ -5,9 +5,10 @@ import { Finder } from "./finder.js";
 import { mentions } from "./line.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
+import { DEED } from "./room.js";
 import { Rooms } from "./rooms.js";
 import { Scrollback } from "./scrollback.js";
-import { counted, hourMinute, shown } from "./shown.js";
+import { counted, shown } from "./shown.js";
 
 /** Messages in a page of history; more for who pages on and on. */
 const PAGE = 100;
@@ -15,6 +16,9 @@ const LONG_PAGE = 500;
 const SOON_MS = 3000;
 
 const $ = (id) => document.getElementById(id);
+
+/** What is asked for when a page of a room's history is wanted. */
+const pageOf = ({ name, peer }) => ({ do: "history", ...(peer === null ? { rooms: [name] } : { with: peer }) });
 
 export class Chat {
   #identity;
@@ -25,7 +29,9 @@ export class Chat {
   #composer;
   #people;
   #outbox;
-  #lateFrom = null;
+  /** Servers of the view, and how many last came back to it. */
+  #members = new Set();
+  #rejoined = 0;
 
   /** `ask(label, text)` resolves to what the person typed; `showRing()` turns to the other view. */
   constructor({ identity, connection, questions, ask, showRing }) {
@@ -47,6 +53,7 @@ export class Chat {
     this.#listen();
     this.#buttons();
     for (const name of identity.rooms) this.#rooms.room(name);
+    for (const nick of identity.peers) this.#rooms.peer(nick);
     this.#outbox.restore();
     this.#rooms.open(this.#rooms.all[0]);
   }
@@ -90,9 +97,9 @@ export class Chat {
       join: (name) => this.join(name),
       leave: () => this.#leave(),
       msg: (rest) => this.#message(rest),
-      me: (text) => (this.#rooms.shown.peer === null ? this.#say(text, "action") : "Only rooms have /me."),
+      me: (text) => (this.#rooms.shown?.peer ? this.#say(DEED + text) : this.#say(text, "action")),
       nick: (nick) => this.#change({ do: "nick", nick }),
-      topic: (text) => this.#change({ do: "topic", room: this.#rooms.shown.name, text }),
+      topic: (text) => (this.#rooms.shown?.peer ? "Only rooms have a topic." : this.#change({ do: "topic", room: this.#rooms.shown.name, text })),
       search: (words) => void this.finder.search(words),
       ring: () => void showRing(),
       help: () => this.#note(this.#composer.help()),
@@ -130,7 +137,8 @@ export class Chat {
     const message = { ...event, own: String(event.id).startsWith(`${this.#identity.client}-`) };
     const room = this.#roomOf(message);
     if (!room) return;
-    if (message.late) this.#lateHead(room, message);
+    if (message.late && !room.has(message.id)) room.countLate(message.at);
+    if (room.peer !== null && !this.#identity.peers.includes(room.peer)) this.#keepRooms();
     if (message.kind === "topic") this.#topic(room, message.text);
     const isNew = room.take(message);
     if (message.own) this.#outbox.done(message.id);
@@ -144,7 +152,8 @@ export class Chat {
   }
 
   #roomOf({ own, to, nick, room, kind }) {
-    if (to || kind === "direct") return this.#rooms.peer(own ? to : nick);
+    // To whom one's own went is not known where nobody remembers a nick.
+    if (to || kind === "direct") return own && !to ? null : this.#rooms.peer(own ? to : nick);
     return room ? this.#rooms.room(room) : null;
   }
 
@@ -155,32 +164,20 @@ export class Chat {
     this.#people.refreshSoon(this.#rooms.shown);
   }
 
-  #lateHead(room, message) {
-    if (room.lines.findLast((line) => line.kind !== "fold")?.late) return;
-    const text = this.#lateFrom ?? "Messages from the other side";
-    room.tell("late", text, { late: true, at: message.at });
-  }
-
-  /** Told before or after the messages of the block. */
-  #merged({ messages, from, until, servers }) {
-    const who = servers ? `${counted(servers, "server")} rejoined` : "Servers rejoined";
-    const text = `${who}: ${counted(messages, "message")} from the other side, ${hourMinute(from)} to ${hourMinute(until)}`;
-    this.#lateFrom = text;
-    setTimeout(() => (this.#lateFrom = null), 3000);
-    let isTold = false;
-    for (const room of this.#rooms.all) {
-      const head = room.lines.findLast((line) => line.kind === "late");
-      if (!head || Date.now() - (head.toldAt ?? Date.now()) > 3000) continue;
-      Object.assign(head, { text, toldAt: Date.now(), version: 1 });
-      isTold = true;
-    }
-    if (!isTold) this.note(text);
+  /** Told after the messages of a block. */
+  #merged() {
+    for (const room of this.#rooms.all) room.rejoined(this.#rejoined);
     this.#view.changed();
   }
 
   #viewed({ leader, epoch, members }) {
     const name = typeof leader === "string" ? leader : leader?.name;
+    const names = new Set((members ?? []).map((member) => (typeof member === "string" ? member : member?.name)));
+    const came = this.#members.size === 0 ? 0 : [...names].filter((member) => !this.#members.has(member)).length;
+    if (came > 0) this.#rejoined = came;
+    this.#members = names;
     const of = Array.isArray(members) ? `, ${counted(members.length, "server")}` : "";
+    this.#people.refreshSoon(this.#rooms.shown);
     this.note(`${shown(name)} leads now (epoch ${epoch}${of})`);
   }
 
@@ -226,26 +223,26 @@ export class Chat {
 
   /** Where the feed has no place to go on from, what was said meanwhile is in the newest page of history. */
   async #catchUp(room) {
-    if (this.#identity.cursor !== null || !room.isLoaded || room.hasNewer || room.peer !== null) return;
-    const answer = await this.#questions.ask({ do: "history", rooms: [room.name], before: null, limit: PAGE });
+    if (this.#identity.cursor !== null || !room.isLoaded || room.hasNewer) return;
+    const answer = await this.#questions.ask({ ...pageOf(room), before: null, limit: PAGE });
     for (const message of this.#mark(answer?.messages)) room.take(message);
     if (room === this.#rooms.shown) this.#view.changed();
   }
 
   /** Asks for the page above or below what is loaded; false when it cannot be asked for. */
   #page(room, isNewer) {
-    if (room.peer !== null || !this.#connection.isOpen) return false;
+    if (!this.#connection.isOpen) return false;
     const now = performance.now();
-    const request = { do: "history", rooms: [room.name], limit: now - room.pagedAt < SOON_MS ? LONG_PAGE : PAGE };
+    const request = { ...pageOf(room), limit: now - room.pagedAt < SOON_MS ? LONG_PAGE : PAGE };
     room.pagedAt = now;
-    if (isNewer) request.after = room.newestKey;
-    else request.before = room.oldestKey;
+    if (isNewer) request.after = room.edges.newer ?? room.newestKey;
+    else request.before = room.edges.older ?? room.oldestKey;
     this.#questions.ask({ before: null, ...request }).then((answer) => {
       // A host that knows no pages below a place answers with the newest page.
       const isNewest = isNewer && answer && answer.after === undefined;
       if (isNewest) room.clear();
       const isBelow = isNewer && !isNewest;
-      if (answer) room.takePage(this.#mark(answer.messages), { isNewer: isBelow, hasMore: Boolean(answer.more) });
+      if (answer) room.takePage(this.#mark(answer.messages), { isNewer: isBelow, hasMore: Boolean(answer.more), edge: answer.edge });
       if (room === this.#rooms.shown) this.#view.paged(isNewer, isNewest);
     });
     return true;
@@ -253,15 +250,18 @@ export class Chat {
 
   #mark(messages) {
     const prefix = `${this.#identity.client}-`;
-    return (messages ?? []).map((message) => ({ ...message, late: false, own: String(message.id).startsWith(prefix) }));
+    // What is history was on every disk of its view, and who came later has it before it takes people.
+    const servers = this.#members.size || undefined;
+    return (messages ?? []).map((message) => ({ ...message, copies: servers, of: servers, late: false, own: String(message.id).startsWith(prefix) }));
   }
 
   /** Shows a found message where it stands in history. */
   async #jump(hit) {
-    const room = hit.to ? this.#rooms.peer(hit.nick) : this.#rooms.room(hit.room);
+    const room = this.#roomOf(this.#mark([hit])[0]);
+    if (!room) return;
     if (room !== this.#rooms.shown) this.#rooms.open(room);
-    if (this.#view.toLine(hit.id) || room.peer !== null) return;
-    const before = await this.#questions.ask({ do: "history", rooms: [room.name], before: hit.key, limit: PAGE });
+    if (this.#view.toLine(hit.id)) return;
+    const before = await this.#questions.ask({ ...pageOf(room), before: hit.key, limit: PAGE });
     if (!before) return;
     room.clear();
     room.takePage([...this.#mark(before.messages), ...this.#mark([hit])], { hasMore: Boolean(before.more) });
@@ -292,6 +292,7 @@ export class Chat {
 
   #keepRooms() {
     this.#identity.rooms = this.#rooms.names;
+    this.#identity.peers = this.#rooms.peers;
     this.#identity.save();
   }
 
@@ -299,6 +300,7 @@ export class Chat {
   talkTo(nick) {
     if (nick === this.#identity.nick) return;
     this.#rooms.open(this.#rooms.peer(nick));
+    this.#keepRooms();
     this.#composer.focus();
   }
 

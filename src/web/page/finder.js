@@ -52,7 +52,8 @@ export class Finder {
       this.close();
       this.#jump(hit);
     });
-    const place = hit.to ? `@${shown(hit.to)}` : `#${shown(hit.room)}`;
+    let place = hit.to ? `@${shown(hit.to)}` : `#${shown(hit.room)}`;
+    if (hit.kind === "direct" && !hit.to) place = "one-to-one";
     const when = `${new Date(hit.at).toLocaleDateString("en-GB")} ${hourMinute(hit.at)}`;
     made.append(element("span", "meta", `${when} ${place} `), isolated(hit.nick, "who"), marked(hit.text, words));
     return made;

@@ -20,6 +20,8 @@ export class Identity {
     this.ackedUpto = Number.isSafeInteger(kept.ackedUpto) ? kept.ackedUpto : 0;
     this.cursor = kept.cursor ?? null;
     this.rooms = Array.isArray(kept.rooms) ? kept.rooms.slice(0, 64) : ["lobby"];
+    /** With whom there are talks of two. */
+    this.peers = Array.isArray(kept.peers) ? kept.peers.slice(0, 64) : [];
     /** What has a number and is not stable yet, by number. */
     this.outbox = new Map(Array.isArray(kept.outbox) ? kept.outbox.map((entry) => [entry.cseq, entry]) : []);
     /** What has no number yet, in order: `{tag, room, text, to}`. */
@@ -43,9 +45,9 @@ export class Identity {
   /** Keeps the present state; called before anything is told to the host that depends on it. */
   save() {
     if (!this.#storage) return;
-    const { client, nick, ackedUpto, cursor, rooms, waiting } = this;
+    const { client, nick, ackedUpto, cursor, rooms, peers, waiting } = this;
     const outbox = [...this.outbox.values()];
-    const kept = JSON.stringify({ client, nick, ackedUpto, cursor, rooms, outbox, waiting, at: Date.now() });
+    const kept = JSON.stringify({ client, nick, ackedUpto, cursor, rooms, peers, outbox, waiting, at: Date.now() });
     try {
       this.#storage.setItem(this.#key, kept);
     } catch {

@@ -141,8 +141,11 @@ function notice(line) {
   return element("div", "line notice", shown(line.text));
 }
 
-function lateHead(line) {
-  const made = element("div", "line late-head", shown(line.text));
+function lateHead({ messages, from, until, servers }) {
+  const who = servers > 0 ? `${counted(servers, "server")} rejoined: ` : "";
+  const [first, last] = [hourMinute(from), hourMinute(until)];
+  const span = first === last ? first : `${first} to ${last}`;
+  const made = element("div", "line late-head", `${who}${counted(messages, "message")} from the other side, ${span}`);
   made.setAttribute("role", "separator");
   return made;
 }

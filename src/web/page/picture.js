@@ -15,6 +15,7 @@ export class Picture {
   #next = 0;
   #at = -Infinity;
   #lastOrder = "";
+  #toldLeader = "";
 
   constructor() {
     this.#clear();
@@ -22,9 +23,9 @@ export class Picture {
 
   #clear() {
     this.servers = new Map();
-    this.leader = "";
     this.epoch = 0;
     this.electing = null;
+    this.#toldLeader = "";
   }
 
   /** The servers in the order of the ring: by id, as the token goes. */
@@ -33,10 +34,15 @@ export class Picture {
     return [...this.servers.values()].sort(byId);
   }
 
-  /** Those who lead: one, or one on each side of a cut. */
+  /** Those who lead: one, or one on each side of a cut. The order of the ring's. */
   get leaders() {
-    const leading = this.ring.filter((server) => server.leads && stateOf(server) !== "failed").map(({ name }) => name);
-    return leading.length > 0 || !this.servers.has(this.leader) || stateOf(this.server(this.leader)) === "failed" ? leading : [this.leader];
+    return this.ring.filter(leads).map(({ name }) => name);
+  }
+
+  /** The leader; of the rings of a cut network, that of the greatest epoch. Before anyone is known to lead, whom the host told. */
+  get leader() {
+    const later = (one, other) => (other.viewEpoch > one.viewEpoch ? other : one);
+    return this.ring.filter(leads).reduce(later, { name: this.#toldLeader, viewEpoch: -1 }).name;
   }
 
   server(name) {
@@ -44,21 +50,24 @@ export class Picture {
     return this.servers.get(name);
   }
 
-  /** The state that the host tells. */
+  /** The state that the host tells, as one server sees it; of whom that one does not hear, as they see it themselves. */
   status(event) {
-    this.leader = nameOf(event.leader);
-    this.epoch = event.epoch ?? this.epoch;
+    this.#toldLeader = nameOf(event.leader);
+    this.#reach(event.epoch);
     const told = new Set();
-    for (const { name, ...rest } of event.servers ?? []) {
+    for (const { name, epoch = event.epoch, apart = false, ...rest } of event.servers ?? []) {
       told.add(name);
       const server = this.server(name);
       // Who is out of the host's reach may live on the other side of a cut, and tell of itself.
-      if (rest.state === "unreachable" && performance.now() - server.beatAt < BEAT_MS) rest.state = server.state;
+      if (rest.state === "unreachable" && isHeard(server)) rest.state = server.state;
       Object.assign(server, rest);
-      if (rest.state !== "unreachable") server.isFailed = false;
+      if (rest.state === "leader") this.#enthrone(server, epoch ?? 0);
+      if (rest.state === "member" || rest.state === "catching_up") server.viewEpoch = Math.max(server.viewEpoch, epoch ?? 0);
+      // What it said of itself may be older than its death.
+      if (rest.state !== "unreachable" && !apart) server.isFailed = false;
       if (rest.state === "leader" || rest.state === "member") server.isSuspected &&= Date.now() - server.suspectedAt < 1500;
     }
-    for (const [name, server] of this.servers) if (!told.has(name) && !server.process) this.servers.delete(name);
+    for (const [name, server] of this.servers) if (!told.has(name) && !server.process && !isHeard(server)) this.servers.delete(name);
   }
 
   /** What a demo knows of its processes and cut links. */
@@ -79,36 +88,36 @@ export class Picture {
 
   #sent({ kind, fields, to, server: from }, server) {
     if (kind === "beacon") {
-      const { head, have, stable, clients, epoch } = fields ?? {};
-      Object.assign(server, { head, have, stable, clients, lag: Math.max(0, head - have) || 0, viewEpoch: epoch });
-      server.beatAt = performance.now();
-      if (epoch > this.epoch) this.epoch = epoch;
-      if (server.isFailed) Object.assign(server, { state: "joining", isFailed: false });
-      if (server.state === "unknown" || server.state === "joining") server.state = epoch > 0 ? "member" : "joining";
+      this.#beat(server, fields ?? {});
       return true;
     }
-    if (kind === "order" && !fields?.repair) return this.#ordered(from, fields?.epoch ?? 0);
+    if (kind === "order" && !fields?.repair) return this.#enthrone(server, fields?.epoch ?? 0);
     if (kind === "nack") server.nacks += 1;
     if (fields?.repair) server.repairs += 1;
-    if (kind === "elect") this.electing = { num: fields?.num, candidate: nameOf(fields?.candidate), path: (fields?.path ?? []).map(nameOf), from, to };
+    else if (kind === "elect") this.electing = { num: fields?.num, candidate: nameOf(fields?.candidate), path: (fields?.path ?? []).map(nameOf), from, to };
     return kind === "nack" || kind === "elect" || Boolean(fields?.repair);
   }
 
-  /** Who gives places leads, even where the record began later than the view. */
-  #ordered(name, epoch) {
-    const server = this.server(name);
-    if (epoch === 0 || (server.leads && server.viewEpoch === epoch)) return false;
-    this.#enthrone(server, epoch);
-    return true;
+  /** A server tells of itself: it lives, in the view of this epoch or in none. */
+  #beat(server, { head, have, stable, clients, epoch = 0 }) {
+    if (server.isFailed || /^(unknown|joining|unreachable)$/.test(server.state)) server.state = epoch > 0 ? "member" : "joining";
+    Object.assign(server, { head, have, stable, clients, lag: Math.max(0, head - have) || 0, viewEpoch: epoch, isFailed: false });
+    server.beatAt = performance.now();
+    this.#reach(epoch);
   }
 
-  /** A server leads the ring it is in; of the rings of a cut network, the greatest epoch is the picture's. */
+  #reach(epoch) {
+    if (epoch > this.epoch) this.epoch = epoch;
+  }
+
+  /** A server leads this epoch: who gives places does, also where the record began later than the view. It leads until it is in
+   * another view. Returns whether that is news. */
   #enthrone(server, epoch) {
-    for (const other of this.servers.values()) if (other.leads && other.viewEpoch < epoch && !other.isFailed) other.leads = false;
-    Object.assign(server, { leads: true, viewEpoch: epoch });
-    if (epoch <= this.epoch && this.leader) return;
-    this.leader = server.name;
-    this.epoch = epoch;
+    if (epoch === 0 || (server.ledEpoch >= epoch && server.viewEpoch >= epoch)) return false;
+    server.ledEpoch = Math.max(server.ledEpoch, epoch);
+    server.viewEpoch = Math.max(server.viewEpoch, epoch);
+    this.#reach(epoch);
+    return true;
   }
 
   #happened({ fields, at_us: at, server: teller }) {
@@ -118,7 +127,9 @@ export class Picture {
         Object.assign(about, { isSuspected: true, suspectedAt: at / 1000 });
         break;
       case "failed":
-        Object.assign(about, { isSuspected: false, isFailed: true, leads: false, state: "unreachable" });
+        about.isSuspected = false;
+        // Records come one after the other: who has told of itself since then lives, beyond a cut.
+        if (!(about.heardAt > at / 1000)) about.isFailed = true;
         break;
       case "rejoined":
         Object.assign(about, { isSuspected: false, isFailed: false });
@@ -133,18 +144,13 @@ export class Picture {
   }
 
   /** A server tells of the view it is in. */
-  #viewed({ leader, epoch, members }, teller) {
-    const name = nameOf(leader);
-    Object.assign(teller, { leads: name === teller.name, isFailed: false, isSuspected: false });
-    for (const member of members ?? []) {
-      const server = this.server(nameOf(member));
-      if (member.id) server.id = member.id;
-      if (teller.leads && server !== teller) server.leads = false;
-    }
-    if (epoch > this.epoch) this.epoch = epoch;
-    this.leader = name;
+  #viewed({ leader, epoch = 0, members }, teller) {
+    for (const { name, id } of (members ?? []).filter(({ id }) => id)) this.server(name).id = id;
+    const first = this.server(nameOf(leader));
+    Object.assign(teller, { isFailed: false, isSuspected: false, viewEpoch: epoch || teller.viewEpoch, state: first === teller ? "leader" : "member" });
+    this.#enthrone(first, epoch);
+    this.#reach(epoch);
     this.electing = null;
-    teller.state = teller.leads ? "leader" : "member";
   }
 
   /** Keeps an event of a file for pictures of its moments. */
@@ -176,7 +182,18 @@ export class Picture {
 }
 
 function unknown(name) {
-  return { name, id: "", state: "unknown", nacks: 0, repairs: 0, isSuspected: false, isFailed: false, leads: false, beatAt: -Infinity, cutFrom: [] };
+  const numbers = { nacks: 0, repairs: 0, viewEpoch: 0, ledEpoch: 0, beatAt: -Infinity };
+  return { name, id: "", state: "unknown", ...numbers, isSuspected: false, isFailed: false, cutFrom: [] };
+}
+
+/** Whether a server's own record told of it lately. */
+function isHeard(server) {
+  return performance.now() - server.beatAt < BEAT_MS;
+}
+
+/** Whether a server leads the view it is in. */
+function leads(server) {
+  return server.ledEpoch > 0 && server.ledEpoch === server.viewEpoch && stateOf(server) !== "failed";
 }
 
 /** A server's state for people and for the ring's hooks. */

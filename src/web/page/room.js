@@ -7,6 +7,14 @@ const MAX_LINES = 1500;
 /** Names told in a fold of joins and leaves. */
 const MAX_FOLDED = 200;
 
+/** How a deed begins in a talk of two, where the wire has words only (as in XMPP, XEP-0245). */
+export const DEED = "/me ";
+
+/** How something is told, and its words without how. */
+function toldAs(kind, text) {
+  return kind === "direct" && text.startsWith(DEED) ? { told: "action", text: text.slice(DEED.length) } : { told: kind, text };
+}
+
 export class Room {
   #ids = new Set();
   #nextLine = 1;
@@ -21,9 +29,11 @@ export class Room {
     this.topic = "";
     this.people = new Set();
     /** Whether history goes on above the first line, and below the last one. */
-    this.hasOlder = peer === null;
+    this.hasOlder = true;
     this.hasNewer = false;
-    this.isLoaded = peer !== null;
+    this.isLoaded = false;
+    /** How far a talk of two was looked for beyond its first and its last line, as keys. */
+    this.edges = { older: null, newer: null };
     /** When a page was last asked for. */
     this.pagedAt = -Infinity;
   }
@@ -64,7 +74,8 @@ export class Room {
   /** A message of one's own that is on its way: stays at the end until the order has it. */
   queue(entry, nick) {
     const at = new Date().toISOString();
-    this.#insert(this.lines.length, { kind: "message", nick, at, own: true, state: "queued", ...entry });
+    const told = this.peer === null ? { told: entry.told, text: entry.text } : toldAs("direct", entry.text);
+    this.#insert(this.lines.length, { kind: "message", nick, at, own: true, state: "queued", ...entry, ...told });
   }
 
   /** Names the queued line after its message. */
@@ -93,7 +104,7 @@ export class Room {
   }
 
   /** Takes a page of history, ascending, that ends above the first line or begins below the last one. */
-  takePage(messages, { isNewer = false, hasMore = false } = {}) {
+  takePage(messages, { isNewer = false, hasMore = false, edge = null } = {}) {
     const fresh = messages.filter((message) => !this.#ids.has(message.id)).map((message) => this.#line(message));
     for (const line of fresh) {
       this.#ids.add(line.id);
@@ -108,6 +119,7 @@ export class Room {
       this.lines.unshift(...fresh);
     }
     this.isLoaded = true;
+    this.edges[isNewer ? "newer" : "older"] = edge;
     this.#trim(isNewer ? "older" : "newer");
     return fresh.length;
   }
@@ -116,9 +128,10 @@ export class Room {
   clear() {
     this.lines = this.lines.filter((line) => line.state && !line.key);
     this.#ids = new Set(this.lines.map((line) => line.id).filter(Boolean));
-    this.hasOlder = this.peer === null;
+    this.hasOlder = true;
     this.hasNewer = false;
-    this.isLoaded = this.peer !== null;
+    this.isLoaded = false;
+    this.edges = { older: null, newer: null };
   }
 
   /** A line that is not a person's: a notice, or the head of a late block. */
@@ -126,6 +139,30 @@ export class Room {
     if (this.hasNewer) return;
     this.#insert(this.#endOfTold(), { kind, text, at: new Date().toISOString(), ...extra });
     this.#trim("older");
+  }
+
+  /** The head of the late block that a message stands in counts it; a new block gets a head. */
+  countLate(at) {
+    const head = this.#lateHead();
+    if (!head) return this.tell("late", "", { late: true, at, messages: 1, from: at, until: at, servers: 0 });
+    head.messages += 1;
+    if (at < head.from) head.from = at;
+    if (at > head.until) head.until = at;
+    head.version = (head.version ?? 0) + 1;
+  }
+
+  /** So many servers came back with the late block that stands last, if one does. */
+  rejoined(servers) {
+    const head = this.#lateHead();
+    if (!head || head.servers > 0) return;
+    head.servers = servers;
+    head.version = (head.version ?? 0) + 1;
+  }
+
+  #lateHead() {
+    let at = this.#endOfTold() - 1;
+    while (at >= 0 && (this.lines[at].kind === "fold" || (this.lines[at].kind === "message" && this.lines[at].late))) at -= 1;
+    return this.lines[at]?.kind === "late" ? this.lines[at] : null;
   }
 
   /** Somebody came or went; neighbours are folded to one line. */
@@ -149,8 +186,7 @@ export class Room {
     const { id, nick, text, at, key, kind, copies, of, late, epoch, gsn, leader } = message;
     const own = Boolean(message.own);
     const state = own ? "stable" : undefined;
-    const told = kind ?? "plain";
-    return { kind: "message", told, id, nick, text, at, key, copies, of, late, epoch, gsn, leader, own, state };
+    return { kind: "message", ...toldAs(kind ?? "plain", text), id, nick, at, key, copies, of, late, epoch, gsn, leader, own, state };
   }
 
   #settle(message) {
@@ -197,7 +233,8 @@ export class Room {
     if (over <= 0) return;
     const gone = end === "older" ? this.lines.splice(0, over) : this.lines.splice(this.#endOfTold() - over, over);
     for (const line of gone) if (line.id) this.#ids.delete(line.id);
+    this.edges[end] = null;
     if (end === "newer") this.hasNewer = true;
-    else if (this.peer === null) this.hasOlder = true;
+    else this.hasOlder = true;
   }
 }

@@ -19,6 +19,11 @@ export class Rooms {
     return [...this.#byName.values()].map((room) => room.name);
   }
 
+  /** With whom there are talks of two. */
+  get peers() {
+    return [...this.#byPeer.values()].map((room) => room.peer);
+  }
+
   get all() {
     return [...this.#byName.values(), ...this.#byPeer.values()];
   }

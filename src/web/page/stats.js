@@ -2,6 +2,8 @@
 
 /** Frames looked at for the rate. */
 const WINDOW = 120;
+/** Servers count whose records told of this last time. */
+const LATELY_MS = 1000;
 
 export class Stats {
   #times = [];
@@ -30,6 +32,7 @@ export class Stats {
     const fps = recent.length > 1 ? ((recent.length - 1) * 1000) / (recent.at(-1) - recent[0]) : 0;
     const paintMs = this.#paints.reduce((sum, ms) => sum + ms, 0) / (this.#paints.length || 1);
     const { taken: events, rows, forgottenRows: forgotten } = record;
-    return { frames, fps, events, rows, forgotten, drawn, paintMs };
+    const servers = record.last.filter((ms) => ms > record.newest - LATELY_MS).length;
+    return { frames, fps, events, rows, forgotten, servers, drawn, paintMs };
   }
 }

@@ -3,7 +3,7 @@
 use super::{Asked, Model};
 use crate::cli::commands::status;
 use crate::cli::window::panel::{Choice, Entry, Panel, hit};
-use crate::cli::window::place::{MAX_PEOPLE, Where, partner, saying};
+use crate::cli::window::place::{MAX_PEOPLE, Where, saying};
 use crate::cli::window::row::Saying;
 use crate::cli::window::servers;
 use crate::cli::window::text::{Piece, safe};
@@ -53,17 +53,17 @@ impl Model {
     }
 
     fn page_came(&mut self, tag: u64, at: &Where, records: &Records, more: bool) {
-        let me = self.person.id;
+        let (me, settled) = (self.person.id, self.settled());
         let Some(place) = self.place_mut(at) else { return };
         let keys = (records.first().map(|found| found.0.key), records.last().map(|found| found.0.key));
         let is_ours = |record: &Record| match at {
             Where::Room(_) => true,
-            Where::Person(person) => partner(&record.message, me) == Some(*person),
+            Where::Person(person) => record.message.partner(me) == Some(*person),
         };
         let page: Vec<(Saying, u64)> = records
             .iter()
             .filter(|(record, _)| is_ours(record))
-            .filter_map(|(record, _)| Some((saying(record, me, None, false)?, record.key.hlc.wall_ms())))
+            .filter_map(|(record, _)| Some((saying(record, me, settled, false)?, record.key.hlc.wall_ms())))
             .collect();
         if place.asked.0 == Some(tag) {
             place.asked.0 = None;
@@ -76,6 +76,12 @@ impl Model {
             place.asked.1 = None;
             place.timeline.newer(page, keys.1, more);
         }
+    }
+
+    /// How many have what is history: it was on every disk of its view, and who came later has it before it takes people.
+    pub(super) fn settled(&self) -> (u16, u16) {
+        let servers = u16::try_from(self.ring.members.len().max(1)).unwrap_or(u16::MAX);
+        (servers, servers)
     }
 
     fn page_failed(&mut self, tag: u64, at: &Where, answer: Answer) {
@@ -119,8 +125,8 @@ impl Model {
 
     fn hits(&self, records: &Records) -> Vec<Entry> {
         let entry = |(record, _): &(Record, String)| {
-            let saying = saying(record, self.person.id, None, false)?;
-            let place = match partner(&record.message, self.person.id) {
+            let saying = saying(record, self.person.id, self.settled(), false)?;
+            let place = match record.message.partner(self.person.id) {
                 Some(_) => "(private)".to_owned(),
                 None => format!("#{}", record.message.room),
             };
@@ -133,7 +139,7 @@ impl Model {
     fn letters(&mut self, records: &Records) {
         let mut found = 0;
         for (record, _) in records.iter().rev() {
-            let Some(client) = partner(&record.message, self.person.id) else { continue };
+            let Some(client) = record.message.partner(self.person.id) else { continue };
             // One's own letters do not tell the other's name.
             let is_theirs = record.message.id.client == client;
             if is_theirs && self.index_of(&Where::Person(client)).is_none() && found < MAX_CONVERSATIONS {

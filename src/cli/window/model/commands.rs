@@ -5,7 +5,7 @@ use crate::cli::keys::Action;
 use crate::cli::said::{HELP, Said};
 use crate::cli::shown::shown;
 use crate::cli::window::panel::{Entry, Panel};
-use crate::cli::window::place::{Place, Where};
+use crate::cli::window::place::{DEED, Place, Where};
 use crate::cli::window::text::width;
 use crate::client::Draft;
 use crate::ids::{ClientId, RecordKey};
@@ -52,7 +52,7 @@ impl Model {
     }
 
     /// Words to the place one is in; the reader is at the present then, where they appear.
-    fn speak(&mut self, kind: Kind, text: String) {
+    fn speak(&mut self, kind: Kind, mut text: String) {
         let Some(place) = self.places.get_mut(self.here) else {
             self.flash = Some("you are in no room: /join one".to_owned());
             return;
@@ -61,8 +61,12 @@ impl Model {
         let (room, kind) = match (&at, kind) {
             (Where::Room(room), kind) => (room.clone(), kind),
             (Where::Person(to), Kind::Text) => (String::new(), Kind::Direct { to: *to }),
+            (Where::Person(to), Kind::Action) => {
+                text.insert_str(0, DEED);
+                (String::new(), Kind::Direct { to: *to })
+            }
             (Where::Person(_), _) => {
-                self.flash = Some("that is for rooms; here you talk to one person".to_owned());
+                self.flash = Some("only rooms have a topic; here you talk to one person".to_owned());
                 return;
             }
         };
@@ -73,7 +77,7 @@ impl Model {
     fn tell_topic(&mut self) {
         let Some(place) = self.places.get(self.here) else { return };
         let text = match (&place.at, place.topic.as_str()) {
-            (Where::Person(_), _) => "a conversation has no topic".to_owned(),
+            (Where::Person(_), _) => "only rooms have a topic".to_owned(),
             (Where::Room(_), "") => format!("{} has no topic", place.label()),
             (Where::Room(_), topic) => format!("{} is about: {topic}", place.label()),
         };

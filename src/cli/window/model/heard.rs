@@ -2,7 +2,7 @@
 
 use super::{Asked, Effect, Model};
 use crate::cli::contact::refused;
-use crate::cli::window::place::{MAX_PEOPLE, Place, Where, partner, saying};
+use crate::cli::window::place::{MAX_PEOPLE, Place, Where, saying};
 use crate::cli::window::row::Mark;
 use crate::cli::window::scroll::Scroll;
 use crate::cli::window::text::mentions;
@@ -43,7 +43,7 @@ impl Model {
 
     fn words(&mut self, message: &Message) {
         let (me, submission) = (self.person.id, &message.record.message);
-        if let Some(client) = partner(submission, me) {
+        if let Some(client) = submission.partner(me) {
             let nick = if submission.id.client == me { None } else { Some(submission.nick.as_str()) };
             let at = self.conversation(client, nick.unwrap_or("?"));
             if let Some(nick) = nick {
@@ -51,7 +51,7 @@ impl Model {
             }
         }
         let Some(at) = self.places.iter().position(|place| place.takes(submission, me)) else { return };
-        let copies = Some((message.copies, message.of));
+        let copies = (message.copies, message.of);
         let Some(saying) = saying(&message.record, me, copies, message.late) else { return };
         let is_mine = submission.id.client == me;
         let place = &mut self.places[at];

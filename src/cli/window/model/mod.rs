@@ -12,7 +12,7 @@ use super::completion::Completion;
 use super::input_line::InputLine;
 use super::layout::{Layout, most_input};
 use super::panel::Panel;
-use super::place::{Place, Where};
+use super::place::{Place, Where, manner_of};
 use super::row::{Manner, Manuscript, Mark, Saying};
 use super::scroll::{NEAR, Scroll, Sheet};
 use super::tone::Tone;
@@ -288,12 +288,8 @@ impl Model {
     /// Makes a message; `to` is where it is shown, when it is words.
     fn submit(&mut self, to: Option<Where>, draft: Draft) {
         self.last_tag += 1;
-        let manner = match draft.kind {
-            Kind::Action => Manner::Action,
-            Kind::Topic => Manner::Topic,
-            _ => Manner::Words,
-        };
-        let submitting = Submitting { to, manner, text: draft.body.clone(), at_ms: self.now_ms };
+        let (manner, text) = manner_of(&draft.kind, &draft.body).unwrap_or((Manner::Words, &draft.body));
+        let submitting = Submitting { to, manner, text: text.to_owned(), at_ms: self.now_ms };
         self.submitting.insert(self.last_tag, submitting);
         self.effects.push(Effect::Submit { tag: self.last_tag, draft });
     }

@@ -105,7 +105,7 @@ impl Model {
     /// Goes to a message of the past, and what surrounds it.
     fn jump(&mut self, record: &Record) {
         let me = self.person.id;
-        let at = match crate::cli::window::place::partner(&record.message, me) {
+        let at = match record.message.partner(me) {
             Some(client) => Where::Person(client),
             None => Where::Room(record.message.room.clone()),
         };
@@ -114,7 +114,7 @@ impl Model {
             Where::Person(client) => self.talk_to(client, &record.message.nick),
         }
         let (here, at_ms) = (self.here, record.key.hlc.wall_ms());
-        let Some(saying) = saying(record, me, None, false) else { return };
+        let Some(saying) = saying(record, me, self.settled(), false) else { return };
         let place = &mut self.places[here];
         place.found = Some(saying.id);
         let number = place.timeline.jump(saying, at_ms);
