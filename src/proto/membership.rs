@@ -446,10 +446,12 @@ fn is_live_leader(world: &World<'_>, pid: Pid, epoch: Option<EpochId>) -> bool {
     leads == Some(true) && world.heard.contains(&pid) && !resigns(world, pid)
 }
 
-/// Whether a member of the view `mine` went on to a later one under a leader that is not heard here, to merge with.
+/// Whether a member of the view `mine` went on to a later one under a leader that this one cannot merge with, not being heard
+/// there or not hearing it.
 fn has_strayed(world: &World<'_>, pid: Pid, mine: EpochId) -> bool {
     let later = world.peers.beacon(pid).and_then(|beacon| beacon.view).filter(|view| *view > mine);
-    later.is_some_and(|view| is_led(world, pid) && view.leader != world.me && !world.heard.contains(&view.leader))
+    let is_within_reach = |leader: Pid| world.heard.contains(&leader) && hears_me(world, leader);
+    later.is_some_and(|view| is_led(world, pid) && view.leader != world.me && !is_within_reach(view.leader))
 }
 
 /// Whether `pid` is in a view whose leader it hears, as its beacon tells.

@@ -31,8 +31,8 @@ pub const KNOWN: &[Known] = &[
     directed(
         Bug::OldFloor,
         1,
-        "servers 2; clients 12; talk fast; cut 1|2; clock 1 600000; wait 5s; disk 1 slow 30ms; wait 4s; kill 1; wait 3s; \
-         heal; start 1; settle",
+        "servers 2; clients 6; talk fast; cut 1|2; clock 1 600000; wait 3s; disk 1 slow 30ms; wait 1s; kill 1; wait 2s; heal; \
+         start 1; settle",
     ),
     by_chance(Bug::GreatestKey, 1),
     by_chance(Bug::CutMax, 1),
@@ -131,10 +131,10 @@ pub const KNOWN: &[Known] = &[
     directed(Bug::NoEvict, 3, "servers 3; talk fast; wait 3s; disk 2 slow 60s; wait 15s; acked 10s"),
     directed(
         Bug::NoPenalty,
-        3,
-        "servers 4; talk fast; wait 3s; mark; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; \
-         disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; \
-         wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; views 14",
+        5,
+        "servers 3; clients 2; wait 3s; mark; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; \
+         disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; \
+         views 9",
     ),
     directed(
         Bug::NoProbe,
