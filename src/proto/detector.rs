@@ -233,6 +233,12 @@ impl Detector {
         out
     }
 
+    /// Before this [`poll`](Self::poll) has nothing to say, if nothing is heard: never later than what
+    /// [`next_timeout`](Self::next_timeout) finds out.
+    pub fn quiet_until(&self) -> Time {
+        self.quiet_until
+    }
+
     /// When [`poll`](Self::poll) has something to say, if nothing is heard before; [`Time::NEVER`] when it has not.
     pub fn next_timeout(&self) -> Time {
         let (mut next, mut verifies) = (Time::NEVER, false);
