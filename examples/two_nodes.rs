@@ -90,7 +90,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [(_, oak), (_, elm)] = &mut world.servers;
     let [at_oak, at_elm] = [oak, elm].map(|machine| machine.store.read(key.epoch, key.gsn, key.gsn, usize::MAX));
     let (at_oak, at_elm) = (at_oak?, at_elm?);
-    let said: Vec<String> = at_oak.iter().flat_map(Entry::messages).map(|(_, message)| message.body).collect();
+    let said: Vec<&str> = at_oak.iter().flat_map(Entry::messages).map(|(_, message)| message.body).collect();
     println!("batch {} of view {} in both stores: {said:?}", key.gsn, key.epoch.num);
     if at_oak == at_elm && said == ["hello"] { Ok(()) } else { Err("two histories".into()) }
 }

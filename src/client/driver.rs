@@ -59,7 +59,6 @@ pub(super) enum Outbox {
 
 /// What comes from the other threads.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "most inputs are datagrams, and the channel is bounded")]
 pub(super) enum Came {
     Datagram { from: SocketAddr, multicast: bool, bytes: Vec<u8> },
     Connected(ConnectionId, Connection),

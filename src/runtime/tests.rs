@@ -39,7 +39,6 @@ enum Seen {
 }
 
 /// What the test tells the machine.
-#[expect(clippy::large_enum_variant, reason = "a few of them in a test")]
 enum Order {
     Send(Route, Vec<u8>),
     Act(Action),

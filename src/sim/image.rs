@@ -62,7 +62,7 @@ impl Entries {
     /// Keeps the first ones only.
     pub fn truncate(&mut self, kept: usize) {
         self.0.truncate(kept.div_ceil(Self::PIECE));
-        if let Some(last) = self.0.last_mut().filter(|_| kept % Self::PIECE > 0) {
+        if let Some(last) = self.0.last_mut().filter(|_| !kept.is_multiple_of(Self::PIECE)) {
             last.truncate(kept % Self::PIECE);
         }
     }
@@ -116,7 +116,9 @@ impl Image {
         if first != next {
             return Err(Misuse(format!("append to {epoch} at {first}, where {next} comes next")));
         }
-        entries.iter().for_each(|entry| log.entries.push(entry.clone()));
+        for entry in entries {
+            log.entries.push(entry.clone());
+        }
         Ok(())
     }
 
