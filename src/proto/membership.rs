@@ -336,7 +336,7 @@ impl Membership {
         let foreign: Vec<(EpochId, Pid)> = world
             .heard
             .iter()
-            .filter(|pid| leads_elsewhere(world, **pid, view.epoch) && self.may_join(now, world, **pid))
+            .filter(|pid| leads_elsewhere(world, **pid, view) && self.may_join(now, world, **pid))
             .filter_map(|pid| world.peers.beacon(*pid).and_then(|beacon| beacon.view).map(|epoch| (epoch, *pid)))
             .collect();
         self.foreign_since.retain(|epoch, _| foreign.iter().any(|(other, _)| other == epoch));
@@ -462,8 +462,12 @@ fn is_led(world: &World<'_>, pid: Pid) -> bool {
     })
 }
 
-fn leads_elsewhere(world: &World<'_>, pid: Pid, mine: EpochId) -> bool {
-    is_live_leader(world, pid, None) && world.peers.beacon(pid).and_then(|beacon| beacon.view) != Some(mine)
+/// Whether `pid` leads another view than this one: a later one, where it is a member here. What the last beacon of a new
+/// member told before it entered is no other view.
+fn leads_elsewhere(world: &World<'_>, pid: Pid, view: &View) -> bool {
+    let theirs = world.peers.beacon(pid).and_then(|beacon| beacon.view);
+    let is_other = theirs.is_some_and(|epoch| epoch > view.epoch || epoch < view.epoch && !view.has(pid));
+    is_other && is_live_leader(world, pid, None)
 }
 
 fn followers<'a>(world: &'a World<'_>, epoch: EpochId) -> impl Iterator<Item = Pid> + 'a {
