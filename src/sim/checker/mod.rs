@@ -102,6 +102,8 @@ pub struct Checker {
     servers: BTreeMap<ServerId, usize>,
     seen: Vec<Inspection>,
     sessions: BTreeMap<(usize, SessionId), Session>,
+    /// Greatest cut at which an installed view closed each epoch: what lies above it will not be history.
+    cuts: BTreeMap<EpochId, u64>,
     /// Servers, as bits, whose disk was destroyed, harmed or came back older.
     unsound: u64,
     /// Some disk came back older than it was. When every process of an epoch has restarted since, nobody can tell that
@@ -144,6 +146,7 @@ impl Checker {
             servers: servers.iter().enumerate().map(|(at, server)| (server.id, at)).collect(),
             seen: vec![Inspection::default(); servers.len()],
             sessions: BTreeMap::new(),
+            cuts: BTreeMap::new(),
             unsound: 0,
             older: false,
             commits: BTreeMap::new(),

@@ -96,6 +96,8 @@ impl Checker {
                 "{} cuts {parent} at {cut}, where {stable} were stable",
                 view.epoch
             );
+            let known = self.cuts.entry(parent).or_default();
+            *known = cut.max(*known);
         }
         Ok(())
     }
