@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Makes a probe as long as datagrams get: beside it are an envelope, a nonce and a length.
 const PAD_BYTES: usize = MAX_DATAGRAM_BYTES - HEADER_BYTES - 16;
-/// How long members are asked for an echo before the leader takes the fault for its own.
+/// How long members are asked for an echo before anyone is taken to be at fault.
 const ASKED: Duration = Duration::from_secs(1);
 
 impl Node {
@@ -59,7 +59,7 @@ impl Node {
             behind || closed && now.since(live.opened) > STALLED
         };
         let gone: Vec<Pid> = live.others(self.me).filter(stalled).collect();
-        let silent = self.silenced();
+        let silent = self.silenced(STALLED + ASKED);
         // Where nobody gets through to this server, it is at fault itself.
         let others_get_through = live.others(self.me).any(|pid| self.membership.has_passed(now, pid));
         let cut_off = silent.into_iter().filter(|pid| others_get_through && !self.membership.has_passed(now, *pid));
@@ -101,24 +101,24 @@ impl Node {
                 }
             }
         }
-        if !self.silenced().is_empty() {
+        if !self.silenced(STALLED).is_empty() {
             let others: Vec<Pid> = self.live.iter().flat_map(|live| live.others(self.me)).collect();
             others.into_iter().for_each(|pid| self.membership.ask(now, pid, &mut self.rng));
         }
     }
 
-    /// As leader: members of whose data the same part has been missing for long, in whatever way it was asked for.
-    fn silenced(&self) -> Vec<Pid> {
+    /// As leader: members of whose data the same part has been missing for so long, in whatever way it was asked for.
+    fn silenced(&self, span: Duration) -> Vec<Pid> {
         let now = self.now.mono;
         let gaps = self.live.iter().flat_map(|live| &live.gaps);
-        gaps.filter(|(_, (_, since))| now.since(*since) > STALLED).map(|(pid, _)| *pid).collect()
+        gaps.filter(|(_, (_, since))| now.since(*since) > span).map(|(pid, _)| *pid).collect()
     }
 
     /// As leader: whether data has been missing for long and no other member gets a full-sized datagram through to here.
     fn is_cut_off(&self) -> bool {
         let now = self.now.mono;
         let Some(live) = self.live.as_ref() else { return false };
-        let asked = live.gaps.values().any(|(_, since)| now.since(*since) > STALLED + ASKED);
-        asked && !live.others(self.me).any(|pid| self.membership.has_passed(now, pid))
+        let is_silent = !self.silenced(STALLED + ASKED).is_empty();
+        is_silent && !live.others(self.me).any(|pid| self.membership.has_passed(now, pid))
     }
 }
