@@ -157,8 +157,8 @@ pub(crate) struct Disk<E> {
     held: Option<Job>,
     /// Who waits for the index.
     waiters: Vec<Sender<()>>,
-    /// When the store was last opened anew for a reader.
-    mended: Option<Instant>,
+    /// Runs out some time after the store was last opened anew for a reader.
+    mended: Option<Receiver<Instant>>,
 }
 
 /// Nothing is to be done any more.
@@ -306,11 +306,11 @@ impl<E: Engine> Disk<E> {
 
     /// Opens the store anew for damage that a reader met; not again at once, where that did not help.
     fn mend(&mut self, damage: &StoreError) -> Result<(), Stopped> {
-        if self.mended.is_some_and(|at| at.elapsed() < MEND_PAUSE) {
+        if self.mended.as_ref().is_some_and(Receiver::is_empty) {
             return Ok(());
         }
         let outcome = self.fail(damage);
-        self.mended = Some(Instant::now());
+        self.mended = Some(crossbeam_channel::after(MEND_PAUSE));
         outcome
     }
 

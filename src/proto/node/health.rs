@@ -103,7 +103,9 @@ impl Node {
         }
         if !self.silenced(STALLED).is_empty() {
             let others: Vec<Pid> = self.live.iter().flat_map(|live| live.others(self.me)).collect();
-            others.into_iter().for_each(|pid| self.membership.ask(now, pid, &mut self.rng));
+            for pid in others {
+                self.membership.ask(now, pid, &mut self.rng);
+            }
         }
     }
 
