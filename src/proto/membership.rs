@@ -266,7 +266,7 @@ impl Membership {
             self.reason = self.evict(now, world, &members, &kept);
         }
         let joiners = self.joiners(now, world, view);
-        let joiners = self.probed(now, joiners, self.joining_since.map(|since| since + JOIN_BATCH), rng);
+        let joiners = self.probed(now, &joiners, self.joining_since.map(|since| since + JOIN_BATCH), rng);
         let merged = self.merged(now, world, view, rng);
         if !joiners.is_empty() {
             wanted.extend(joiners);
@@ -321,7 +321,7 @@ impl Membership {
     }
 
     /// Those of `wanted` who answered probes, from `at` on: all of them, or some a while later. Asks who has not.
-    fn probed(&mut self, now: Time, wanted: BTreeSet<Pid>, at: Option<Time>, rng: &mut Rng) -> BTreeSet<Pid> {
+    fn probed(&mut self, now: Time, wanted: &BTreeSet<Pid>, at: Option<Time>, rng: &mut Rng) -> BTreeSet<Pid> {
         let passed: BTreeSet<Pid> = wanted.iter().copied().filter(|pid| self.probes.has_passed(now, *pid)).collect();
         for pid in wanted.difference(&passed) {
             self.ask(now, *pid, rng);
@@ -347,7 +347,7 @@ impl Membership {
             let greater = (view.members.len(), world.me) > (theirs.len(), leader);
             let wait = if greater { MERGE_AFTER } else { MERGE_OTHER_AFTER };
             let held = self.merge_tries.get(&leader).is_some_and(|(_, until)| now < *until);
-            let theirs = self.probed(now, theirs, (!held).then_some(since + wait), rng);
+            let theirs = self.probed(now, &theirs, (!held).then_some(since + wait), rng);
             if theirs.contains(&leader) {
                 merged.extend(theirs);
             }
