@@ -117,7 +117,8 @@ fn a_split_heals(ring: &mut Ring, ana: &mut Window, eva: &mut Page) {
     eva.say("over here, says eva");
     eva.wait_until(&is_shown("over here, says eva", "✓"));
     let (here, there) = if eva.text("#where").contains("elm") { ("elm", "ash") } else { ("ash", "elm") };
-    let is_apart = !ana.text().contains(&format!("at {here}"));
+    // On one side ana's words, stable before eva's, would have come before them.
+    let is_apart = !eva.text("#messages").contains("over here, says ana");
     eva.wait_until(&is_shown(&format!("at {here} 3"), ""));
     assert!(!eva.text("#messages").contains(&format!("at {there}")));
 
