@@ -167,9 +167,12 @@ impl Election {
             return steps;
         }
         let early = self.early.take().filter(|(at, elect)| now.mono.since(*at) <= EARLY && elect.num > around.max_num);
-        match early {
-            Some((_, elect)) => self.take(now, rng, &elect, around, &mut steps),
-            None => self.start_above(now, rng, around, around.max_num, &mut steps),
+        if let Some((_, elect)) = early {
+            self.take(now, rng, &elect, around, &mut steps);
+        }
+        // Without an early token, or with one of an election that is over meanwhile.
+        if self.round.is_none() {
+            self.start_above(now, rng, around, around.max_num, &mut steps);
         }
         steps
     }
@@ -510,6 +513,12 @@ mod tests {
         assert_eq!(early(1, &[token(5, 1, &[1])]), [(pid(3), 5, pid(2))], "a worse one than this server");
         assert_eq!(early(500, &[token(5, 3, &[3, 1])]), [(pid(3), 5, pid(2))], "too long ago");
         assert_eq!(early(1, &[token(4, 3, &[3, 1])]), [(pid(3), 5, pid(2))], "of an election that is over");
+
+        let (mut election, mut random) = (Election::new(pid(2)), Rng::new(1));
+        election.on_elect(at(0), &mut random, pid(1), &token(5, 3, &[3, 1]), &settled);
+        election.on_view(at(0), EpochId { num: 6, leader: pid(1) });
+        let steps = election.start(at(1), &mut random, &around(2, &ring));
+        assert_eq!(sent(&steps), [(pid(3), 7, pid(2))], "over, though the number is not known elsewhere yet");
     }
 
     #[test]
