@@ -2,7 +2,9 @@
 //! together again, read a long history to its first message, and search in it.
 
 use crate::browser::Browser;
-use crate::chat::{WITH_PAGE, enter, is_shown, say_measured, until_it_knows, window};
+use crate::chat::{
+    WITH_PAGE, enter, is_shown, say_measured, seconds_away, talk_while_oak_dies, until_it_knows, window,
+};
 use crate::page::{Page, quoted};
 use crate::past;
 use crate::pty::{Window, now};
@@ -57,30 +59,12 @@ fn they_talk(ana: &mut Window, eva: &mut Page) {
 
 /// The server that both use is killed while both talk.
 fn both_survive(ring: &mut Ring, ana: &mut Window, eva: &mut Page) {
-    let killed = now();
-    ring.kill("oak");
-    for n in 1..=5 {
-        eva.say(&format!("from eva {n}"));
-        ana.say(&format!("from ana {n}"));
-    }
-    for n in 1..=5 {
-        eva.wait_until(&is_shown(&format!("from eva {n}"), "✓"));
-        eva.wait_until(&is_shown(&format!("from ana {n}"), ""));
-        ana.until_shown(&format!("eva  from eva {n}"));
-    }
-    let moved = "[...document.querySelectorAll('#messages .notice')].map((line) => line.textContent)\
-                 .find((text) => /^oak is gone. Moving to (elm|ash) … done/.test(text))";
-    let moved = eva.wait_until(moved);
-    let moved = moved.as_str().expect("text");
-    assert!(moved.ends_with("othing lost."), "{moved}");
+    let (took, page_away) = talk_while_oak_dies(ring, ana, eva);
     ana.until("it says where it is now", |screen| {
         screen.contains("oak is gone. Moving to") && screen.contains("done (")
     });
-    let away = [seconds_away(moved), seconds_away(&ana.text())];
-    say_measured(&format!(
-        "page and terminal were nowhere for {away:?} s, all was said after {:.2?}",
-        killed.elapsed()
-    ));
+    let away = [page_away, seconds_away(&ana.text())];
+    say_measured(&format!("page and terminal were nowhere for {away:?} s, all was said after {took:.2?}"));
     assert!(away.iter().all(|seconds| *seconds <= AT_ONCE), "{away:?}");
 
     for n in 1..=5 {
@@ -93,11 +77,6 @@ fn both_survive(ring: &mut Ring, ana: &mut Window, eva: &mut Page) {
     for n in 1..=5 {
         assert_eq!(ana.text().matches(&format!("from eva {n}")).count(), 1, "{}", ana.text());
     }
-}
-
-fn seconds_away(text: &str) -> f32 {
-    let away = text.split("done (").nth(1).and_then(|rest| rest.split(' ').next()).expect("a time");
-    away.parse().expect("seconds")
 }
 
 /// The two servers that are left are cut apart; each side hears the other's words late, as a block of its own.
