@@ -17,6 +17,10 @@ const STALE: Duration = Duration::from_secs(15);
 const AVOID: Duration = Duration::from_millis(500);
 /// … this many times at most.
 const MOST_DOUBLINGS: u32 = 4;
+/// Failures count until the server was free to be tried again for this long.
+const FORGIVEN: Duration = Duration::from_secs(30);
+/// Who was heard this much longer ago than another, four beacons, is probably gone: others go first.
+const QUIETER: Duration = Duration::from_secs(1);
 
 /// The servers that a client knows of, from their beacons and from what others say.
 #[derive(Debug, Default)]
@@ -51,8 +55,14 @@ struct Trouble {
 
 impl Trouble {
     fn again(&mut self, now: Time) {
-        self.until = now + AVOID * (1 << self.times.min(MOST_DOUBLINGS));
-        self.times += 1;
+        let times = self.at(now);
+        self.until = now + AVOID * (1 << times.min(MOST_DOUBLINGS));
+        self.times = times.saturating_add(1);
+    }
+
+    /// How often it has failed, as far as that still counts.
+    fn at(self, now: Time) -> u32 {
+        if now > self.until + FORGIVEN { 0 } else { self.times }
     }
 }
 
@@ -129,10 +139,11 @@ impl Directory {
         }
     }
 
-    /// One of the servers with room, at random among those with at most a fifth more clients than the one with the fewest;
-    /// an address that was only told of when no beacon names a better one.
+    /// One of the servers with room: among those heard lately the ones that failed least, and of these one at random with
+    /// at most a fifth more clients than the one with the fewest. An address that was only told of when no beacon names a
+    /// better one.
     pub(super) fn choose(&self, now: Time, rng: &mut Rng) -> Option<Choice> {
-        let able: Vec<&Known> = self.candidates(now).filter(|known| known.trouble.until <= now).collect();
+        let able = self.best(now);
         let fewest = able.iter().map(|known| u64::from(known.clients)).min().unwrap_or(0);
         let close = |known: &&&Known| self.forced.is_some() || u64::from(known.clients) * 5 <= fewest * 6;
         let preferred = able.iter().find(|known| self.preferred == Some(known.pid.server));
@@ -166,6 +177,17 @@ impl Directory {
     /// Whether this server is known.
     pub(super) fn knows(&self, server: ServerId) -> bool {
         self.servers.contains_key(&server)
+    }
+
+    /// Who may be tried now and most probably answers. When half the servers are cut off, each of them would cost a timeout,
+    /// and with a timeout each the first is free again before the last has failed.
+    fn best(&self, now: Time) -> Vec<&Known> {
+        let mut able: Vec<&Known> = self.candidates(now).filter(|known| known.trouble.until <= now).collect();
+        let latest = able.iter().map(|known| known.heard).max().unwrap_or(Time(0));
+        able.retain(|known| latest.since(known.heard) <= QUIETER);
+        let least = able.iter().map(|known| known.trouble.at(now)).min().unwrap_or(0);
+        able.retain(|known| known.trouble.at(now) == least);
+        able
     }
 
     fn candidates(&self, now: Time) -> impl Iterator<Item = &Known> {
@@ -264,6 +286,47 @@ mod tests {
         directory.heard(Time(0), pid(1, 1), from(9), &beacon("oak", 0));
         let choice = directory.choose(Time(0), &mut Rng::new(1)).unwrap();
         assert_eq!(choice.addr, addr, "an old life's beacon came late");
+    }
+
+    #[test]
+    fn server_that_went_silent_is_not_tried_while_another_is_heard() {
+        let mut directory = Directory::new(None, None);
+        for host in 1..=4 {
+            directory.heard(Time(0), pid(host, 1), from(host as u8), &beacon("gone", 0));
+        }
+        let later = Time(0) + QUIETER;
+        directory.heard(later, pid(5, 1), from(5), &beacon("here", 40));
+        assert_eq!(chosen(&directory, later), ["gone"], "four beacons may be lost");
+        let later = later + Duration::from_millis(250);
+        directory.heard(later, pid(5, 1), from(5), &beacon("here", 40));
+        assert_eq!(chosen(&directory, later), ["here"]);
+        directory.failed(later, SocketAddr::from(([10, 0, 0, 5], 7000)));
+        assert_eq!(chosen(&directory, later), ["gone"], "better than nobody");
+    }
+
+    /// A one-way cut: everyone is heard and only one answers. The others' failures must not be forgotten before each of them
+    /// has been tried, or the one is never reached.
+    #[test]
+    fn server_that_failed_less_often_goes_first_until_that_is_forgiven() {
+        let mut directory = Directory::new(None, None);
+        let hear = |directory: &mut Directory, now| {
+            for host in 1..=5 {
+                directory.heard(now, pid(host, 1), from(host as u8), &beacon(&format!("h{host}"), (host as u16 - 1) * 9));
+            }
+        };
+        let mut now = Time(0);
+        let mut tried = Vec::new();
+        for _ in 0..5 {
+            hear(&mut directory, now);
+            let choice = directory.choose(now, &mut Rng::new(1)).unwrap();
+            now = now + Duration::from_secs(1);
+            directory.failed(now, choice.addr);
+            tried.push(choice.name);
+        }
+        assert_eq!(tried, ["h1", "h2", "h3", "h4", "h5"]);
+        let later = now + FORGIVEN + AVOID + Duration::from_millis(1);
+        hear(&mut directory, later);
+        assert_eq!(chosen(&directory, later), ["h1"]);
     }
 
     #[test]
