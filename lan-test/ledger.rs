@@ -23,6 +23,13 @@ pub(crate) struct Fault {
     pub(crate) sides: Vec<Vec<u8>>,
 }
 
+/// A span in which everyone who talks must have something acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demand {
+    pub(crate) from: Instant,
+    pub(crate) span: Duration,
+}
+
 /// One message, as `history` or `tail` printed it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Message {
@@ -87,6 +94,7 @@ pub(crate) struct Ledger {
     /// What was said from here on every tail must show.
     followed: Instant,
     faults: Vec<Fault>,
+    demands: Vec<Demand>,
 }
 
 /// Evidence of one kind.
@@ -124,13 +132,19 @@ impl Ledger {
         let lines: Vec<&[u8]> = history.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
         let read: Vec<Message> =
             lines.iter().filter_map(|line| Message::of(&serde_json::from_slice(line).ok()?)).collect();
-        Self { accounts, unread: lines.len() - read.len(), history: read, tails: Vec::new(), followed, faults }
+        let unread = lines.len() - read.len();
+        Self { accounts, unread, history: read, tails: Vec::new(), followed, faults, demands: Vec::new() }
     }
 
     /// Adds what a tail showed.
     pub(crate) fn tail(&mut self, title: String, lines: &[Line]) {
         let shown = lines.iter().filter(|line| line.is_event("message")).filter_map(|line| Message::of(&line.json()));
         self.tails.push((title, shown.collect()));
+    }
+
+    /// Adds what must have been acknowledged, and when.
+    pub(crate) fn demand(&mut self, demands: Vec<Demand>) {
+        self.demands.extend(demands);
     }
 
     /// Messages in history.
@@ -158,6 +172,7 @@ impl Ledger {
             self.tails_are_in_order(),
             self.tails_show_everything(),
             self.faults_were_lived_through(),
+            self.everyone_was_served(),
         ];
         kinds.into_iter().flat_map(Evidence::lines).collect()
     }
@@ -315,6 +330,26 @@ impl Ledger {
         }
         evidence
     }
+
+    /// Whoever talked before a demand and after it had an acknowledgement in its time.
+    fn everyone_was_served(&self) -> Evidence {
+        let mut evidence = Evidence::default();
+        for demand in &self.demands {
+            for account in self.accounts.iter().filter(|account| account.talks_through(demand)) {
+                let until = demand.from + demand.span;
+                if !account.stable.iter().any(|stable| (demand.from..=until).contains(&stable.at)) {
+                    let next = account.stable.iter().find(|stable| stable.at > until);
+                    let wait =
+                        next.map_or_else(|| "for ever".to_owned(), |next| format!("{:.1?}", next.at - demand.from));
+                    evidence.add(format_args!(
+                        "{} on h{} waited {wait}, not {:?}",
+                        account.title, account.host, demand.span
+                    ));
+                }
+            }
+        }
+        evidence
+    }
 }
 
 impl Account {
@@ -333,6 +368,13 @@ impl Account {
             }
         }
         Self { title: title.to_owned(), room: room.to_owned(), host, given, stable, odd }
+    }
+
+    /// Whether it was given something before a demand and something in its time.
+    fn talks_through(&self, demand: &Demand) -> bool {
+        let until = demand.from + demand.span;
+        let given = |test: &dyn Fn(Instant) -> bool| self.given.iter().any(|(at, _)| test(*at));
+        given(&|at| at < demand.from) && given(&|at| at >= demand.from && at < until)
     }
 
     /// Messages that were given and called stable while a fault lasted. Answers come in the order of the lines.

@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::host::{Line, Running};
 use crate::lan::Lan;
-use crate::ledger::{Fault, Ledger};
+use crate::ledger::{Demand, Fault, Ledger};
 use crate::load::{self, Plan, ROOMS, Sender};
 use crate::ring::{GATHERING, Ring};
 use crate::scenario::{Act, HOSTS, Scenario, Who};
@@ -25,12 +25,12 @@ pub(crate) fn play(lan: &mut Lan, program: &Path, scenario: &Scenario, dir: &Pat
     let mut talkers = load::gather(&ring, plan)?;
     let from = clock::now();
     load::begin(&mut talkers, plan, from, scenario.end)?;
-    let mut stage = Stage { lan, ring: &mut ring, open: Vec::new(), closed: Vec::new() };
+    let mut stage = Stage { lan, ring: &mut ring, open: Vec::new(), closed: Vec::new(), demands: Vec::new() };
     for (at, act) in &scenario.acts {
         clock::wait_until(from + *at);
         stage.perform(act)?;
     }
-    let faults = stage.closed;
+    let (faults, demands) = (stage.closed, stage.demands);
     for talker in &mut talkers {
         talker.finish(SETTLING)?;
     }
@@ -38,6 +38,7 @@ pub(crate) fn play(lan: &mut Lan, program: &Path, scenario: &Scenario, dir: &Pat
     ring.whole(SETTLING)?;
     let history = ring.same_history(SETTLING)?;
     let mut ledger = Ledger::open(&senders, &history, faults, from);
+    ledger.demand(demands);
     shown(&tails, usize::from(plan.clients) * plan.messages as usize);
     for (i, tail) in tails.iter().enumerate() {
         ledger.tail(format!("the tail on h{}", i + 1), &tail.lines().since(0));
@@ -100,6 +101,7 @@ struct Stage<'a> {
     ring: &'a mut Ring,
     open: Vec<Fault>,
     closed: Vec<Fault>,
+    demands: Vec<Demand>,
 }
 
 impl Stage<'_> {
@@ -146,6 +148,7 @@ impl Stage<'_> {
                 self.ring.go_on()?;
             }
             Act::Settle => drop(self.ring.whole(SETTLING)?),
+            Act::Everyone(span) => self.demands.push(Demand { from: clock::now(), span: *span }),
         }
         Ok(())
     }

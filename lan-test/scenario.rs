@@ -10,7 +10,9 @@
 //! | `kill 3` `kill leader` `start 3` `start all` | `kill -9`; a new process on the same disk |
 //! | `pause 3 10s` | SIGSTOP, SIGCONT ten seconds later; `on 1 order: pause 10s` stops the leader, `on 1 ack: pause 10s` one that does not lead |
 //! | `settle` | all servers tell one view |
+//! | `everyone 5s` | within that time everyone who talks has something acknowledged; the books tell, at the end |
 
+use ringtalk::sim::expect::Expect;
 use ringtalk::sim::fault::Fault;
 use ringtalk::sim::lan::{Cut, Quality};
 use ringtalk::sim::scenario::{Scenario as Script, Step};
@@ -56,6 +58,8 @@ pub(crate) enum Act {
     GoOn,
     /// All servers must tell one view.
     Settle,
+    /// Everyone must have something acknowledged within this time.
+    Everyone(Duration),
 }
 
 /// Which server something is about.
@@ -84,6 +88,7 @@ impl fmt::Display for Act {
             Self::Stop(who) => write!(f, "stop {who}"),
             Self::GoOn => f.write_str("go on"),
             Self::Settle => f.write_str("settle"),
+            Self::Everyone(span) => write!(f, "everyone {span:?}"),
         }
     }
 }
@@ -118,6 +123,7 @@ impl Scenario {
                 Step::Talk(_) => {}
                 Step::Settle(None) => acts.push((at, Act::Settle)),
                 Step::Strike(fault) => strike(at, fault, &mut acts)?,
+                Step::Expect(Expect::Everyone(span)) => acts.push((at, Act::Everyone(*span))),
                 Step::Settle(Some(_)) | Step::Seen(_) | Step::Expect(_) => {
                     return Err(format!("{step:?} is for the simulator only"));
                 }
@@ -138,7 +144,7 @@ impl Scenario {
                 Act::Kill(_) => dead += 1,
                 // `start all` starts those that live, too: that is nothing.
                 Act::Start(_) => dead = dead.saturating_sub(1),
-                Act::Stop(_) | Act::GoOn | Act::Settle => {}
+                Act::Stop(_) | Act::GoOn | Act::Settle | Act::Everyone(_) => {}
             }
         }
         let over = self.acts.iter().all(|(at, act)| *at < self.end || *act == Act::Settle);

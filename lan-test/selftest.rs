@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::host::{Host, Line, Running};
 use crate::lan::Lan;
-use crate::ledger::{Account, Fault, Ledger};
+use crate::ledger::{Account, Demand, Fault, Ledger};
 use crate::scenario::Scenario;
 use crate::standin::DATAGRAM_BYTES;
 use crate::trouble::{Outcome, Trouble, verdict};
@@ -73,7 +73,7 @@ struct Books {
 type Spoilt = (&'static str, fn(&mut Books));
 
 /// What can be wrong with them.
-const SPOILT: [Spoilt; 13] = [
+const SPOILT: [Spoilt; 14] = [
     ("a stable message that is lost", |books| drop(books.history.pop())),
     ("a message twice in history", |books| books.history.push(message(1, "b", "4"))),
     ("a text twice in history, with two ids", |books| books.history.push(message(3, "b", "4"))),
@@ -89,6 +89,7 @@ const SPOILT: [Spoilt; 13] = [
     ("a tail out of order, not marked late", |books| books.tail.reverse()),
     ("a tail that misses one", |books| drop(books.tail.pop())),
     ("a fault that nobody talked through", |books| books.answers[1].1 = 9),
+    ("an answer later than was demanded", |books| books.answers[1].1 = 4),
 ];
 
 fn stable(cseq: u8) -> String {
@@ -113,6 +114,7 @@ impl Books {
         let account = Account::read("c", "red", 1, given, &self.answers.iter().map(line).collect::<Vec<_>>());
         let fault = Fault { what: "kill leader".to_owned(), from: at(2), until: at(4), sides: Vec::new() };
         let mut ledger = Ledger::of(vec![account], self.history.join("\n").as_bytes(), vec![fault], at(0));
+        ledger.demand(vec![Demand { from: at(1) + Duration::from_millis(500), span: Duration::from_millis(1500) }]);
         let shown: Vec<Line> = self.tail.iter().map(|text| Line { at: at(4), text: text.clone() }).collect();
         ledger.tail("the tail".to_owned(), &shown);
         ledger.verdicts()

@@ -311,7 +311,12 @@ mod tests {
         let mut directory = Directory::new(None, None);
         let hear = |directory: &mut Directory, now| {
             for host in 1..=5 {
-                directory.heard(now, pid(host, 1), from(host as u8), &beacon(&format!("h{host}"), (host as u16 - 1) * 9));
+                directory.heard(
+                    now,
+                    pid(host, 1),
+                    from(host as u8),
+                    &beacon(&format!("h{host}"), (host as u16 - 1) * 9),
+                );
             }
         };
         let mut now = Time(0);
