@@ -1,5 +1,5 @@
 //! Runs seeds of the simulator: `--seeds A..B`, `--seed N [--timeline] [--shrink]`, `--calm SECONDS`, `--hunt SECONDS`,
-//! `--play SCENARIO`; `--bug NAME` plants a bug in what is run, or hunts it alone.
+//! `--play SCENARIO`; `--people` makes every client the one that people have; `--bug NAME` plants a bug in what is run, or hunts it alone.
 #![expect(clippy::disallowed_methods, clippy::cast_precision_loss, reason = "measures how fast it runs")]
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
                 first = value().parse().unwrap_or(1);
                 (last, single) = (first, true);
             }
+            "--people" => options.people = true,
             "--timeline" => options.timeline = true,
             "--shrink" => shrinks = true,
             "--keep-going" => keep_going = true,
@@ -148,9 +149,10 @@ fn command(seed: u64, options: &Options, bugs: &[Bug]) -> String {
     let bug = bugs.last().map_or(String::new(), |bug| format!(" --bug {bug:?}"));
     let only = options.only.as_ref().map_or(String::new(), |which| format!(" --only {}", only(which)));
     let size = options.size.map_or(String::new(), |(servers, clients)| format!(" --size {servers},{clients}"));
+    let people = if options.people { " --people" } else { "" };
     let calm = options.calm.map_or(String::new(), |calm| format!(" --calm {}", calm.as_secs()));
     format!(
-        "cargo run --profile sim --no-default-features{features} --example sim -- --seed {seed}{bug}{only}{size}{calm}"
+        "cargo run --profile sim --no-default-features{features} --example sim -- --seed {seed}{bug}{only}{size}{people}{calm}"
     )
 }
 

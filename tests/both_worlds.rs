@@ -13,9 +13,11 @@ fn scenarios_of_the_lan_hold_in_the_simulator() {
         let path = entry.expect("a directory lists").path();
         let text = fs::read_to_string(&path).expect("a scenario is text");
         let scenario = Scenario::read(&text).unwrap_or_else(|bad| panic!("{}: `{}`", path.display(), bad.0));
-        for seed in 1..=3 {
-            if let Err(violation) = scenario.play(seed, Bugs::NONE) {
-                panic!("{} seed {seed}: property {}: {}", path.display(), violation.property, violation.text);
+        for scenario in [scenario.clone(), scenario.with_people()] {
+            for seed in 1..=3 {
+                if let Err(violation) = scenario.play(seed, Bugs::NONE) {
+                    panic!("{} seed {seed}: property {}: {}", path.display(), violation.property, violation.text);
+                }
             }
         }
         played += 1;

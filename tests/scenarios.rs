@@ -217,6 +217,21 @@ fn s25_a_hears_b_hears_c_but_a_does_not_hear_c() {
     );
 }
 
+/// Each server that cannot be reached costs a client up to a second; the third was free to be tried again before the fourth
+/// had its turn, and a client stayed without service as long as the cut lasted (18 of 100 seeds of the first).
+#[test]
+fn s25_people_who_are_cut_off_with_some_servers_find_those() {
+    for (cut, within) in [
+        ("cut 1,2,6,7,8,9|3,4,5,10,11,12,13", "1500ms"),
+        ("cut 1>6; cut 2>6; cut 3>6; cut 4>6", "1500ms"),
+        ("cut 6>1; cut 6>2; cut 6>3; cut 6>4", "6s"),
+    ] {
+        holds(&format!(
+            "servers 5; clients 8; people; wait 4s; {cut}; wait 1s; everyone {within}; wait 5s; heal; wait 3s; settle"
+        ));
+    }
+}
+
 #[test]
 fn s26_flapping_server_lets_the_others_talk() {
     let flap = "kill 3; wait 1s; start 3; wait 1s; ".repeat(30);

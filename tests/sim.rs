@@ -56,6 +56,11 @@ fn sweep_of_fresh_seeds_holds_and_reaches_the_rare_states() {
         "late records",
         "duplicate orders",
         "healed cores",
+        "clients live on the multicast",
+        "clients moved",
+        "feeds begun anew",
+        "fetches",
+        "late at clients",
     ] {
         assert!(sweep.rare.contains_key(state), "never seen: {state}; seen: {:?}", sweep.rare);
     }

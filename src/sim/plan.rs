@@ -10,6 +10,9 @@ use crate::proto::bugs::Bugs;
 use crate::time::Time;
 use std::time::Duration;
 
+/// In one of so many seeds the clients are those that people have.
+const PEOPLE: u64 = 4;
+
 /// What of a run is not drawn from its seed.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -21,13 +24,15 @@ pub struct Options {
     pub only: Option<Vec<usize>>,
     /// This many servers and clients rather than drawn ones.
     pub size: Option<(usize, usize)>,
+    /// The clients are those that people have, in every run.
+    pub people: bool,
     /// No faults at all, and this long.
     pub calm: Option<Duration>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { bugs: Bugs::NONE, timeline: false, only: None, size: None, calm: None }
+        Self { bugs: Bugs::NONE, timeline: false, only: None, size: None, people: false, calm: None }
     }
 }
 
@@ -76,6 +81,7 @@ impl Plan {
             absent,
             other_net: Vec::new(),
             habit,
+            people: options.people || seed % PEOPLE == PEOPLE - 2,
             bugs: options.bugs,
             drift: rng.chance(500),
             timeline: options.timeline,

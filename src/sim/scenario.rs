@@ -12,6 +12,7 @@
 //! on 2 commit from 1: kill      on 1 data: lose           on 1 prepared: pause 3s
 //! move 1 (a client)             seen merges with messages     never suspicions
 //! disk leader slow 5s           flood 1                   other-net 3,4     around 2 narrow 600
+//! people (the clients are real)
 //! acked 10s    serves 1 10s     everyone 10s              mark       views 1    leader same | leader greatest
 //! ```
 //! Servers and clients count from 1. `settle` heals nothing: it demands that all servers that run, or those listed, come
@@ -72,6 +73,7 @@ pub enum Talk {
 pub struct Scenario {
     servers: usize,
     clients: usize,
+    people: bool,
     absent: Vec<usize>,
     other_net: Vec<usize>,
     steps: Vec<Step>,
@@ -83,8 +85,14 @@ impl Scenario {
     /// # Errors
     /// [`BadStep`] for the first line that makes no sense.
     pub fn read(text: &str) -> Result<Self, BadStep> {
-        let mut scenario =
-            Self { servers: 3, clients: 2, absent: Vec::new(), other_net: Vec::new(), steps: Vec::new() };
+        let mut scenario = Self {
+            servers: 3,
+            clients: 2,
+            people: false,
+            absent: Vec::new(),
+            other_net: Vec::new(),
+            steps: Vec::new(),
+        };
         let lines =
             text.lines().filter_map(|line| line.split('#').next()).flat_map(|line| line.split(';')).map(str::trim);
         for line in lines.filter(|line| !line.is_empty()) {
@@ -103,12 +111,20 @@ impl Scenario {
         (self.servers, self.clients)
     }
 
+    /// The same with the clients that people have.
+    #[must_use]
+    pub fn with_people(mut self) -> Self {
+        self.people = true;
+        self
+    }
+
     fn line(&mut self, line: &str) -> Option<()> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let rest = rest.trim();
         match word {
             "servers" => self.servers = rest.parse().ok()?,
             "clients" => self.clients = rest.parse().ok()?,
+            "people" if rest.is_empty() => self.people = true,
             "absent" => self.absent = list(rest)?,
             "other-net" => self.other_net = list(rest)?,
             "wait" => self.steps.push(Step::Wait(wait(rest)?)),
@@ -146,6 +162,7 @@ impl Scenario {
             absent: self.absent.clone(),
             other_net: self.other_net.clone(),
             habit: Talk::Slow.habit(),
+            people: self.people,
             bugs,
             drift: true,
             timeline,
@@ -170,7 +187,7 @@ impl Scenario {
                 Step::Seen(name) => seen(world, name)?,
                 Step::Talk(habit) => {
                     for client in &mut world.clients {
-                        client.habit = habit.habit();
+                        *client.habit_mut() = habit.habit();
                     }
                 }
             }

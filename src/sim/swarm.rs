@@ -129,10 +129,10 @@ fn heal_core(world: &mut World, core: &[usize]) -> Result<(), Violation> {
 
 /// Lets these servers come together and fall quiet, whatever the others do.
 pub(super) fn come_together(world: &mut World, servers: &[usize]) -> Result<(), Violation> {
-    let habits: Vec<_> = world.clients.iter().map(|client| client.habit.clone()).collect();
+    let habits: Vec<_> = world.clients.iter().map(|client| client.habit().clone()).collect();
     let verdict = converge(world, servers, HEALING);
     for (client, habit) in world.clients.iter_mut().zip(habits) {
-        client.habit = habit;
+        *client.habit_mut() = habit;
     }
     verdict
 }
@@ -144,7 +144,7 @@ fn converge(world: &mut World, servers: &[usize], limit: Duration) -> Result<(),
         world.run_until(world.time + ms(250))?;
     }
     for client in &mut world.clients {
-        client.habit.silent = true;
+        client.habit_mut().silent = true;
     }
     settle(world, servers, end + secs(5))?;
     everything_shown(world, servers)?;
@@ -207,7 +207,7 @@ fn quiet(world: &World, servers: &[usize]) -> Result<(), Violation> {
         |home: Option<Station>| servers.len() == world.servers.len() || home.is_some_and(|at| servers.contains(&at.0));
     for (at, client) in world.clients.iter().enumerate().filter(|(_, client)| counts(client.home())) {
         if let Some(cseq) = client.oldest_unacked().filter(|_| !is_from_tomorrow(world, client.floor(), servers)) {
-            let id = crate::ids::MessageId { client: client.id, cseq };
+            let id = crate::ids::MessageId { client: client.id(), cseq };
             let home = client.home();
             return Err(broken(format!("c{} at {home:?} waits for {cseq}: {}", at + 1, world.checker.story(id))));
         }
@@ -227,7 +227,7 @@ fn everything_shown(world: &mut World, servers: &[usize]) -> Result<(), Violatio
         let clients = world.clients.iter().enumerate();
         let mut homes = clients.filter_map(|(at, client)| Some((at, client, client.home()?.0)));
         homes.find_map(|(at, client, home)| {
-            let unshown = world.checker.unshown(&world.servers[home], client)?;
+            let unshown = world.checker.unshown(&world.servers[home], &**client)?;
             servers.contains(&home).then(|| (at, home, world.checker.story(unshown)))
         })
     };

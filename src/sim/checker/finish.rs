@@ -57,7 +57,7 @@ impl Checker {
     }
 
     /// A message of a server's history that a client follows and has not been shown: every feed is complete.
-    pub fn unshown(&self, server: &Server, client: &Client) -> Option<MessageId> {
+    pub fn unshown(&self, server: &Server, client: &dyn Client) -> Option<MessageId> {
         let floor = client.began()?;
         let extents = Extents::of(server.disk.live());
         let hidden = self.ordered().filter(|(id, _)| !client.has_shown(*id));

@@ -18,6 +18,7 @@ use crate::proto::event::Event;
 use crate::proto::inspect::{Gauge, Inspection};
 use crate::proto::io::{Recovered, SessionId};
 use crate::record::View;
+use crate::seq::IdSet;
 use crate::time::Hlc;
 use crate::wire::message::LogState;
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,6 +86,18 @@ struct Session {
     /// The same of what servers say themselves.
     others: BTreeMap<MessageId, (RecordKey, bool)>,
     last: RecordKey,
+    /// The client asked for something once more.
+    asked: bool,
+}
+
+/// What a client's user has been shown.
+#[derive(Default)]
+struct Screen {
+    shown: IdSet,
+    /// The last of each epoch.
+    of_epoch: BTreeMap<EpochId, RecordKey>,
+    /// The greatest.
+    last: RecordKey,
 }
 
 /// What it has seen so far.
@@ -102,6 +115,8 @@ pub struct Checker {
     servers: BTreeMap<ServerId, usize>,
     seen: Vec<Inspection>,
     sessions: BTreeMap<(usize, SessionId), Session>,
+    /// Of the clients that owe their users order.
+    screens: BTreeMap<usize, Screen>,
     /// Greatest cut at which an installed view closed each epoch: what lies above it will not be history.
     cuts: BTreeMap<EpochId, u64>,
     /// Servers, as bits, whose disk was destroyed, harmed or came back older.
@@ -132,20 +147,21 @@ struct Proposal {
 
 impl Checker {
     /// A checker of a world with these.
-    pub fn new(servers: &[Server], clients: &[Client], bugs: Bugs) -> Self {
-        let mut writers: Vec<_> = clients.iter().map(|client| client.id).zip(0..).collect();
+    pub fn new(servers: &[Server], clients: &[Box<dyn Client>], bugs: Bugs) -> Self {
+        let mut writers: Vec<_> = clients.iter().map(|client| client.id()).zip(0..).collect();
         writers.sort_unstable();
         Self {
             epochs: BTreeMap::new(),
             tags: BTreeMap::new(),
-            clients: clients.iter().map(|client| client.id).collect(),
-            nicks: clients.iter().map(|one| client::nick(one.id)).collect(),
+            clients: clients.iter().map(|client| client.id()).collect(),
+            nicks: clients.iter().map(|one| client::nick(one.id())).collect(),
             writers,
             others: BTreeMap::new(),
             facts: vec![Vec::new(); clients.len()],
             servers: servers.iter().enumerate().map(|(at, server)| (server.id, at)).collect(),
             seen: vec![Inspection::default(); servers.len()],
             sessions: BTreeMap::new(),
+            screens: BTreeMap::new(),
             cuts: BTreeMap::new(),
             unsound: 0,
             older: false,

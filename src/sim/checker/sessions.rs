@@ -14,8 +14,15 @@ impl Checker {
     /// A client's connection is accepted.
     pub fn session_opened(&mut self, at: usize, session: SessionId, client: usize) {
         let sent = vec![Vec::new(); self.clients.len()];
-        let fresh = Session { client, sent, others: BTreeMap::new(), last: RecordKey::default() };
+        let fresh = Session { client, sent, others: BTreeMap::new(), last: RecordKey::default(), asked: false };
         self.sessions.insert((at, session), fresh);
+    }
+
+    /// A client asks for what it misses, perhaps more than once: from now on only what it shows tells of order.
+    pub fn asked_again(&mut self, at: usize, session: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&(at, session)) {
+            session.asked = true;
+        }
     }
 
     /// A client's connection is over.
@@ -90,6 +97,9 @@ impl Checker {
                 None => None,
             };
             let Some(session) = self.sessions.get_mut(&(at, session)) else { return Ok(()) };
+            if session.asked {
+                continue;
+            }
             let client = session.client + 1;
             // A message that was ordered twice is in two logs, and a client that reads behind passes over the second.
             let again = session.send(id, key, place, late);
@@ -123,6 +133,23 @@ impl Checker {
         {
             fact.shown = true;
         }
+    }
+
+    /// A client that owes its user order showed this: 1, what its writer said; once; 13, what is not marked as late after all
+    /// before it, and what is of one epoch in the order of that.
+    pub fn shown_in_order(&mut self, client: usize, record: &Record, late: bool) -> Verdict {
+        let (id, key) = (record.message.id, record.key);
+        if let Some((_, fact)) = self.sound(&record.message.lent())? {
+            hold!(1, fact.places.contains(&key), "c{} shows {id} at {key:?}, where it is not", client + 1);
+        }
+        self.shown(id);
+        let screen = self.screens.entry(client).or_default();
+        hold!(1, screen.shown.insert(id), "c{} shows {id} twice, at last at {key:?} late {late}", client + 1);
+        let before = screen.of_epoch.insert(key.epoch, key).unwrap_or_default();
+        hold!(13, before < key, "c{} shows {id} at {key:?} after {before:?}", client + 1);
+        hold!(13, late || screen.last < key, "c{} shows {id} at {key:?} after {:?}", client + 1, screen.last);
+        screen.last = screen.last.max(key);
+        Ok(())
     }
 
     /// What a message's writer and the world did to it, for people.

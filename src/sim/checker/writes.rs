@@ -171,11 +171,7 @@ impl Checker {
             hold!(1, by_server, "{id} was made by nobody");
             return Ok(None);
         };
-        if message.kind != Kind::Text {
-            return Ok(None);
-        }
-        let unchanged =
-            message.room == client::room(id) && message.nick == self.nicks[client] && client::is_body(id, message.body);
+        let unchanged = message.nick == self.nicks[client] && client::is_said(message);
         let Some(fact) = self.facts[client].get_mut((id.cseq - 1) as usize) else {
             return Err(Violation { property: 1, text: format!("{id} was never submitted") });
         };

@@ -12,7 +12,8 @@ pub use network::{MESSAGES, message_name};
 pub use server::Server;
 
 use super::checker::{Checker, Violation};
-use super::client::{Client, Habit, Wish};
+use super::client::{self, Client, Habit, Plain, Real, Wish};
+use super::clock::Clock;
 use super::fault::{Fault, Trigger};
 use super::lan::{Lan, Station};
 use super::queue::Queue;
@@ -58,6 +59,8 @@ pub struct Shape {
     pub other_net: Vec<usize>,
     /// How each client talks.
     pub habit: Habit,
+    /// Whether the clients are those that people have, rather than as plain as can be.
+    pub people: bool,
     /// Planted bugs.
     pub bugs: Bugs,
     /// Whether clocks drift and were never set.
@@ -79,6 +82,17 @@ pub enum Happening {
     Datagram {
         /// Where.
         to: usize,
+        /// Whence.
+        from: Station,
+        /// Whether it went to the group.
+        multicast: bool,
+        /// All of it.
+        bytes: Bytes,
+    },
+    /// A datagram arrives at a client.
+    Overheard {
+        /// Which.
+        client: usize,
         /// Whence.
         from: Station,
         /// Whether it went to the group.
@@ -198,7 +212,7 @@ pub struct World {
     /// Servers by station.
     pub servers: Vec<Server>,
     /// Clients; their stations follow the servers'.
-    pub clients: Vec<Client>,
+    pub clients: Vec<Box<dyn Client>>,
     /// The network.
     pub lan: Lan,
     /// What watches.
@@ -220,6 +234,8 @@ pub struct World {
     buf: Vec<u8>,
     /// Empty: what clients wish is written here.
     wishes: Vec<Wish>,
+    /// The clients to which datagrams come.
+    listeners: Vec<usize>,
     spun: u64,
     outcome: Outcome,
     violation: Option<Violation>,
@@ -231,20 +247,7 @@ impl World {
         let mut rng = Rng::new(shape.seed);
         let stations: Vec<Station> = (0..shape.servers).map(Station).collect();
         let servers: Vec<Server> = stations.iter().map(|&at| Server::new(at, shape, &mut rng)).collect();
-        let mut nicks = BTreeSet::new();
-        let clients: Vec<Client> = (0..shape.clients)
-            .map(|at| {
-                // Two of one nick would be one too many: the second is refused for ever, as it should be (seed 7000433).
-                let mut id = ClientId(rng.draw());
-                while !nicks.insert(crate::sim::client::nick(id)) {
-                    id = ClientId(rng.draw());
-                }
-                let at = Station(shape.servers + at);
-                let mut client = Client::new(id, at, stations.clone(), shape.habit.clone(), rng.fork());
-                client.bugs = shape.bugs;
-                client
-            })
-            .collect();
+        let clients = clients(shape, &stations, &mut rng);
         let mut world = Self {
             time: Time(0),
             lan: Lan::new(shape.servers + shape.clients, rng.fork()),
@@ -267,6 +270,7 @@ impl World {
             outcome: Outcome::default(),
             violation: None,
             servers,
+            listeners: (0..clients.len()).filter(|at| clients[*at].overhears()).collect(),
             clients,
         };
         for server in 0..shape.servers {
@@ -362,6 +366,9 @@ impl World {
             Happening::ToClient(conn, reply) => self.client_hears(conn, *reply),
             Happening::ClosedAtClient(conn) => self.closed_at_client(conn),
             Happening::ClientWake(client) => self.client_wakes(client),
+            Happening::Overheard { client, from, multicast, bytes } => {
+                self.client_overhears(client, from, multicast, &bytes);
+            }
             Happening::Fault(fault) => self.strike(&fault),
             Happening::Resume(server) => self.resume(server),
         }
@@ -375,4 +382,25 @@ impl World {
     pub(in crate::sim) fn rng(&mut self) -> &mut Rng {
         &mut self.rng
     }
+}
+
+/// The clients of a world, on the stations after the servers'.
+fn clients(shape: &Shape, servers: &[Station], rng: &mut Rng) -> Vec<Box<dyn Client>> {
+    let mut nicks = BTreeSet::new();
+    let client = |at| -> Box<dyn Client> {
+        // Two of one nick would be one too many: the second is refused for ever, as it should be (seed 7000433).
+        let mut id = ClientId(rng.draw());
+        while !nicks.insert(client::nick(id)) {
+            id = ClientId(rng.draw());
+        }
+        let (at, habit, mut own) = (Station(servers.len() + at), shape.habit.clone(), rng.fork());
+        if shape.people {
+            let ppm = if shape.drift { own.between(0, 400).cast_signed() - 200 } else { 0 };
+            let clock = Clock::new(ppm, own.below(1 << 40), 0);
+            Box::new(Real::new(id, at, habit, clock, own))
+        } else {
+            Box::new(Plain::new(id, at, servers.to_vec(), habit, shape.bugs, own))
+        }
+    };
+    (0..shape.clients).map(client).collect()
 }

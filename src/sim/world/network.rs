@@ -65,13 +65,17 @@ impl World {
         match route {
             Route::Multicast => {
                 for to in 0..self.servers.len() {
+                    self.send_to(from, Station(to), Cast::Multi, bytes);
+                }
+                for at in 0..self.listeners.len() {
+                    let to = self.clients[self.listeners[at]].at();
                     self.send_to(from, to, Cast::Multi, bytes);
                 }
             }
             Route::AnyNet => {}
             Route::Unicast(addr) => {
-                if let Some(to) = Station::of(addr, self.servers.len()) {
-                    self.send_to(from, to.0, Cast::Uni, bytes);
+                if let Some(to) = Station::of(addr, self.lan.stations()) {
+                    self.send_to(from, to, Cast::Uni, bytes);
                 }
             }
             Route::Link(pid, addr) => self.send_frame(at, pid, addr, bytes),
@@ -101,8 +105,26 @@ impl World {
         taken || self.servers[at].node.is_none()
     }
 
-    fn send_to(&mut self, from: Station, to: usize, cast: Cast, bytes: &Bytes) {
-        for arrival in self.lan.send(self.time, from, Station(to), cast, bytes.len()).into_iter().flatten() {
+    /// A client looks for servers.
+    pub(super) fn scout(&mut self, client: usize, route: Route, bytes: &Bytes) {
+        let from = self.clients[client].at();
+        match route {
+            Route::Multicast => {
+                for to in 0..self.servers.len() {
+                    self.send_to(from, Station(to), Cast::Multi, bytes);
+                }
+            }
+            Route::Unicast(addr) => {
+                if let Some(to) = Station::of(addr, self.servers.len()) {
+                    self.send_to(from, to, Cast::Uni, bytes);
+                }
+            }
+            Route::AnyNet | Route::Link(..) => {}
+        }
+    }
+
+    fn send_to(&mut self, from: Station, to: Station, cast: Cast, bytes: &Bytes) {
+        for arrival in self.lan.send(self.time, from, to, cast, bytes.len()).into_iter().flatten() {
             let bytes = match arrival.flipped {
                 None => Rc::clone(bytes),
                 Some(bit) => {
@@ -114,7 +136,12 @@ impl World {
                 }
             };
             self.last_arrival = self.last_arrival.max(arrival.at);
-            self.queue.plan(arrival.at, Happening::Datagram { to, from, multicast: cast == Cast::Multi, bytes });
+            let multicast = cast == Cast::Multi;
+            let happening = match to.0.checked_sub(self.servers.len()) {
+                None => Happening::Datagram { to: to.0, from, multicast, bytes },
+                Some(client) => Happening::Overheard { client, from, multicast, bytes },
+            };
+            self.queue.plan(arrival.at, happening);
         }
     }
 

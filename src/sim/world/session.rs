@@ -25,7 +25,7 @@ pub(super) struct Conn {
 
 impl World {
     fn connect(&mut self, client: usize, to: Station) {
-        let from = self.clients[client].at;
+        let from = self.clients[client].at();
         let conn = self.conns.len();
         self.conns.push(Conn { client, server: to.0, life: 0, session: SessionId(0), open: true, broken: false });
         self.conn_of[client] = Some(conn);
@@ -36,7 +36,7 @@ impl World {
 
     pub(super) fn opens(&mut self, conn: usize) {
         let at = self.conns[conn].server;
-        let (from, to) = (self.servers[at].station, self.clients[self.conns[conn].client].at);
+        let (from, to) = (self.servers[at].station, self.clients[self.conns[conn].client].at());
         let server = &mut self.servers[at];
         if !server.powered {
             return;
@@ -65,7 +65,7 @@ impl World {
             self.clients[client].connected(self.time, &mut wishes);
         } else {
             self.conn_of[client] = None;
-            self.clients[client].lost(self.time);
+            self.clients[client].lost(self.time, &mut wishes);
         }
         self.grant(client, wishes);
     }
@@ -84,6 +84,9 @@ impl World {
                     let answer = Answer::Failed("the simulated store answers no queries".to_owned());
                     return self.reply(at, session, Reply::Answer { tag: *tag, answer });
                 }
+                if let Request::Follow(_) | Request::Fetch { .. } = &*request {
+                    self.checker.asked_again(at, session);
+                }
                 self.input(at, Input::Session { session, request });
             }
             Happening::ClosedAtServer(_) => {
@@ -101,7 +104,7 @@ impl World {
         let verdict = self.checker.replied(at, session, client, &reply, &self.servers, &mut self.counts);
         self.judge(verdict);
         self.timeline.replied(self.time, at, client, &reply);
-        let (from, to) = (self.servers[at].station, self.clients[client].at);
+        let (from, to) = (self.servers[at].station, self.clients[client].at());
         let conn = conn.0;
         if self.conns[conn].broken {
             return;
@@ -127,7 +130,7 @@ impl World {
     }
 
     pub(super) fn close_to_client(&mut self, conn: usize) {
-        let (from, to) = (self.servers[self.conns[conn].server].station, self.clients[self.conns[conn].client].at);
+        let (from, to) = (self.servers[self.conns[conn].server].station, self.clients[self.conns[conn].client].at());
         if let Some(when) = self.lan.stream(self.time, from, to, 0) {
             self.queue.plan(when, Happening::ClosedAtClient(conn));
         }
@@ -140,8 +143,9 @@ impl World {
         }
         self.conns[conn].open = false;
         self.conn_of[client] = None;
-        self.clients[client].lost(self.time);
-        self.arm_client(client);
+        let mut wishes = std::mem::take(&mut self.wishes);
+        self.clients[client].lost(self.time, &mut wishes);
+        self.grant(client, wishes);
     }
 
     pub(super) fn client_hears(&mut self, conn: usize, reply: Reply) {
@@ -151,6 +155,12 @@ impl World {
         }
         let mut wishes = std::mem::take(&mut self.wishes);
         self.clients[client].hear(self.time, reply, &mut wishes);
+        self.grant(client, wishes);
+    }
+
+    pub(super) fn client_overhears(&mut self, client: usize, from: Station, multicast: bool, bytes: &[u8]) {
+        let mut wishes = std::mem::take(&mut self.wishes);
+        self.clients[client].overhear(self.time, from.addr(), multicast, bytes, &mut wishes);
         self.grant(client, wishes);
     }
 
@@ -198,6 +208,12 @@ impl World {
                 }
                 Wish::Refused { cseq } => self.checker.refused(client, cseq),
                 Wish::Shown(message) => self.checker.shown(message),
+                Wish::ShownInOrder { record, late } => {
+                    let verdict = self.checker.shown_in_order(client, &record, late);
+                    self.judge(verdict);
+                }
+                Wish::Rare(name) => self.counts.rare(name),
+                Wish::Send(route, bytes) => self.scout(client, route, &bytes.into()),
             }
         }
         self.wishes = wishes;
@@ -209,7 +225,7 @@ impl World {
         if self.conns[conn].broken {
             return;
         }
-        let (from, to) = (self.clients[client].at, self.servers[self.conns[conn].server].station);
+        let (from, to) = (self.clients[client].at(), self.servers[self.conns[conn].server].station);
         match self.lan.stream(self.time, from, to, 200) {
             Some(when) => self.queue.plan(when, Happening::ToServer(conn, Box::new(request))),
             None => self.break_conn(conn, false),
@@ -219,7 +235,7 @@ impl World {
     fn close_from_client(&mut self, client: usize) {
         let Some(conn) = self.conn_of[client].take() else { return };
         self.conns[conn].open = false;
-        let (from, to) = (self.clients[client].at, self.servers[self.conns[conn].server].station);
+        let (from, to) = (self.clients[client].at(), self.servers[self.conns[conn].server].station);
         let at = self.lan.stream(self.time, from, to, 0);
         let noticed = self.time + Duration::from_millis(2000 + self.rng.below(3000));
         self.queue.plan(at.unwrap_or(noticed), Happening::ClosedAtServer(conn));

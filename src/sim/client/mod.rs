@@ -1,0 +1,117 @@
+//! Clients: what a world needs of them, and the two kinds there are.
+
+mod plain;
+mod real;
+mod words;
+
+pub use plain::Plain;
+pub use real::Real;
+pub use words::{HUGE, LOBBY, body, is_said, nick, room};
+
+use super::lan::Station;
+use crate::ids::{ClientId, MessageId, RecordKey};
+use crate::proto::io::Route;
+use crate::record::Record;
+use crate::time::{Hlc, Time};
+use crate::wire::session::{Reply, Request};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What a client wants done.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a wish lives for a moment, and most say something")]
+pub enum Wish {
+    /// Connect to the server at this station.
+    Connect(Station),
+    /// Say this over the connection.
+    Say(Request),
+    /// Close the connection.
+    Close,
+    /// The message was acknowledged for the first time.
+    Acked {
+        /// Its number.
+        cseq: u64,
+    },
+    /// The message was refused for ever; it may still be history, if another server had taken it before.
+    Refused {
+        /// Its number.
+        cseq: u64,
+    },
+    /// This message, which had not been shown before, was shown.
+    Shown(MessageId),
+    /// A client that owes its user order showed this.
+    ShownInOrder {
+        /// All of it.
+        record: Box<Record>,
+        /// Whether it was marked as late.
+        late: bool,
+    },
+    /// A rare state was there.
+    Rare(&'static str),
+    /// Send this datagram.
+    Send(Route, Vec<u8>),
+    /// A message was made.
+    Made {
+        /// Its number.
+        cseq: u64,
+        /// The greatest key of what the client had been shown or told of by then.
+        after: Hlc,
+    },
+}
+
+/// How much a client talks.
+#[derive(Clone, Debug)]
+pub struct Habit {
+    /// Shortest time between two messages.
+    pub pause: Duration,
+    /// Added at random, up to this.
+    pub pause_jitter: Duration,
+    /// Unacknowledged messages at once; beyond it the client makes none.
+    pub window: u64,
+    /// Per mille of the messages that are long enough for several datagrams.
+    pub long: u32,
+    /// Makes no new messages.
+    pub silent: bool,
+}
+
+/// A client in a world, at one station, with at most one connection. What it wishes it writes down; the world grants it.
+pub trait Client {
+    /// Who it is.
+    fn id(&self) -> ClientId;
+    /// Where it runs.
+    fn at(&self) -> Station;
+    /// How it talks.
+    fn habit(&self) -> &Habit;
+    /// How it is to talk from now on.
+    fn habit_mut(&mut self) -> &mut Habit;
+    /// The greatest clock it has been shown.
+    fn floor(&self) -> Hlc;
+    /// How many of its messages are not acknowledged.
+    fn unacked(&self) -> usize;
+    /// The lowest number that is not acknowledged.
+    fn oldest_unacked(&self) -> Option<u64>;
+    /// The server it is at, once welcomed.
+    fn home(&self) -> Option<Station>;
+    /// From where on in the canonical order it is shown everything; `None` before its feed began.
+    fn began(&self) -> Option<RecordKey>;
+    /// Whether the server has shown it this message.
+    fn has_shown(&self, id: MessageId) -> bool;
+    /// Leaves its server for another.
+    fn move_on(&mut self, now: Time, wishes: &mut Vec<Wish>);
+    /// The connection is gone, or could not be made.
+    fn lost(&mut self, now: Time, wishes: &mut Vec<Wish>);
+    /// The connection stands.
+    fn connected(&mut self, now: Time, wishes: &mut Vec<Wish>);
+    /// The server said something.
+    fn hear(&mut self, now: Time, reply: Reply, wishes: &mut Vec<Wish>);
+    /// Does what is due; called at [`Client::next_tick`] or earlier.
+    fn tick(&mut self, now: Time, wishes: &mut Vec<Wish>);
+    /// When [`Client::tick`] has something to do at the latest.
+    fn next_tick(&self) -> Time;
+    /// Whether datagrams come to it.
+    fn overhears(&self) -> bool {
+        false
+    }
+    /// A datagram came.
+    fn overhear(&mut self, _now: Time, _from: SocketAddr, _multicast: bool, _bytes: &[u8], _wishes: &mut Vec<Wish>) {}
+}

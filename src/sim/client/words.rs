@@ -1,0 +1,116 @@
+//! What clients say: texts that follow from the ids of their messages, so that the checker need not remember them.
+
+use crate::ids::{ClientId, MessageId};
+use crate::record::{Kind, Lent};
+
+/// The room that people enter before they talk.
+pub const LOBBY: &str = "lobby";
+
+fn mix(id: MessageId) -> u64 {
+    let mut state = id.client.0 ^ id.cseq.rotate_left(32);
+    crate::sim::rng::splitmix(&mut state)
+}
+
+/// The name a client goes by.
+pub fn nick(client: ClientId) -> String {
+    format!("c{:x}", client.0 & 0xffff)
+}
+
+/// The room of a message: one of three, by its id.
+pub fn room(id: MessageId) -> &'static str {
+    [LOBBY, "ops", "tea"][(mix(id) % 3) as usize]
+}
+
+/// For [`body`]: all messages are as long as messages may be.
+pub const HUGE: u32 = 2000;
+/// The words of the longest texts.
+const HUGE_WORDS: u64 = 4000;
+/// Letters of a word of a text.
+const WORD_BYTES: usize = 16;
+/// Sixteen digits of a client, a hyphen, twenty digits at most.
+const HEAD_BYTES: usize = 37;
+
+/// The text of a message: by its id. `long` per mille of them need several datagrams.
+pub fn body(id: MessageId, long: u32) -> String {
+    let mixed = mix(id);
+    if long == HUGE {
+        return text(id, HUGE_WORDS);
+    }
+    let is_long = (mixed >> 32) % 1000 < u64::from(long);
+    text(id, if is_long { 80 + (mixed >> 8) % 400 } else { 1 + (mixed >> 8) % 6 })
+}
+
+/// Whether this is what the message's writer said, beside the writer's name.
+pub fn is_said(message: &Lent<'_>) -> bool {
+    match message.kind {
+        Kind::Text => message.room == room(message.id) && is_body(message.id, message.body),
+        Kind::Join => message.room == LOBBY && message.body.is_empty(),
+        Kind::Nick => message.room.is_empty() && message.body.is_empty(),
+        _ => false,
+    }
+}
+
+/// Whether this is the text of the message, long or not. Makes no copy of it: this is asked of each delivery.
+fn is_body(id: MessageId, body: &str) -> bool {
+    let (head, length) = head(id);
+    let Some(rest) = body.as_bytes().strip_prefix(&head[..length]) else { return false };
+    let (there, more) = rest.as_chunks();
+    let words = there.len() as u64;
+    let mixed = mix(id);
+    let may_be = words == HUGE_WORDS || words == 80 + (mixed >> 8) % 400 || words == 1 + (mixed >> 8) % 6;
+    let mut state = mixed;
+    may_be && more.is_empty() && there.iter().all(|there| *there == word(&mut state))
+}
+
+fn text(id: MessageId, words: u64) -> String {
+    let (head, length) = head(id);
+    let mut text = Vec::with_capacity(length + WORD_BYTES * words as usize);
+    text.extend_from_slice(&head[..length]);
+    let mut state = mix(id);
+    for _ in 0..words {
+        text.extend_from_slice(&word(&mut state));
+    }
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// The next word of a text.
+fn word(state: &mut u64) -> [u8; WORD_BYTES] {
+    let word = crate::sim::rng::splitmix(state);
+    std::array::from_fn(|at| b'a' + (word >> (4 * at) & 15) as u8)
+}
+
+/// What a text begins with: the id as it is displayed, and how long that is.
+fn head(id: MessageId) -> ([u8; HEAD_BYTES], usize) {
+    let mut head = [b'-'; HEAD_BYTES];
+    for (at, digit) in head[..16].iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(id.client.0 >> (60 - 4 * at) & 15) as usize];
+    }
+    let digits = id.cseq.checked_ilog10().unwrap_or(0) as usize + 1;
+    let mut rest = id.cseq;
+    for digit in head[17..17 + digits].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    (head, 17 + digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_begins_with_the_id_and_is_known_again_only_whole() {
+        for cseq in [0, 1, 9, 10, 12_345, u64::MAX] {
+            let id = MessageId { client: ClientId(0x0123_4567_89ab_cdef_u64.rotate_left(cseq as u32 % 64)), cseq };
+            for long in [0, 1000, HUGE] {
+                let body = body(id, long);
+                assert!(body.starts_with(&id.to_string()) && is_body(id, &body), "{body}");
+                assert!(!is_body(id, &body[..body.len() - 1]) && !is_body(id, &format!("{body}a")));
+                assert!(!is_body(MessageId { cseq: cseq ^ 1, ..id }, &body));
+                let mut harmed = body.clone().into_bytes();
+                *harmed.last_mut().unwrap() ^= 1;
+                assert!(!is_body(id, std::str::from_utf8(&harmed).unwrap()));
+            }
+        }
+    }
+}
