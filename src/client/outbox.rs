@@ -57,8 +57,8 @@ enum Row {
         cseq: u64,
         floor: Hlc,
     },
-    /// First of a file that was written anew.
-    Start {
+    /// What was known by then: first of a file that was written anew, and before a message whose writer had seen more since.
+    Known {
         last_cseq: u64,
         floor: Hlc,
     },
@@ -103,6 +103,12 @@ impl OutboxFile {
         let mut bytes = Vec::new();
         let mut last = None;
         for save in saves {
+            if let Save::Message { floor, .. } = *save
+                && floor > self.content.floor
+            {
+                encode(&Row::Known { last_cseq: self.content.last_cseq, floor }, &mut bytes);
+                self.content.floor = floor;
+            }
             let row = Row::of(save);
             encode(&row, &mut bytes);
             if let Row::Message { cseq, .. } = row {
@@ -177,7 +183,7 @@ impl Content {
                 self.floor = self.floor.max(floor);
                 self.messages.remove(&cseq);
             }
-            Row::Start { last_cseq, floor } => {
+            Row::Known { last_cseq, floor } => {
                 self.last_cseq = self.last_cseq.max(last_cseq);
                 self.floor = self.floor.max(floor);
             }
@@ -186,7 +192,7 @@ impl Content {
 
     fn encoded(&self) -> Vec<u8> {
         let mut bytes = head(self.client);
-        encode(&Row::Start { last_cseq: self.last_cseq, floor: self.floor }, &mut bytes);
+        encode(&Row::Known { last_cseq: self.last_cseq, floor: self.floor }, &mut bytes);
         self.messages.values().for_each(|row| encode(row, &mut bytes));
         bytes
     }
@@ -197,7 +203,7 @@ impl Content {
             Row::Message { cseq, room, kind, body } => {
                 Some((*cseq, Draft { room: room.clone(), kind: kind.clone(), body: body.clone() }))
             }
-            Row::Done { .. } | Row::Start { .. } => None,
+            Row::Done { .. } | Row::Known { .. } => None,
         });
         let (client, last_cseq, floor) = (self.client, self.last_cseq, self.floor);
         Loaded { client, last_cseq, acked_upto, floor, messages: messages.collect(), seen: None }
@@ -207,7 +213,7 @@ impl Content {
 impl Row {
     fn of(save: &Save) -> Self {
         match save.clone() {
-            Save::Message { cseq, draft: Draft { room, kind, body } } => Self::Message { cseq, room, kind, body },
+            Save::Message { cseq, draft: Draft { room, kind, body }, .. } => Self::Message { cseq, room, kind, body },
             Save::Done { cseq, floor } => Self::Done { cseq, floor },
         }
     }
@@ -280,7 +286,7 @@ mod tests {
     }
 
     fn message(cseq: u64, body: &str) -> Save {
-        Save::Message { cseq, draft: draft(body) }
+        Save::Message { cseq, draft: draft(body), floor: Hlc(0) }
     }
 
     fn reopened(path: &Path) -> Loaded {
@@ -300,6 +306,20 @@ mod tests {
         let expected =
             Loaded { client: first.client, last_cseq: 3, acked_upto: 1, floor: Hlc(7), messages, seen: None };
         assert_eq!(again, expected);
+    }
+
+    /// Found by the simulator (`--people --seed 171`): a message that was written after others' had been read, and sent by
+    /// another process, sorted before those.
+    #[test]
+    fn what_the_writer_of_a_message_had_seen_is_known_after_a_crash() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("outbox");
+        let (_, mut file) = OutboxFile::open(&path).unwrap();
+        file.save(&[message(1, "a"), Save::Done { cseq: 1, floor: Hlc(3) }]).unwrap();
+        file.save(&[Save::Message { cseq: 2, draft: draft("b"), floor: Hlc(9) }]).unwrap();
+        file.save(&[Save::Message { cseq: 3, draft: draft("c"), floor: Hlc(4) }]).unwrap();
+        drop(file);
+        assert_eq!((reopened(&path).floor, reopened(&path).last_cseq), (Hlc(9), 3));
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Session {
 
     /// A message has its number: the browser keeps it, then it may go out.
     fn save(&mut self, save: Save) -> Turn {
-        let Save::Message { cseq, draft } = save else { return Ok(()) };
+        let Save::Message { cseq, draft, .. } = save else { return Ok(()) };
         self.next_cseq = self.next_cseq.max(cseq + 1);
         let id = MessageId { client: self.client.id(), cseq };
         let tag = self.tags.get(&cseq).cloned().unwrap_or_default();

@@ -143,7 +143,7 @@ impl Client {
             Kind::Leave => _ = self.rooms.remove(&draft.room),
             _ => {}
         }
-        self.act(Action::Save(Save::Message { cseq, draft }));
+        self.save(cseq, draft);
         let id = MessageId { client: self.me, cseq };
         self.tell(Event::Progress { id, progress: Progress::Queued });
         self.tick(now.mono);
@@ -207,6 +207,12 @@ impl Client {
         self.expected
     }
 
+    /// A message has its number: it is to be kept.
+    pub(super) fn save(&mut self, cseq: u64, draft: Draft) {
+        let floor = self.outbox.floor();
+        self.act(Action::Save(Save::Message { cseq, draft, floor }));
+    }
+
     pub(super) fn act(&mut self, action: Action) {
         self.actions.push_back(action);
     }
@@ -249,7 +255,7 @@ impl Client {
         for room in self.rooms.clone() {
             let draft = Draft { room, kind: Kind::Join, body: String::new() };
             if let Some(cseq) = self.outbox.submit(draft.clone()) {
-                self.act(Action::Save(Save::Message { cseq, draft }));
+                self.save(cseq, draft);
             }
         }
     }

@@ -167,6 +167,8 @@ pub enum Save {
         cseq: u64,
         /// What.
         draft: Draft,
+        /// The greatest HLC seen by its writer: it sorts after that also when another process sends it.
+        floor: Hlc,
     },
     /// A message is done with. Need not be durable by itself: it would be sent once more, and known at once.
     Done {

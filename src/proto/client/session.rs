@@ -164,7 +164,7 @@ impl Client {
     fn say_where(&mut self) {
         let draft = Draft { room: String::new(), kind: Kind::Nick, body: String::new() };
         if let Some(cseq) = self.outbox.submit(draft.clone()) {
-            self.act(Action::Save(Save::Message { cseq, draft }));
+            self.save(cseq, draft);
         }
     }
 
