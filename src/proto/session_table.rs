@@ -35,6 +35,8 @@ pub struct Feed {
     pub backlog: VecDeque<Stretch>,
     /// Whether the first stretch is being read.
     pub reading: bool,
+    /// From here on the last entries of an older epoch had nothing new for the client, and nothing was sent.
+    pub passed_over: Option<(EpochId, u64)>,
 }
 
 /// Entries of one epoch that a client has not been sent.
@@ -56,10 +58,24 @@ impl Feed {
         self.backlog.is_empty()
     }
 
+    /// An entry has nothing for the client.
+    pub fn pass_over(&mut self, epoch: EpochId, gsn: u64) {
+        if self.passed_over.is_none_or(|(passed, _)| passed != epoch) {
+            self.passed_over = Some((epoch, gsn));
+        }
+    }
+
+    /// From where on a block that ends with this entry accounts for its epoch. A client that is not told of what was passed
+    /// over takes it for missing, and its cursor stays before it: the next server would send all of it again.
+    pub fn accounts_from(&mut self, epoch: EpochId, gsn: u64) -> u64 {
+        self.passed_over.take().filter(|(passed, _)| *passed == epoch).map_or(gsn, |(_, first)| first)
+    }
+
     /// The feed goes on from a cursor: what was delivered here beyond it is to be read, oldest epoch first.
     pub fn resume(&mut self, cursor: &Cursor, epochs: &Epochs) {
         let oldest = cursor.epochs.iter().map(|(epoch, _)| *epoch).min();
         self.reading = false;
+        self.passed_over = None;
         self.backlog = epochs
             .iter()
             .filter_map(|(epoch, log)| {
@@ -192,4 +208,29 @@ impl SessionTable {
 pub fn cursor_of(epochs: &Epochs, floor: crate::ids::RecordKey) -> Cursor {
     let latest = epochs.iter().rev().take(MAX_CURSOR_EPOCHS);
     Cursor { epochs: latest.map(|(epoch, log)| (epoch, log.delivered)).collect(), floor }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epoch(num: u64) -> EpochId {
+        EpochId { num, ..EpochId::default() }
+    }
+
+    /// Seed 190 of the simulator, `--people`: the first entry of a merge was known already, the second came with a hole
+    /// before it, and the client's cursor stayed before both.
+    #[test]
+    fn block_accounts_for_what_was_passed_over_before_it_in_its_epoch() {
+        let mut feed = Feed::default();
+        feed.pass_over(epoch(1), 3);
+        feed.pass_over(epoch(1), 4);
+        assert_eq!(feed.accounts_from(epoch(1), 5), 3);
+        assert_eq!(feed.accounts_from(epoch(1), 6), 6);
+        feed.pass_over(epoch(1), 7);
+        feed.pass_over(epoch(2), 1);
+        assert_eq!(feed.accounts_from(epoch(2), 2), 1);
+        feed.pass_over(epoch(2), 3);
+        assert_eq!(feed.accounts_from(epoch(3), 9), 9);
+    }
 }

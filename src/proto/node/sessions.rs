@@ -261,10 +261,13 @@ impl Node {
                 continue;
             }
             let visible = visible_to(&records, client);
-            if !visible.is_empty() || current {
-                let reply = feed_block(visible, epoch, gsn, gsn, &leader, how);
-                self.out.act(Action::Reply { session: id, reply });
+            if visible.is_empty() && !current {
+                feed.pass_over(epoch, gsn);
+                continue;
             }
+            let first = feed.accounts_from(epoch, gsn);
+            let reply = feed_block(visible, epoch, first, gsn, &leader, how);
+            self.out.act(Action::Reply { session: id, reply });
         }
     }
 
