@@ -11,8 +11,8 @@ use std::fmt;
 /// progress has not come to an end. It may have been kept by a stranger (a browser, say): bounds are checked.
 ///
 /// Each message is in history once, and shown once, with one exception: what both sides of a cut network have ordered is
-/// known again by its id, and a new process does not remember the ids. It may be shown a second time, marked late, when the
-/// process was changed between the two. And who stays away for more than 32 views is not shown what merges from before
+/// known again by its id, and a new process does not remember the ids. It may be shown a second time when the process was
+/// changed between the two, marked late unless it sorts after all that was shown. And who stays away for more than 32 views is not shown what merges from before
 /// them; history has it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Resume {

@@ -35,7 +35,9 @@ impl Feed {
 
     /// A feed that goes on where another process was: it had been shown what `seen` says, up to `greatest`.
     pub(super) fn resumed(me: ClientId, seen: Cursor, greatest: RecordKey) -> Self {
-        Self { greatest, ..Self::new(me, seen) }
+        // Which was the greatest of each epoch only the other process knew; none was greater than this.
+        let tops = seen.epochs.iter().map(|(epoch, _)| (*epoch, greatest)).collect();
+        Self { greatest, tops, ..Self::new(me, seen) }
     }
 
     /// Takes a record, `behind` the present as the server says or not: `None` when it was shown before, lies before the
@@ -196,5 +198,22 @@ mod tests {
         }
         assert_eq!(resumed.show(&record(key(150, 99, 2), 8, 1), true), Some(true), "late, though it is the first here");
         assert_eq!(resumed.show(&record(key(200, 100, 1), 8, 2), false), Some(false));
+    }
+
+    /// Seed 9100107 of the simulator, `--people`: what the first process had shown of an epoch came again at the third.
+    #[test]
+    fn what_an_earlier_process_had_shown_is_not_shown_by_a_later_one_either() {
+        let mut first = feed();
+        assert_eq!(first.show(&record(key(104, 4, 1), 7, 4), false), Some(false));
+        first.advance(epoch(4), 1);
+        let (seen, greatest) = first.place();
+        let mut second = Feed::resumed(ClientId(1), seen, greatest);
+        for num in 5..100 {
+            assert_eq!(second.show(&record(key(100 + num, num, 1), 7, num), false), Some(false));
+            second.advance(epoch(num), 1);
+        }
+        let (seen, greatest) = second.place();
+        let mut third = Feed::resumed(ClientId(1), seen, greatest);
+        assert_eq!(third.show(&record(key(104, 4, 1), 7, 4), true), None);
     }
 }
