@@ -58,6 +58,10 @@ pub enum Fault {
     Damage(usize),
     /// A client leaves its server for another.
     MoveClient(usize),
+    /// A client's process does not run for a while.
+    PauseClient(usize, Duration),
+    /// A client's process is killed; another one goes on after a while.
+    RestartClient(usize, Duration),
     /// Something waits for the `n`th time that the trigger fires from now on.
     On(Trigger, u32, Box<Fault>),
     /// Everything that can be healed is: network, disks, power, processes; waiting faults are forgotten.
@@ -128,6 +132,8 @@ impl World {
             Fault::Destroy(at) if *at < servers => self.destroy(*at),
             Fault::Damage(at) if *at < servers => self.damage(*at),
             Fault::MoveClient(client) if *client < self.clients.len() => self.move_client(*client),
+            Fault::PauseClient(client, wait) if *client < self.clients.len() => self.pause_client(*client, *wait),
+            Fault::RestartClient(client, wait) if *client < self.clients.len() => self.restart_client(*client, *wait),
             Fault::On(trigger, count, fault) => self.arm(*trigger, *count, (**fault).clone()),
             Fault::HealAll => self.heal_all(),
             _ => {}
@@ -218,6 +224,9 @@ impl World {
         self.heal_disks();
         for at in 0..self.servers.len() {
             self.start(at);
+        }
+        for client in 0..self.clients.len() {
+            self.wake_client(client);
         }
     }
 }

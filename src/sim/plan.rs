@@ -93,6 +93,10 @@ impl Plan {
         let length = rng.wait(secs(5), secs(40));
         let mut faults = Vec::new();
         Drawing { rng: &mut rng, servers, stations: servers + clients, clients }.draw(length, &mut faults);
+        if shape.people {
+            // Drawn apart, so that these seeds' other faults are what they would be with plain clients.
+            faults_of_people(&mut Rng::new(seed ^ 0xc11e), clients, length, &mut faults);
+        }
         let core = (0..servers).filter(|_| rng.chance(600)).collect();
         faults.retain(|fault| fault.0 < Time(0) + length);
         faults.sort_by_key(|fault| fault.0);
@@ -107,6 +111,19 @@ impl Plan {
             self.faults = faults.filter(|(at, _)| which.contains(at)).map(|(_, fault)| fault).collect();
         }
         self
+    }
+}
+
+/// What befalls the processes of clients.
+fn faults_of_people(rng: &mut Rng, clients: usize, length: Duration, faults: &mut Vec<(Time, Fault)>) {
+    let count = if rng.chance(300) { 0 } else { rng.between(1, 12) };
+    for _ in 0..count {
+        let at = Time(0) + rng.wait(Duration::ZERO, length);
+        let client = rng.index(clients.max(1));
+        let most = *rng.pick(&[ms(30), ms(900), secs(4), secs(20)]).unwrap_or(&secs(1));
+        let wait = rng.wait(ms(1), most);
+        let pause = rng.chance(400);
+        faults.push((at, if pause { Fault::PauseClient(client, wait) } else { Fault::RestartClient(client, wait) }));
     }
 }
 

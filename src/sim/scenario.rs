@@ -12,7 +12,7 @@
 //! on 2 commit from 1: kill      on 1 data: lose           on 1 prepared: pause 3s
 //! move 1 (a client)             seen merges with messages     never suspicions
 //! disk leader slow 5s           flood 1                   other-net 3,4     around 2 narrow 600
-//! people (the clients are real)
+//! people (the clients are real)   pause-client 1 2s       restart-client 1 1s
 //! acked 10s    serves 1 10s     everyone 10s              mark       views 1    leader same | leader greatest
 //! ```
 //! Servers and clients count from 1. `settle` heals nothing: it demands that all servers that run, or those listed, come
@@ -273,6 +273,8 @@ fn fault(word: &str, rest: &str) -> Option<Fault> {
         ("restore", [at]) => Fault::Restore(number(at)?),
         ("damage", [at]) => Fault::Damage(number(at)?),
         ("move", [client]) => Fault::MoveClient(number(client)?),
+        ("pause-client", [client, length]) => Fault::PauseClient(number(client)?, wait(length)?),
+        ("restart-client", [client, length]) => Fault::RestartClient(number(client)?, wait(length)?),
         ("flood", [at]) => Fault::Flood(number(at)?),
         ("disk", ["leader", how @ ..]) => Fault::LeadersDisk(Box::new(manner(how)?)),
         ("disk", [at, how @ ..]) => Fault::Disk(number(at)?, Box::new(manner(how)?)),

@@ -93,9 +93,10 @@ struct Session {
 /// What a client's user has been shown.
 #[derive(Default)]
 struct Screen {
+    /// By the process that runs.
     shown: IdSet,
-    /// The last of each epoch.
-    of_epoch: BTreeMap<EpochId, RecordKey>,
+    /// By those before it, if it was told of what they had shown.
+    before: IdSet,
     /// The greatest.
     last: RecordKey,
 }

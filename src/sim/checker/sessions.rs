@@ -1,9 +1,10 @@
 //! What clients are told and shown: the truth about copies, in order, once.
 
-use super::{Checker, Fact, Session, Verdict, Violation, hold};
+use super::{Checker, Fact, Screen, Session, Verdict, Violation, hold};
 use crate::ids::{EpochId, MessageId, Pid, RecordKey};
 use crate::proto::io::SessionId;
 use crate::record::Record;
+use crate::seq::IdSet;
 use crate::sim::disk::Disk;
 use crate::sim::world::{Counts, Server};
 use crate::time::Hlc;
@@ -114,8 +115,16 @@ impl Checker {
 
     /// A client made a message.
     pub fn made(&mut self, client: usize, cseq: u64, after: Hlc) {
-        debug_assert_eq!(self.facts[client].len() as u64 + 1, cseq, "clients number without gaps");
-        self.facts[client].push(Fact { after, ..Fact::default() });
+        let facts = &mut self.facts[client];
+        let made = Fact { after, ..Fact::default() };
+        match facts.get_mut((cseq - 1) as usize) {
+            // What the process before had made of this number did not reach the disk, and so nobody else.
+            Some(lost) => *lost = made,
+            None => {
+                debug_assert_eq!(facts.len() as u64 + 1, cseq, "clients number without gaps");
+                facts.push(made);
+            }
+        }
     }
 
     /// A client's message was refused for ever.
@@ -136,20 +145,31 @@ impl Checker {
     }
 
     /// A client that owes its user order showed this: 1, what its writer said; once; 13, what is not marked as late after all
-    /// before it, and what is of one epoch in the order of that.
+    /// before it.
     pub fn shown_in_order(&mut self, client: usize, record: &Record, late: bool) -> Verdict {
         let (id, key) = (record.message.id, record.key);
+        let mut places = 1;
         if let Some((_, fact)) = self.sound(&record.message.lent())? {
             hold!(1, fact.places.contains(&key), "c{} shows {id} at {key:?}, where it is not", client + 1);
+            places = fact.places.len();
         }
         self.shown(id);
         let screen = self.screens.entry(client).or_default();
-        hold!(1, screen.shown.insert(id), "c{} shows {id} twice, at last at {key:?} late {late}", client + 1);
-        let before = screen.of_epoch.insert(key.epoch, key).unwrap_or_default();
-        hold!(13, before < key, "c{} shows {id} at {key:?} after {before:?}", client + 1);
+        let again = !screen.shown.insert(id) || places == 1 && screen.before.contains(id);
+        hold!(1, !again, "c{} shows {id} twice, at last at {key:?} late {late}", client + 1);
         hold!(13, late || screen.last < key, "c{} shows {id} at {key:?} after {:?}", client + 1, screen.last);
         screen.last = screen.last.max(key);
         Ok(())
+    }
+
+    /// Another process of a client goes on, told what had been shown or not.
+    pub fn client_anew(&mut self, client: usize, told: bool) {
+        let Screen { shown, mut before, last } = self.screens.remove(&client).unwrap_or_default();
+        if told {
+            // It knows how far each epoch was shown, and no ids of what two epochs have.
+            shown.iter().for_each(|(client, ids)| before.union(client, ids));
+            self.screens.insert(client, Screen { shown: IdSet::default(), before, last });
+        }
     }
 
     /// What a message's writer and the world did to it, for people.

@@ -2,6 +2,7 @@
 
 mod plain;
 mod real;
+mod shelf;
 mod words;
 
 pub use plain::Plain;
@@ -45,6 +46,16 @@ pub enum Wish {
         record: Box<Record>,
         /// Whether it was marked as late.
         late: bool,
+    },
+    /// This was said before it was safe on the client's disk.
+    SaidUnsaved {
+        /// Its number.
+        cseq: u64,
+    },
+    /// Another process goes on; what it shows begins on an empty screen unless it was told what had been shown.
+    Anew {
+        /// Whether it was told.
+        told: bool,
     },
     /// A rare state was there.
     Rare(&'static str),
@@ -108,6 +119,10 @@ pub trait Client {
     fn tick(&mut self, now: Time, wishes: &mut Vec<Wish>);
     /// When [`Client::tick`] has something to do at the latest.
     fn next_tick(&self) -> Time;
+    /// Its process dies; another one goes on after a while.
+    fn restart(&mut self, now: Time, _wait: Duration, wishes: &mut Vec<Wish>) {
+        self.move_on(now, wishes);
+    }
     /// Whether datagrams come to it.
     fn overhears(&self) -> bool {
         false

@@ -1,9 +1,12 @@
 //! The client that people have: the protocol of [`crate::proto::client`] on a station of its own, with a clock that drifts
 //! and a disk for its outbox.
 
+use super::shelf::Shelf;
 use super::{Client, Habit, LOBBY, Wish, body, nick, room};
 use crate::ids::{ClientId, MessageId, RecordKey};
-use crate::proto::client::{self, Action, ConnectionId, Draft, Event, Input, Loaded, Notice, Progress, Save, Settings};
+use crate::proto::client::{
+    self, Action, ConnectionId, Draft, Event, FeedCursor, Input, Loaded, Notice, Progress, Save, Settings,
+};
 use crate::record::Kind;
 use crate::seq::IdSet;
 use crate::sim::clock::Clock;
@@ -11,7 +14,7 @@ use crate::sim::lan::Station;
 use crate::sim::rng::Rng;
 use crate::time::{Hlc, Now, Time};
 use crate::wire::session::{Reply, Request};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -24,8 +27,11 @@ pub struct Real {
     rng: Rng,
     /// The connection it uses, or tries.
     connection: ConnectionId,
-    /// What its disk has been asked for, and when that is done.
-    saves: VecDeque<(Time, u64)>,
+    shelf: Shelf,
+    /// Its process is dead, until then.
+    dead: Option<Time>,
+    /// What the next process is told of what was shown.
+    seen: Option<FeedCursor>,
     made: u64,
     unacked: BTreeSet<u64>,
     floor: Hlc,
@@ -39,17 +45,7 @@ pub struct Real {
 impl Real {
     /// A client at a station, which finds servers by itself.
     pub fn new(id: ClientId, at: Station, habit: Habit, clock: Clock, mut rng: Rng) -> Self {
-        let settings = Settings {
-            net: crate::sim::world::net(),
-            nick: nick(id),
-            server: None,
-            prefer: None,
-            peers: Vec::new(),
-            follow: true,
-            cursors: true,
-        };
-        let loaded = Loaded { client: id, ..Loaded::default() };
-        let core = client::Client::new(settings, loaded, clock.now(Time(0)), rng.draw());
+        let core = process(Loaded { client: id, ..Loaded::default() }, clock.now(Time(0)), &mut rng);
         Self {
             at,
             habit,
@@ -57,7 +53,9 @@ impl Real {
             clock,
             rng,
             connection: ConnectionId(0),
-            saves: VecDeque::new(),
+            shelf: Shelf::of(id),
+            dead: None,
+            seen: None,
             made: 0,
             unacked: BTreeSet::new(),
             floor: Hlc(0),
@@ -73,6 +71,9 @@ impl Real {
     }
 
     fn input(&mut self, now: Time, input: Input<'_>, wishes: &mut Vec<Wish>) {
+        if self.dead.is_some() {
+            return;
+        }
         self.core.handle(self.now(now), input);
         self.drain(now, wishes);
     }
@@ -89,25 +90,26 @@ impl Real {
                     wishes.extend(Station::of(addr, usize::from(u16::MAX)).map(Wish::Connect));
                 }
                 Action::Send { connection, request } if connection == self.connection => {
+                    if let Request::Submit(submit) = &request
+                        && !self.shelf.holds(submit.cseq)
+                    {
+                        wishes.push(Wish::SaidUnsaved { cseq: submit.cseq });
+                    }
                     wishes.extend(rare(&request).map(Wish::Rare));
                     wishes.push(Wish::Say(request));
                 }
                 Action::Disconnect(connection) if connection == self.connection => wishes.push(Wish::Close),
-                Action::Send { .. } | Action::Disconnect(_) | Action::Save(Save::Done { .. }) | Action::Closed => {}
-                Action::Save(Save::Message { cseq, .. }) => self.save(now, cseq, wishes),
+                Action::Send { .. } | Action::Disconnect(_) | Action::Closed => {}
+                Action::Save(Save::Done { cseq, floor }) => self.shelf.done(cseq, floor),
+                Action::Save(Save::Message { cseq, draft, floor }) => {
+                    self.shelf.put(now, (cseq, draft, floor), &mut self.rng);
+                    self.made = cseq;
+                    self.unacked.insert(cseq);
+                    wishes.push(Wish::Made { cseq, after: self.floor });
+                }
                 Action::Event(event) => self.event(event, wishes),
             }
         }
-    }
-
-    /// The message has its number; nothing of it may be said before it is on the disk.
-    fn save(&mut self, now: Time, cseq: u64, wishes: &mut Vec<Wish>) {
-        let slow = if self.rng.chance(50) { Duration::from_millis(80) } else { Duration::from_millis(2) };
-        let last = self.saves.back().map_or(now, |save| save.0);
-        self.saves.push_back((last.max(now + self.rng.wait(Duration::from_micros(50), slow)), cseq));
-        self.made = cseq;
-        self.unacked.insert(cseq);
-        wishes.push(Wish::Made { cseq, after: self.floor });
     }
 
     fn event(&mut self, event: Event, wishes: &mut Vec<Wish>) {
@@ -131,12 +133,33 @@ impl Real {
                 wishes.push(Wish::Refused { cseq: id.cseq });
             }
             Event::Cursor { cursor, .. } => {
-                self.began = self.began.or_else(|| cursor.seen.map(|seen| seen.floor));
+                self.began = self.began.or_else(|| cursor.seen.as_ref().map(|seen| seen.floor));
+                self.seen = Some(cursor);
             }
             Event::Progress { .. } | Event::View { .. } | Event::Merged { .. } => {}
             Event::Notice(Notice::Moved { .. }) => wishes.push(Wish::Rare("clients moved")),
             Event::Answer { .. } | Event::Notice(_) => {}
         }
+    }
+
+    /// Another process takes the outbox; now and then it is told what was shown, as by a browser that has found another host.
+    fn go_on(&mut self, now: Time, wishes: &mut Vec<Wish>) {
+        self.shelf.survive(&mut self.rng);
+        let told = self.seen.take().filter(|cursor| cursor.seen.is_some() && self.rng.chance(500));
+        let loaded = self.shelf.load(told);
+        let told = loaded.seen.is_some();
+        if let Some((seen, _)) = &loaded.seen {
+            self.began = self.began.max(Some(seen.floor));
+        } else {
+            (self.began, self.shown) = (None, IdSet::default());
+        }
+        self.unacked = loaded.messages.iter().map(|(cseq, _)| *cseq).collect();
+        (self.made, self.floor) = (loaded.last_cseq, loaded.floor);
+        self.connection = ConnectionId(0);
+        self.core = process(loaded, self.now(now), &mut self.rng);
+        self.dead = None;
+        wishes.push(Wish::Anew { told });
+        self.drain(now, wishes);
     }
 
     fn make(&mut self, now: Time, wishes: &mut Vec<Wish>) {
@@ -191,6 +214,9 @@ impl Client for Real {
     }
 
     fn home(&self) -> Option<Station> {
+        if self.dead.is_some() {
+            return None;
+        }
         let number: usize = self.core.home()?.strip_prefix('s')?.parse().ok()?;
         number.checked_sub(1).map(Station)
     }
@@ -221,8 +247,14 @@ impl Client for Real {
     }
 
     fn tick(&mut self, now: Time, wishes: &mut Vec<Wish>) {
+        if self.dead.is_some_and(|until| now >= until) {
+            self.go_on(now, wishes);
+        }
+        if self.dead.is_some() {
+            return;
+        }
         self.make(now, wishes);
-        while let Some((_, cseq)) = self.saves.pop_front_if(|save| save.0 <= now) {
+        while let Some(cseq) = self.shelf.written(now) {
             self.input(now, Input::Saved { cseq }, wishes);
         }
         if self.now(now).mono >= self.core.next_timeout() {
@@ -231,9 +263,18 @@ impl Client for Real {
     }
 
     fn next_tick(&self) -> Time {
+        if let Some(until) = self.dead {
+            return until;
+        }
         let made = if self.habit.silent { Time::NEVER } else { self.next_made };
-        let saved = self.saves.front().map_or(Time::NEVER, |save| save.0);
-        made.min(saved).min(self.clock.moment_of(self.core.next_timeout()))
+        made.min(self.shelf.next_written()).min(self.clock.moment_of(self.core.next_timeout()))
+    }
+
+    fn restart(&mut self, now: Time, wait: Duration, wishes: &mut Vec<Wish>) {
+        if self.dead.is_none() {
+            wishes.push(Wish::Close);
+            self.dead = Some(now + wait);
+        }
     }
 
     fn overhears(&self) -> bool {
@@ -243,6 +284,20 @@ impl Client for Real {
     fn overhear(&mut self, now: Time, from: SocketAddr, multicast: bool, bytes: &[u8], wishes: &mut Vec<Wish>) {
         self.input(now, Input::Datagram { from, multicast, bytes }, wishes);
     }
+}
+
+/// A client's process at its beginning.
+fn process(loaded: Loaded, now: Now, rng: &mut Rng) -> client::Client {
+    let settings = Settings {
+        net: crate::sim::world::net(),
+        nick: nick(loaded.client),
+        server: None,
+        prefer: None,
+        peers: Vec::new(),
+        follow: true,
+        cursors: true,
+    };
+    client::Client::new(settings, loaded, now, rng.draw())
 }
 
 /// What a request tells of how its client lives.

@@ -27,7 +27,7 @@ use crate::time::Time;
 use crate::wire::datagram::NetTag;
 use crate::wire::session::{Reply, Request};
 use network::Outcome;
-use session::Conn;
+use session::{Asleep, Conn};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -157,6 +157,8 @@ pub enum Happening {
     ClosedAtServer(usize),
     /// A client's timeout.
     ClientWake(usize),
+    /// A paused client goes on.
+    ClientGoesOn(usize),
     /// A fault of the schedule.
     Fault(Box<Fault>),
     /// A paused process goes on.
@@ -227,6 +229,8 @@ pub struct World {
     conns: Vec<Conn>,
     conn_of: Vec<Option<usize>>,
     client_wake: Vec<Time>,
+    /// Clients that are paused.
+    asleep: BTreeMap<usize, Asleep>,
     armed: Vec<(Trigger, u32, Fault)>,
     rng: Rng,
     bugs: Bugs,
@@ -259,6 +263,7 @@ impl World {
             conns: Vec::new(),
             conn_of: vec![None; clients.len()],
             client_wake: vec![Time::NEVER; clients.len()],
+            asleep: BTreeMap::new(),
             armed: Vec::new(),
             rng,
             bugs: shape.bugs,
@@ -349,6 +354,10 @@ impl World {
             Some(at) if self.servers[at].paused.is_some() => return self.keep(at, what),
             _ => what,
         };
+        let what = match self.meant_for_client(&what).filter(|_| !self.asleep.is_empty()) {
+            Some(client) if self.asleep.contains_key(&client) => return self.keep_for_client(client, what),
+            _ => what,
+        };
         match what {
             Happening::Wake { server, life } => self.wake(server, life),
             Happening::Datagram { .. } | Happening::Frame { .. } | Happening::Reset { .. } => self.arrive(what),
@@ -369,6 +378,7 @@ impl World {
             Happening::Overheard { client, from, multicast, bytes } => {
                 self.client_overhears(client, from, multicast, &bytes);
             }
+            Happening::ClientGoesOn(client) => self.client_goes_on(client),
             Happening::Fault(fault) => self.strike(&fault),
             Happening::Resume(server) => self.resume(server),
         }

@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Datagrams that a paused process finds in its socket at most.
-const SOCKET_DATAGRAMS: usize = 256;
+pub(super) const SOCKET_DATAGRAMS: usize = 256;
 /// The net of servers that share the LAN, the group and the port with those under test.
 const OTHER_NET: &str = "other";
 

@@ -1,11 +1,14 @@
 //! Sessions: the connections of clients.
 
+use super::server::SOCKET_DATAGRAMS;
 use super::{Happening, World};
 use crate::proto::io::{Input, SessionId};
+use crate::sim::checker::Violation;
 use crate::sim::client::Wish;
 use crate::sim::lan::Station;
 use crate::time::Time;
 use crate::wire::session::{Answer, Query, Reply, Request};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A connection of a client, numbered from 0 in a run.
@@ -21,6 +24,13 @@ pub(super) struct Conn {
     open: bool,
     /// Something on it was lost: nothing passes any more, but the ends do not know yet.
     broken: bool,
+}
+
+/// A client whose process is paused.
+pub(super) struct Asleep {
+    until: Time,
+    backlog: VecDeque<Happening>,
+    datagrams: usize,
 }
 
 impl World {
@@ -181,6 +191,63 @@ impl World {
         }
     }
 
+    /// The client's process does not run for a while.
+    pub(in crate::sim) fn pause_client(&mut self, client: usize, wait: Duration) {
+        if self.asleep.contains_key(&client) {
+            return;
+        }
+        self.asleep.insert(client, Asleep { until: self.time + wait, backlog: VecDeque::new(), datagrams: 0 });
+        self.queue.plan(self.time + wait, Happening::ClientGoesOn(client));
+    }
+
+    /// The client whose process something needs, if it needs one.
+    pub(super) fn meant_for_client(&self, what: &Happening) -> Option<usize> {
+        match *what {
+            Happening::Overheard { client, .. } | Happening::ClientWake(client) => Some(client),
+            Happening::ToClient(conn, _) | Happening::Opened(conn, _) | Happening::ClosedAtClient(conn) => {
+                Some(self.conns[conn].client)
+            }
+            _ => None,
+        }
+    }
+
+    /// Keeps what comes for a paused client; datagrams only as far as its socket holds them.
+    pub(super) fn keep_for_client(&mut self, client: usize, what: Happening) {
+        let Some(asleep) = self.asleep.get_mut(&client) else { return };
+        if matches!(what, Happening::Overheard { .. }) {
+            if asleep.datagrams >= SOCKET_DATAGRAMS {
+                return;
+            }
+            asleep.datagrams += 1;
+        }
+        asleep.backlog.push_back(what);
+    }
+
+    pub(super) fn client_goes_on(&mut self, client: usize) {
+        if self.asleep.get(&client).is_some_and(|asleep| asleep.until <= self.time) {
+            self.wake_client(client);
+        }
+    }
+
+    /// The client's process runs again, if it was paused.
+    pub(in crate::sim) fn wake_client(&mut self, client: usize) {
+        let Some(asleep) = self.asleep.remove(&client) else { return };
+        for what in asleep.backlog {
+            self.happen(what);
+        }
+    }
+
+    /// The client's process is killed; another one goes on after a while.
+    pub(in crate::sim) fn restart_client(&mut self, client: usize, wait: Duration) {
+        if self.asleep.remove(&client).is_some() {
+            // Its alarm may have been among what it slept through.
+            self.client_wake[client] = Time::NEVER;
+        }
+        let mut wishes = std::mem::take(&mut self.wishes);
+        self.clients[client].restart(self.time, wait, &mut wishes);
+        self.grant(client, wishes);
+    }
+
     /// The client leaves its server.
     pub(in crate::sim) fn move_client(&mut self, client: usize) {
         let mut wishes = std::mem::take(&mut self.wishes);
@@ -212,6 +279,11 @@ impl World {
                     let verdict = self.checker.shown_in_order(client, &record, late);
                     self.judge(verdict);
                 }
+                Wish::SaidUnsaved { cseq } => {
+                    let text = format!("c{} says its {cseq} before it is on its disk", client + 1);
+                    self.judge(Err(Violation { property: 23, text }));
+                }
+                Wish::Anew { told } => self.checker.client_anew(client, told),
                 Wish::Rare(name) => self.counts.rare(name),
                 Wish::Send(route, bytes) => self.scout(client, route, &bytes.into()),
             }
