@@ -232,6 +232,27 @@ fn s25_people_who_are_cut_off_with_some_servers_find_those() {
     }
 }
 
+/// A disk that takes 400 ms for a sync froze everyone for longer than they waited for a view: they began elections, for ever.
+/// One that takes three seconds stays alone, and takes nobody to it.
+#[test]
+fn slow_disk_joins_or_stays_alone_and_the_others_are_served() {
+    for sync in ["400ms", "1500ms", "3s"] {
+        holds(&format!(
+            "servers 4; clients 6; absent 4; wait 3s; disk 4 slow {sync}; start 4; wait 8s; mark; wait 20s; views 1; everyone 6s"
+        ));
+    }
+}
+
+/// A server had closed an epoch on its disk for a view that a greater promise overtook, and did not tell the next
+/// coordinator: that one closed the epoch lower, and after a restart the server had more of it (seed 9200336, `--people`).
+#[test]
+fn closure_on_disk_counts_though_its_view_came_to_nothing() {
+    holds(
+        "servers 4; clients 6; talk fast; cut 1,2|3,4; wait 3s; disk 2 slow 2s; wait 900ms; power-off 2; kill 1; disk 2 good; \
+         disk 1 slow 100ms; cut 1|2|3,4; wait 100ms; start 2; start 1; wait 560ms; heal; wait 4s; settle",
+    );
+}
+
 #[test]
 fn s26_flapping_server_lets_the_others_talk() {
     let flap = "kill 3; wait 1s; start 3; wait 1s; ".repeat(30);

@@ -8,6 +8,7 @@ use super::resume::Resume;
 use crate::ids::ServerId;
 use crate::name;
 use crate::net::{FaultSwitch, Options, PORT, Role, Transport, group_of};
+use crate::proto::bugs::Bugs;
 use crate::proto::client::{Loaded, Save, Settings};
 use crate::wire::datagram::NetTag;
 use crossbeam_channel::Sender;
@@ -167,7 +168,8 @@ impl Builder {
         let options = Options { role: Role::Client, group, port, interfaces: self.interfaces, local, faults };
         let (transport, _) = Transport::open(options)?;
         let Self { server, prefer, peers, follow, .. } = self;
-        let settings = Settings { net: NetTag::of(&net), nick, server, prefer, peers, follow, cursors };
+        let settings =
+            Settings { net: NetTag::of(&net), nick, server, prefer, peers, follow, cursors, bugs: Bugs::NONE };
         driver::start(settings, loaded, outbox, transport)
     }
 

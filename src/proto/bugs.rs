@@ -34,6 +34,8 @@ pub enum Bug {
     PreparedEarly,
     /// A completed write has its effect although a greater epoch was promised meanwhile.
     StaleCompletion,
+    /// A closure on disk is forgotten when a greater epoch was promised while it was written.
+    StaleForgotten,
     /// A proposal below the promise is accepted.
     LowerEpoch,
     /// Members are compared by server, not by life: a restarted server passes for the one before.
@@ -62,6 +64,8 @@ pub enum Bug {
     OrderAfterFreeze,
     /// A member tells the leader ids of what the view change cut off, as if they were history.
     TableUncommitted,
+    /// A coordinator does not tell those who have answered that it waits for someone's disk.
+    WorksInSilence,
     /// A coordinator waits for ever for who is silent.
     WaitsForSilent,
     /// The boot counter is not raised at a start, nor the random half drawn anew.
@@ -126,6 +130,26 @@ pub enum Bug {
     LateAsLive,
     /// A view change ends the client's feed before the limit.
     FeedSkipsFlush,
+    /// What a merge left out of a feed is not accounted for: a client takes it for missing.
+    PassedOverUntold,
+
+    // The clients that people have.
+    /// A client tries again and again those that it does not hear any more.
+    ChasesSilent,
+    /// A client says what is not on its disk yet.
+    SaysUnsaved,
+    /// A client's disk does not know what the writer of a message had seen.
+    FloorUnsaved,
+    /// A client sends nothing a second time.
+    SaysOnce,
+    /// A client shows what comes to it, be it for the second time.
+    ShowsTwice,
+    /// A client on the multicast shows what is ordered, stable or not.
+    ShowsEarly,
+    /// A client goes on behind what it misses.
+    ShowsPastGap,
+    /// A client believes in its server for ever.
+    Faithful,
 
     // Catch-up.
     /// Entries above the committed length are sent as history.
@@ -158,6 +182,8 @@ pub enum Bug {
     NoPenalty,
     /// Who lets only small datagrams pass joins all the same.
     NoProbe,
+    /// A leader takes others to its own disk without asking that.
+    NoOwnProbe,
     /// Who does not get a server's multicasts does not get its beacons either.
     NoUnicastBeacon,
 }
@@ -177,6 +203,7 @@ impl Bug {
         Self::StateEarly,
         Self::PreparedEarly,
         Self::StaleCompletion,
+        Self::StaleForgotten,
         Self::LowerEpoch,
         Self::ForgottenIncarnation,
         Self::CutBelowStable,
@@ -191,6 +218,7 @@ impl Bug {
         Self::StaleBuffers,
         Self::OrderAfterFreeze,
         Self::TableUncommitted,
+        Self::WorksInSilence,
         Self::WaitsForSilent,
         Self::SameIncarnation,
         Self::SkipSync,
@@ -221,6 +249,15 @@ impl Bug {
         Self::FeedTwice,
         Self::LateAsLive,
         Self::FeedSkipsFlush,
+        Self::PassedOverUntold,
+        Self::ChasesSilent,
+        Self::SaysUnsaved,
+        Self::FloorUnsaved,
+        Self::SaysOnce,
+        Self::ShowsTwice,
+        Self::ShowsEarly,
+        Self::ShowsPastGap,
+        Self::Faithful,
         Self::FillUncommitted,
         Self::FillGap,
         Self::FillShort,
@@ -235,6 +272,7 @@ impl Bug {
         Self::NoEvict,
         Self::NoPenalty,
         Self::NoProbe,
+        Self::NoOwnProbe,
         Self::NoUnicastBeacon,
     ];
 

@@ -72,6 +72,7 @@ pub struct Membership {
     merge_tries: BTreeMap<Pid, (u32, Time)>,
     orphan_since: Option<Time>,
     promised_until: Option<Time>,
+    promised_since: Time,
     retry: Option<(Time, BTreeSet<Pid>)>,
     refusals: u32,
     shunned: BTreeMap<Pid, Time>,
@@ -95,6 +96,7 @@ impl Membership {
             merge_tries: BTreeMap::new(),
             orphan_since: None,
             promised_until: None,
+            promised_since: Time(0),
             retry: None,
             refusals: 0,
             shunned: BTreeMap::new(),
@@ -138,7 +140,19 @@ impl Membership {
 
     /// An epoch was promised: its view is waited for, for a time.
     pub fn promised(&mut self, now: Time, servers: usize, rng: &mut Rng) {
+        self.promised_since = now;
         self.promised_until = Some(now + view_wait(servers) + rng.between(Duration::ZERO, VIEW_WAIT_RANDOM));
+    }
+
+    /// The coordinator that this server waits for is at work, and so is waited for longer: as long as a disk may stand still.
+    pub fn still_promised(&mut self, now: Time, servers: usize, rng: &mut Rng) {
+        if self.promised_until.is_some() && now < self.promised_since + STALLED {
+            let until = self.promised_until;
+            let since = self.promised_since;
+            self.promised(now, servers, rng);
+            self.promised_until = self.promised_until.max(until);
+            self.promised_since = since;
+        }
     }
 
     /// A proposal of this server came to nothing.
@@ -347,9 +361,11 @@ impl Membership {
             let greater = (view.members.len(), world.me) > (theirs.len(), leader);
             let wait = if greater { MERGE_AFTER } else { MERGE_OTHER_AFTER };
             let held = self.merge_tries.get(&leader).is_some_and(|(_, until)| now < *until);
-            let theirs = self.probed(now, &theirs, (!held).then_some(since + wait), rng);
-            if theirs.contains(&leader) {
-                merged.extend(theirs);
+            // Also itself: who takes others to a disk that hangs makes them wait for it, and nobody else asks it.
+            let asked = theirs.iter().copied().chain([world.me]).collect();
+            let passed = self.probed(now, &asked, (!held).then_some(since + wait), rng);
+            if passed.contains(&leader) && passed.contains(&world.me) {
+                merged.extend(passed);
             }
         }
         merged

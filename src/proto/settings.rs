@@ -106,6 +106,9 @@ const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
+/// A coordinator whose members wait for someone's disk tells them so after this long, and again each time.
+pub const COORDINATOR_WORKS: Duration = ms(150);
+
 /// How long a participant waits for a view before it starts an election itself: 450 ms + 50 for each server, and a random
 /// part of up to [`VIEW_WAIT_RANDOM`] that the caller adds.
 pub fn view_wait(servers: usize) -> Duration {

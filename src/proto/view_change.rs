@@ -21,7 +21,7 @@ use crate::ids::{EpochId, Pid};
 use crate::proto::bugs::{Bug, Bugs};
 use crate::proto::cut;
 use crate::proto::io::Write;
-use crate::proto::settings::{COORDINATOR_REPEAT, COORDINATOR_WAIT, PREPARED_REPEAT, STALLED};
+use crate::proto::settings::{COORDINATOR_REPEAT, COORDINATOR_WAIT, COORDINATOR_WORKS, PREPARED_REPEAT, STALLED};
 use crate::record::{Member, View};
 use crate::time::{Hlc, Time};
 use crate::wire::message::{Commit, Message, Propose, State};
@@ -47,6 +47,8 @@ pub enum Step {
     },
     /// This closure is known, and on disk.
     Closed(EpochId, u64),
+    /// The view that this process waits for is still being made.
+    AtWork,
     /// The view is to be installed now: deliver up to the limit, record the closures, begin anew.
     Install(Box<Commit>),
     /// This process' own proposal came to nothing.
@@ -86,6 +88,8 @@ struct Coordinator {
     since: Time,
     repeat_at: Time,
     give_up_at: Time,
+    /// When those who have answered are told that others are still at work.
+    tell_at: Time,
 }
 
 impl Coordinator {
@@ -108,6 +112,14 @@ impl Coordinator {
             Phase::Committing { commit, .. } => Some(Message::Commit((**commit).clone())),
             Phase::Installing { .. } => None,
         }
+    }
+
+    /// All are frozen until the slowest disk is done, and would take this coordinator for gone.
+    fn tell_those_who_wait(&mut self, now: Time, me: Pid, steps: &mut Vec<Step>) {
+        self.tell_at = if now < self.since + STALLED { now + COORDINATOR_WORKS } else { Time::NEVER };
+        let others = self.everyone().into_iter().filter(|pid| *pid != me);
+        steps.extend(others.map(|pid| Step::Send(pid, Message::Working { epoch: self.epoch })));
+        steps.push(Step::AtWork);
     }
 
     fn progress(&mut self, now: Time) {
@@ -191,8 +203,15 @@ impl ViewChange {
         let mut steps = Vec::new();
         self.drop_coordinator("another proposal", &mut steps);
         let phase = Phase::Proposing { states: BTreeMap::new(), about: about.into_iter().collect() };
-        let mut coordinator =
-            Coordinator { epoch, members, phase, since: now, repeat_at: Time::NEVER, give_up_at: Time::NEVER };
+        let mut coordinator = Coordinator {
+            epoch,
+            members,
+            phase,
+            since: now,
+            repeat_at: Time::NEVER,
+            give_up_at: Time::NEVER,
+            tell_at: now + COORDINATOR_WORKS,
+        };
         coordinator.progress(now);
         coordinator.say(coordinator.everyone(), &mut steps);
         self.coordinator = Some(coordinator);
@@ -266,15 +285,18 @@ impl ViewChange {
         steps
     }
 
-    /// A participant's disk is at work on its answer: it is waited for, for as long as a disk may stand still.
-    pub fn on_working(&mut self, now: Time, from: Pid, epoch: EpochId) {
+    /// A participant's disk is at work on its answer: it is waited for, for as long as a disk may stand still. Or the
+    /// coordinator says it of another's: then its view is waited for.
+    pub fn on_working(&mut self, now: Time, from: Pid, epoch: EpochId) -> Vec<Step> {
         let Some(coordinator) = self.coordinator.as_mut().filter(|coordinator| coordinator.epoch == epoch) else {
-            return;
+            let is_awaited = epoch == self.promised && epoch.leader == from && from != self.me;
+            return if is_awaited { vec![Step::AtWork] } else { Vec::new() };
         };
         if coordinator.members.iter().any(|member| member.pid == from) {
             let latest = coordinator.since + STALLED;
             coordinator.give_up_at = coordinator.give_up_at.max((now + COORDINATOR_WAIT).min(latest));
         }
+        Vec::new()
     }
 
     /// A participant had promised more; returns what it had promised.
@@ -369,6 +391,9 @@ impl ViewChange {
             self.repeat_prepared(now, &mut steps);
         }
         if let Some(coordinator) = &mut self.coordinator {
+            if now >= coordinator.tell_at && !self.bugs.has(Bug::WorksInSilence) {
+                coordinator.tell_those_who_wait(now, self.me, &mut steps);
+            }
             let silent = coordinator.silent();
             if silent == [self.me] {
                 // One's own slow disk is nobody's silence.
@@ -391,9 +416,10 @@ impl ViewChange {
     pub fn next_timeout(&self) -> Time {
         let coordinator = match &self.coordinator {
             Some(coordinator) if !matches!(coordinator.phase, Phase::Installing { .. }) => {
-                coordinator.repeat_at.min(coordinator.give_up_at)
+                coordinator.repeat_at.min(coordinator.give_up_at).min(coordinator.tell_at)
             }
-            _ => Time::NEVER,
+            Some(coordinator) => coordinator.tell_at,
+            None => Time::NEVER,
         };
         coordinator.min(self.prepared_repeat_at)
     }

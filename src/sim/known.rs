@@ -42,8 +42,9 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::PreparedEarly, 1),
     directed(
         Bug::StaleCompletion,
-        25,
-        "servers 4; absent 4; wait 3s; start 4; wait 2s; disk 1 slow 300ms; disk 2 slow 300ms; disk 3 slow 300ms; disk 4 slow 300ms; kill 3; wait 5s",
+        8,
+        "servers 4; clients 6; talk fast; wait 3s; disk 1 slow 100ms; disk 2 slow 100ms; disk 3 slow 100ms; disk 4 slow 100ms; \
+         cut 1,2|3,4; wait 1s; heal; wait 1s; cut 1,3|2,4; wait 2s; heal; wait 3s",
     ),
     by_chance(Bug::LowerEpoch, 1),
     directed(
@@ -71,7 +72,7 @@ pub const KNOWN: &[Known] = &[
         18,
         "servers 3; talk fast; wait 3s; power-off 1; power-off 2; power-off 3; damage 2; start all; wait 3s; settle",
     ),
-    by_chance(Bug::NoEscape, 11),
+    by_chance(Bug::NoEscape, 46),
     directed(Bug::PreparedOnce, 1, "servers 4; absent 4; wait 3s; mark; on 1 install: lose; start 4; wait 3s; views 1"),
     directed(Bug::InstallOnce, 1, "servers 4; absent 4; wait 3s; mark; on 1 install: lose; start 4; wait 3s; views 1"),
     by_chance(Bug::NoFlush, 3),
@@ -142,6 +143,47 @@ pub const KNOWN: &[Known] = &[
         "servers 4; talk long; wait 3s; around 2 narrow 600; wait 20s; acked 10s; mark; wait 40s; views 0",
     ),
     directed(Bug::NoUnicastBeacon, 1, "servers 3; wait 3s; mute 1>2; mute 2>1; wait 12s; settle"),
+    directed(
+        Bug::PassedOverUntold,
+        1,
+        "servers 4; clients 6; people; talk fast; wait 3s; cut 1,2|3,4; wait 600ms; move 1; move 2; move 3; wait 400ms; move 4; \
+         move 5; move 6; wait 600ms; move 1; move 2; wait 500ms; heal; wait 2s; restart-client 1 30ms; restart-client 2 30ms; \
+         restart-client 3 30ms; restart-client 4 30ms; restart-client 5 30ms; restart-client 6 30ms; wait 2s; settle",
+    ),
+    directed(
+        Bug::ChasesSilent,
+        9,
+        "servers 5; clients 8; people; wait 4s; cut 1,2,6,7,8,9|3,4,5,10,11,12,13; wait 1s; everyone 5s; wait 5s; heal; wait 3s; settle",
+    ),
+    by_chance(Bug::SaysUnsaved, 2),
+    directed(
+        Bug::FloorUnsaved,
+        9,
+        "servers 2; clients 6; people; talk fast; cut 1|2; clock 1 600000; wait 3s; disk 1 slow 30ms; wait 1s; kill 1; \
+         restart-client 1 50ms; restart-client 2 50ms; restart-client 3 50ms; restart-client 4 50ms; restart-client 5 50ms; \
+         restart-client 6 50ms; wait 2s; heal; start 1; settle",
+    ),
+    by_chance(Bug::SaysOnce, 2),
+    by_chance(Bug::ShowsTwice, 2),
+    by_chance(Bug::ShowsEarly, 2),
+    by_chance(Bug::ShowsPastGap, 2),
+    by_chance(Bug::Faithful, 10),
+    directed(
+        Bug::StaleForgotten,
+        18,
+        "servers 4; clients 6; talk fast; cut 1,2|3,4; wait 3s; disk 2 slow 2s; wait 900ms; power-off 2; kill 1; disk 2 good; \
+         disk 1 slow 100ms; cut 1|2|3,4; wait 100ms; start 2; start 1; wait 560ms; heal; wait 4s; settle",
+    ),
+    directed(
+        Bug::WorksInSilence,
+        1,
+        "servers 4; clients 6; absent 4; wait 3s; disk 4 slow 800ms; start 4; wait 8s; mark; wait 20s; views 1; everyone 6s",
+    ),
+    directed(
+        Bug::NoOwnProbe,
+        1,
+        "servers 4; clients 6; absent 4; wait 3s; disk 4 slow 3s; start 4; wait 8s; mark; wait 20s; views 1; everyone 6s",
+    ),
 ];
 
 #[cfg(test)]

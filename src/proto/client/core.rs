@@ -6,17 +6,18 @@ use super::io::{
     Action, Command, ConnectionId, Draft, Event, FeedCursor, Input, Loaded, Message, Notice, Progress, Save, Settings,
     SubmitError, Waiting,
 };
-use super::liveness::Verdict;
+use super::liveness::{Liveness, Verdict};
 use super::outbox::Outbox;
 use super::patience::Patience;
 use super::reception::{FeedBlock, Reception, Want};
 use super::search::Search;
 use super::stage::{Attempt, Stage};
 use crate::ids::{ClientId, MessageId};
+use crate::proto::bugs::{Bug, bug};
 use crate::proto::io::Route;
 use crate::proto::rng::Rng;
 use crate::record::{Kind, MAX_BODY_BYTES};
-use crate::time::{Now, Time};
+use crate::time::{Hlc, Now, Time};
 use crate::wire::datagram::{self, Header, Malformed};
 use crate::wire::message::{self, Beacon, Scout};
 use crate::wire::session::{Answer, Query, Request};
@@ -97,7 +98,10 @@ impl Client {
             scouts: VecDeque::new(),
             actions: VecDeque::new(),
         };
-        if new.feed.is_some() {
+        let bugs = new.settings.bugs;
+        (new.directory.bugs, new.outbox.bugs, new.reception.bugs) = (bugs, bugs, bugs);
+        if let Some(feed) = &mut new.feed {
+            feed.bugs = bugs;
             new.reception.moved(now.mono);
         }
         new.search.start(now.mono);
@@ -209,7 +213,7 @@ impl Client {
 
     /// A message has its number: it is to be kept.
     pub(super) fn save(&mut self, cseq: u64, draft: Draft) {
-        let floor = self.outbox.floor();
+        let floor = if bug!(self.settings, Bug::FloorUnsaved) { Hlc(0) } else { self.outbox.floor() };
         self.act(Action::Save(Save::Message { cseq, draft, floor }));
     }
 
@@ -385,6 +389,7 @@ impl Client {
             Stage::Home(home) => match home.live.verdict(now, expecting) {
                 Verdict::Alive => {}
                 Verdict::Ask => self.send(Request::Ping),
+                Verdict::Gone if bug!(self.settings, Bug::Faithful) => home.live = Liveness::new(now),
                 Verdict::Gone => self.lose_home(now, false),
             },
             _ => {}

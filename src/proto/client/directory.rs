@@ -2,6 +2,7 @@
 
 use crate::ids::{Pid, ServerId};
 use crate::name;
+use crate::proto::bugs::{Bug, Bugs, bug};
 use crate::proto::rng::Rng;
 use crate::time::Time;
 use crate::wire::message::Beacon;
@@ -32,6 +33,7 @@ pub(super) struct Directory {
     servers: BTreeMap<ServerId, Known>,
     /// Session addresses that a server told of, for when no beacon arrives.
     told: BTreeMap<SocketAddr, Trouble>,
+    pub(super) bugs: Bugs,
 }
 
 /// A server that was heard.
@@ -183,6 +185,9 @@ impl Directory {
     /// and with a timeout each the first is free again before the last has failed.
     fn best(&self, now: Time) -> Vec<&Known> {
         let mut able: Vec<&Known> = self.candidates(now).filter(|known| known.trouble.until <= now).collect();
+        if bug!(self, Bug::ChasesSilent) {
+            return able;
+        }
         let latest = able.iter().map(|known| known.heard).max().unwrap_or(Time(0));
         able.retain(|known| latest.since(known.heard) <= QUIETER);
         let least = able.iter().map(|known| known.trouble.at(now)).min().unwrap_or(0);

@@ -1,6 +1,7 @@
 //! What the client was shown: each message once, and where the feed goes on at the next server.
 
 use crate::ids::{ClientId, EpochId, RecordKey};
+use crate::proto::bugs::{Bug, Bugs, bug};
 use crate::record::{Kind, Record};
 use crate::seq::IdSet;
 use crate::wire::session::{Cursor, MAX_CURSOR_EPOCHS};
@@ -23,6 +24,7 @@ pub(super) struct Feed {
     tops: BTreeMap<EpochId, RecordKey>,
     /// … and of all epochs before.
     fallen: RecordKey,
+    pub(super) bugs: Bugs,
 }
 
 impl Feed {
@@ -30,7 +32,8 @@ impl Feed {
     pub(super) fn new(me: ClientId, began: Cursor) -> Self {
         let lengths = began.epochs.iter().copied().collect();
         let (greatest, fallen) = (RecordKey::default(), RecordKey::default());
-        Self { me, shown: IdSet::default(), greatest, began, lengths, tops: BTreeMap::new(), fallen }
+        let (shown, tops) = (IdSet::default(), BTreeMap::new());
+        Self { me, shown, greatest, began, lengths, tops, fallen, bugs: Bugs::NONE }
     }
 
     /// A feed that goes on where another process was: it had been shown what `seen` says, up to `greatest`.
@@ -43,8 +46,10 @@ impl Feed {
     /// Takes a record, `behind` the present as the server says or not: `None` when it was shown before, lies before the
     /// feed's beginning or is for others' eyes, else whether it is late.
     pub(super) fn show(&mut self, record: &Record, behind: bool) -> Option<bool> {
-        if self.is_before_the_beginning(&record.key) || !self.is_for_me(record) || !self.shown.insert(record.message.id)
-        {
+        if self.is_before_the_beginning(&record.key) || !self.is_for_me(record) {
+            return None;
+        }
+        if !self.shown.insert(record.message.id) && !bug!(self, Bug::ShowsTwice) {
             return None;
         }
         let late = record.key < self.greatest || behind && record.key < self.began.floor;

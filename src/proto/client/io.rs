@@ -1,6 +1,7 @@
 //! What goes into a client's state machine and what comes out of it.
 
 use crate::ids::{ClientId, MessageId, RecordKey, ServerId};
+use crate::proto::bugs::Bugs;
 use crate::record::{Kind, Record, View};
 use crate::time::Hlc;
 use crate::wire::datagram::NetTag;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub follow: bool,
     /// Whether it tells [`Event::Cursor`].
     pub cursors: bool,
+    /// Planted bugs.
+    pub bugs: Bugs,
 }
 
 /// Where a client stands: with its id and its unacknowledged messages another process goes on in its place.

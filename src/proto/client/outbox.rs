@@ -2,6 +2,7 @@
 
 use super::io::Draft;
 use crate::ids::RecordKey;
+use crate::proto::bugs::{Bug, Bugs, bug};
 use crate::time::{Hlc, Time};
 use crate::wire::session::Submit;
 use std::collections::VecDeque;
@@ -35,6 +36,7 @@ pub(super) struct Outbox {
     resend_at: Time,
     /// The server was busy: nothing goes out before this.
     pause: Time,
+    pub(super) bugs: Bugs,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl Outbox {
             wait: RESEND,
             resend_at: Time::NEVER,
             pause: Time(0),
+            bugs: Bugs::NONE,
         };
         outbox.forget_prefix();
         outbox
@@ -175,7 +178,9 @@ impl Outbox {
         }
         let again = now >= self.resend_at;
         let from = if again { self.acked_upto } else { self.sent_upto };
-        let credit = self.acked_upto.saturating_add(self.window).min(self.saved_upto);
+        let kept = if bug!(self, Bug::SaysUnsaved) { self.last_cseq } else { self.saved_upto };
+        let credit = self.acked_upto.saturating_add(self.window).min(kept);
+        let from = if bug!(self, Bug::SaysOnce) { from.max(self.ever_sent) } else { from };
         let due = self.between(from, credit).filter(|item| !item.done).map(|item| self.as_submit(item)).collect();
         self.sent_upto = self.sent_upto.max(credit);
         self.ever_sent = self.ever_sent.max(self.sent_upto);

@@ -4,6 +4,7 @@
 use super::assembly::Assembly;
 use super::hearing::Hearing;
 use crate::ids::{EpochId, Pid, ViewTag};
+use crate::proto::bugs::{Bug, Bugs};
 use crate::proto::rng::Rng;
 use crate::record::{Entry, Record, View};
 use crate::time::Time;
@@ -76,6 +77,7 @@ pub(super) struct Reception {
     ahead: VecDeque<(Pid, Message)>,
     /// The session owes what came before; the multicast does not begin before this.
     settle: Time,
+    pub(super) bugs: Bugs,
 }
 
 #[derive(Debug)]
@@ -109,7 +111,7 @@ impl Gap {
 impl Reception {
     /// In no view yet.
     pub(super) fn new() -> Self {
-        Self { current: None, hearing: Hearing::new(), ahead: VecDeque::new(), settle: Time(0) }
+        Self { current: None, hearing: Hearing::new(), ahead: VecDeque::new(), settle: Time(0), bugs: Bugs::NONE }
     }
 
     /// Whether it lives on the multicast.
@@ -222,7 +224,7 @@ impl Reception {
     /// The next block in the order, and the last gsn it accounts for; `None` when it is not here or not stable.
     pub(super) fn next(&mut self) -> Option<(u64, FeedBlock)> {
         let multicast = self.hearing.is_on();
-        let block = self.current.as_mut()?.next(multicast)?;
+        let block = self.current.as_mut()?.next(multicast, self.bugs)?;
         if multicast && block.source != Source::Session {
             self.hearing.entry(block.source == Source::Fetch);
         }
@@ -305,8 +307,15 @@ impl Current {
         }
     }
 
-    fn next(&mut self, multicast: bool) -> Option<Block> {
+    fn next(&mut self, multicast: bool, bugs: Bugs) -> Option<Block> {
         let next = self.place + 1;
+        if bugs.has(Bug::ShowsPastGap)
+            && let Some(entry) = self.held.first_entry()
+        {
+            let block = entry.remove();
+            self.pass(block.last.max(self.place));
+            return Some(block);
+        }
         while let Some(entry) = self.held.first_entry().filter(|entry| *entry.key() <= next) {
             let block = entry.remove();
             if block.last >= next {
@@ -314,7 +323,7 @@ impl Current {
                 return Some(block);
             }
         }
-        if !multicast || next > self.stable {
+        if !multicast || next > self.stable && !bugs.has(Bug::ShowsEarly) {
             return None;
         }
         let records = self.assembly.records(next)?;

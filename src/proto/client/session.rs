@@ -179,7 +179,9 @@ impl Client {
         {
             cursor.epochs.push((note.view.epoch, note.from));
         }
-        self.feed = Some(Feed::new(self.me, cursor));
+        let mut feed = Feed::new(self.me, cursor);
+        feed.bugs = self.settings.bugs;
+        self.feed = Some(feed);
         self.reception.begins_now(now);
     }
 

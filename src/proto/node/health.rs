@@ -19,10 +19,16 @@ const ASKED: Duration = Duration::from_secs(1);
 impl Node {
     pub(super) fn send_probes(&mut self) {
         for (pid, nonce) in self.membership.take_asks() {
-            if self.settings.bugs.has(Bug::NoProbe) {
+            let bugs = self.settings.bugs;
+            if bugs.has(Bug::NoProbe) || bugs.has(Bug::NoOwnProbe) && pid == self.me {
                 self.membership.on_echo(self.now.mono, pid, nonce);
             }
-            self.send(pid, Message::Probe { nonce, pad: vec![0; PAD_BYTES] });
+            let pad = vec![0; PAD_BYTES];
+            if pid == self.me {
+                self.on_probe(pid, nonce, pad);
+            } else {
+                self.send(pid, Message::Probe { nonce, pad });
+            }
         }
     }
 

@@ -114,11 +114,28 @@ enum Disk {
 /// What a write is for, until it is on disk.
 #[derive(Clone, Debug)]
 enum Pending {
-    Milestone(Milestone),
-    Appended { epoch: EpochId, len: u64 },
-    Filled { epoch: EpochId, first: u64, entries: Vec<Entry>, closure: Option<u64>, committed: u64 },
+    /// Of the view change, with the closures that the write brings.
+    Milestone {
+        milestone: Milestone,
+        closures: Vec<(EpochId, u64)>,
+    },
+    Appended {
+        epoch: EpochId,
+        len: u64,
+    },
+    Filled {
+        epoch: EpochId,
+        first: u64,
+        entries: Vec<Entry>,
+        closure: Option<u64>,
+        committed: u64,
+    },
     Closed(EpochId, u64),
-    Echo { to: Pid, nonce: u64, pad: Vec<u8> },
+    Echo {
+        to: Pid,
+        nonce: u64,
+        pad: Vec<u8>,
+    },
     Nothing,
 }
 
@@ -343,9 +360,14 @@ impl Node {
         self.writing_since = self.now.mono;
         while let Some((_, pending)) = self.writes.pop_front_if(|(ticket, _)| *ticket <= upto) {
             match pending {
-                Pending::Milestone(milestone) => {
+                Pending::Milestone { milestone, closures } => {
                     let steps = self.view_change.written(self.now.mono, milestone);
                     self.take_steps(steps);
+                    // What is on the disk counts, also when a greater promise has overtaken the attempt that wrote it:
+                    // the next coordinator must be told what this server would find after a restart.
+                    if !self.settings.bugs.has(Bug::StaleForgotten) {
+                        closures.into_iter().for_each(|(epoch, cut)| self.epochs.close(epoch, cut));
+                    }
                 }
                 Pending::Appended { epoch, len } => self.on_appended(epoch, len),
                 Pending::Filled { epoch, first, entries, closure, committed } => {
@@ -355,6 +377,7 @@ impl Node {
                     self.epochs.close(epoch, cut);
                     self.read_uncounted();
                 }
+                Pending::Echo { to, nonce, pad } if to == self.me => self.on_echo(to, nonce, &pad),
                 Pending::Echo { to, nonce, pad } => self.send(to, Message::Echo { nonce, pad }),
                 Pending::Nothing => {}
             }

@@ -148,7 +148,10 @@ impl Node {
                 let steps = self.view_change.on_state(now, from, state);
                 self.take_steps(steps);
             }
-            Message::Working { epoch } => self.view_change.on_working(now, from, epoch),
+            Message::Working { epoch } => {
+                let steps = self.view_change.on_working(now, from, epoch);
+                self.take_steps(steps);
+            }
             Message::Refuse { epoch, promised } => {
                 self.epochs.saw(promised.num);
                 let steps = self.view_change.on_refuse(epoch);

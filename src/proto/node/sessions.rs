@@ -265,7 +265,10 @@ impl Node {
                 feed.pass_over(epoch, gsn);
                 continue;
             }
-            let first = feed.accounts_from(epoch, gsn);
+            let mut first = feed.accounts_from(epoch, gsn);
+            if self.settings.bugs.has(Bug::PassedOverUntold) {
+                first = gsn;
+            }
             let reply = feed_block(visible, epoch, first, gsn, &leader, how);
             self.out.act(Action::Reply { session: id, reply });
         }

@@ -47,10 +47,19 @@ impl Node {
                     if let Write::Seen { num } = &write {
                         self.epochs.saw(*num);
                     }
-                    self.write(write, Pending::Milestone(milestone));
+                    let closures = match &write {
+                        Write::Close { epoch, cut } => vec![(*epoch, *cut)],
+                        Write::Install { view } => view.parents.clone(),
+                        _ => Vec::new(),
+                    };
+                    self.write(write, Pending::Milestone { milestone, closures });
                 }
                 Step::Report { to, epoch, about } => self.report_state(to, epoch, &about),
                 Step::Closed(epoch, cut) => self.epochs.close(epoch, cut),
+                Step::AtWork => {
+                    self.membership.still_promised(self.now.mono, self.detector.alive().len() + 1, &mut self.rng);
+                    self.wait_with_election();
+                }
                 Step::Install(commit) => self.install(*commit),
                 Step::Abandoned { epoch, reason, silent } => self.on_abandoned(epoch, reason, &silent),
             }

@@ -153,6 +153,9 @@ impl Checker {
             hold!(1, fact.places.contains(&key), "c{} shows {id} at {key:?}, where it is not", client + 1);
             places = fact.places.len();
         }
+        let (epoch, gsn) = (key.epoch, key.gsn);
+        let stable = self.epochs.get(&epoch).map_or(0, |known| known.stable.max(known.closed));
+        hold!(9, gsn <= stable, "c{} shows {id} at {epoch}:{gsn}, and {stable} are stable", client + 1);
         self.shown(id);
         let screen = self.screens.entry(client).or_default();
         let again = !screen.shown.insert(id) || places == 1 && screen.before.contains(id);

@@ -129,12 +129,10 @@ impl Checker {
     pub(super) fn places(&mut self, epoch: EpochId, gsn: u64, entry: &Entry) -> Verdict {
         for (idx, message) in entry.messages() {
             let (id, key) = (message.id, RecordKey { hlc: entry.hlc, epoch, gsn, idx });
-            hold!(
-                19,
-                !self.was_known(epoch, id),
-                "{id} is ordered again in {epoch}, and a member had it: {}",
-                self.story(id)
-            );
+            if let Some(had) = self.knew(epoch, id) {
+                let text = format!("{id} is ordered again in {epoch}, and s{} had it: {}", had + 1, self.story(id));
+                return Err(Violation { property: 19, text });
+            }
             if let Some((_, fact)) = self.sound(&message)? {
                 hold!(
                     19,
@@ -151,15 +149,16 @@ impl Checker {
         Ok(())
     }
 
-    /// Whether a message was history at some member of a view when that member installed it.
-    fn was_known(&self, epoch: EpochId, id: MessageId) -> bool {
+    /// The member of a view at which a message was history when it installed it.
+    fn knew(&self, epoch: EpochId, id: MessageId) -> Option<usize> {
         let places = self.fact(id).map_or(&[][..], |(_, fact)| &fact.places);
         if places.is_empty() || self.unsound != 0 {
-            return false;
+            return None;
         }
-        let members = self.began.get(&epoch).into_iter().flatten();
+        let mut members = self.began.get(&epoch).into_iter().flatten();
         let had = |history: &BTreeMap<EpochId, u64>, place: &RecordKey| history.get(&place.epoch) >= Some(&place.gsn);
-        members.map(|(_, history)| history).any(|history| places.iter().any(|place| had(history, place)))
+        let knew = members.find(|(_, history)| places.iter().any(|place| had(history, place)));
+        knew.map(|(member, _)| *member)
     }
 
     /// 1: what its writer made, unchanged, with the writer's place. `None` for what servers say of clients that are gone.

@@ -4,6 +4,7 @@
 use super::shelf::Shelf;
 use super::{Client, Habit, LOBBY, Wish, body, nick, room};
 use crate::ids::{ClientId, MessageId, RecordKey};
+use crate::proto::bugs::Bugs;
 use crate::proto::client::{
     self, Action, ConnectionId, Draft, Event, FeedCursor, Input, Loaded, Notice, Progress, Save, Settings,
 };
@@ -22,6 +23,7 @@ use std::time::Duration;
 pub struct Real {
     at: Station,
     habit: Habit,
+    bugs: Bugs,
     core: client::Client,
     clock: Clock,
     rng: Rng,
@@ -44,11 +46,12 @@ pub struct Real {
 
 impl Real {
     /// A client at a station, which finds servers by itself.
-    pub fn new(id: ClientId, at: Station, habit: Habit, clock: Clock, mut rng: Rng) -> Self {
-        let core = process(Loaded { client: id, ..Loaded::default() }, clock.now(Time(0)), &mut rng);
+    pub fn new(id: ClientId, at: Station, habit: Habit, bugs: Bugs, clock: Clock, mut rng: Rng) -> Self {
+        let core = process(Loaded { client: id, ..Loaded::default() }, clock.now(Time(0)), bugs, &mut rng);
         Self {
             at,
             habit,
+            bugs,
             core,
             clock,
             rng,
@@ -156,7 +159,7 @@ impl Real {
         self.unacked = loaded.messages.iter().map(|(cseq, _)| *cseq).collect();
         (self.made, self.floor) = (loaded.last_cseq, loaded.floor);
         self.connection = ConnectionId(0);
-        self.core = process(loaded, self.now(now), &mut self.rng);
+        self.core = process(loaded, self.now(now), self.bugs, &mut self.rng);
         self.dead = None;
         wishes.push(Wish::Anew { told });
         self.drain(now, wishes);
@@ -287,7 +290,7 @@ impl Client for Real {
 }
 
 /// A client's process at its beginning.
-fn process(loaded: Loaded, now: Now, rng: &mut Rng) -> client::Client {
+fn process(loaded: Loaded, now: Now, bugs: Bugs, rng: &mut Rng) -> client::Client {
     let settings = Settings {
         net: crate::sim::world::net(),
         nick: nick(loaded.client),
@@ -296,6 +299,7 @@ fn process(loaded: Loaded, now: Now, rng: &mut Rng) -> client::Client {
         peers: Vec::new(),
         follow: true,
         cursors: true,
+        bugs,
     };
     client::Client::new(settings, loaded, now, rng.draw())
 }

@@ -407,7 +407,7 @@ fn clients(shape: &Shape, servers: &[Station], rng: &mut Rng) -> Vec<Box<dyn Cli
         if shape.people {
             let ppm = if shape.drift { own.between(0, 400).cast_signed() - 200 } else { 0 };
             let clock = Clock::new(ppm, own.below(1 << 40), 0);
-            Box::new(Real::new(id, at, habit, clock, own))
+            Box::new(Real::new(id, at, habit, shape.bugs, clock, own))
         } else {
             Box::new(Plain::new(id, at, servers.to_vec(), habit, shape.bugs, own))
         }

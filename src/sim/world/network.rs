@@ -176,7 +176,7 @@ impl World {
 }
 
 /// The names of messages, by their number on the wire.
-pub const MESSAGES: [&str; 29] = [
+pub const MESSAGES: [&str; 31] = [
     "beacon",
     "scout",
     "elsewhere",
@@ -206,6 +206,8 @@ pub const MESSAGES: [&str; 29] = [
     "want",
     "fill",
     "working",
+    "probe",
+    "echo",
 ];
 
 /// The name of the message in a datagram that a server made, without decoding it.

@@ -4,6 +4,7 @@ use super::super::{
     Action, Client, Command, ConnectionId, Draft, Event, Input, Loaded, Message, Notice, Save, Settings,
 };
 use crate::ids::{ClientId, EpochId, Incarnation, MessageId, Pid, RecordKey, ServerId};
+use crate::proto::bugs::Bugs;
 use crate::proto::io::Route;
 use crate::record::tests::message;
 use crate::record::{Entry, Kind, Member, Payload, Record, Taken, View, encode_batch};
@@ -115,6 +116,7 @@ impl Bench {
             peers: Vec::new(),
             follow,
             cursors: false,
+            bugs: Bugs::NONE,
         };
         change(&mut settings);
         let client = Client::new(settings, loaded, Now::default(), 1);

@@ -80,8 +80,16 @@ impl Ring {
         };
         let client = |at: usize| {
             let nick = format!("nick{at}");
-            let settings =
-                Settings { net: NET, nick, server: None, prefer: None, peers: Vec::new(), follow: true, cursors: true };
+            let settings = Settings {
+                net: NET,
+                nick,
+                server: None,
+                prefer: None,
+                peers: Vec::new(),
+                follow: true,
+                cursors: true,
+                bugs: Bugs::NONE,
+            };
             let loaded = Loaded { client: ClientId(100 + at as u64), ..Loaded::default() };
             Client::new(settings, loaded, Now::default(), seed * 100 + at as u64)
         };
@@ -338,8 +346,16 @@ impl Ring {
             (self.clients[at].id(), cursor.floor, cursor.seen.map(|seen| (seen, cursor.greatest)));
         let loaded = Loaded { client, last_cseq, acked_upto, floor, messages, seen };
         let nick = format!("nick{at}");
-        let settings =
-            Settings { net: NET, nick, server: None, prefer: None, peers: Vec::new(), follow: true, cursors: true };
+        let settings = Settings {
+            net: NET,
+            nick,
+            server: None,
+            prefer: None,
+            peers: Vec::new(),
+            follow: true,
+            cursors: true,
+            bugs: Bugs::NONE,
+        };
         self.count += 1;
         self.clients[at] = Client::new(settings, loaded, self.clock(), self.count);
         self.drain_client(at);
