@@ -365,8 +365,9 @@ impl Node {
                     self.take_steps(steps);
                     // What is on the disk counts, also when a greater promise has overtaken the attempt that wrote it:
                     // the next coordinator must be told what this server would find after a restart.
-                    if !self.settings.bugs.has(Bug::StaleForgotten) {
-                        closures.into_iter().for_each(|(epoch, cut)| self.epochs.close(epoch, cut));
+                    let forgets = self.settings.bugs.has(Bug::StaleForgotten);
+                    for (epoch, cut) in closures.into_iter().filter(|_| !forgets) {
+                        self.epochs.close(epoch, cut);
                     }
                 }
                 Pending::Appended { epoch, len } => self.on_appended(epoch, len),

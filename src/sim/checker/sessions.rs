@@ -117,13 +117,12 @@ impl Checker {
     pub fn made(&mut self, client: usize, cseq: u64, after: Hlc) {
         let facts = &mut self.facts[client];
         let made = Fact { after, ..Fact::default() };
-        match facts.get_mut((cseq - 1) as usize) {
+        if let Some(lost) = facts.get_mut((cseq - 1) as usize) {
             // What the process before had made of this number did not reach the disk, and so nobody else.
-            Some(lost) => *lost = made,
-            None => {
-                debug_assert_eq!(facts.len() as u64 + 1, cseq, "clients number without gaps");
-                facts.push(made);
-            }
+            *lost = made;
+        } else {
+            debug_assert_eq!(facts.len() as u64 + 1, cseq, "clients number without gaps");
+            facts.push(made);
         }
     }
 

@@ -20,7 +20,6 @@ use std::time::Duration;
 
 /// What a client wants done.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a wish lives for a moment, and most say something")]
 pub enum Wish {
     /// Connect to the server at this station.
     Connect(Station),

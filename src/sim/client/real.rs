@@ -139,9 +139,8 @@ impl Real {
                 self.began = self.began.or_else(|| cursor.seen.as_ref().map(|seen| seen.floor));
                 self.seen = Some(cursor);
             }
-            Event::Progress { .. } | Event::View { .. } | Event::Merged { .. } => {}
             Event::Notice(Notice::Moved { .. }) => wishes.push(Wish::Rare("clients moved")),
-            Event::Answer { .. } | Event::Notice(_) => {}
+            _ => {}
         }
     }
 
