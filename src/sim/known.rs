@@ -46,6 +46,12 @@ pub const KNOWN: &[Known] = &[
         "servers 4; clients 6; talk fast; wait 3s; disk 1 slow 100ms; disk 2 slow 100ms; disk 3 slow 100ms; disk 4 slow 100ms; \
          cut 1,2|3,4; wait 1s; heal; wait 1s; cut 1,3|2,4; wait 2s; heal; wait 3s",
     ),
+    directed(
+        Bug::StaleForgotten,
+        18,
+        "servers 4; clients 6; talk fast; cut 1,2|3,4; wait 3s; disk 2 slow 2s; wait 900ms; power-off 2; kill 1; disk 2 good; \
+         disk 1 slow 100ms; cut 1|2|3,4; wait 100ms; start 2; start 1; wait 560ms; heal; wait 4s; settle",
+    ),
     by_chance(Bug::LowerEpoch, 1),
     directed(
         Bug::ForgottenIncarnation,
@@ -80,6 +86,11 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::StaleBuffers, 1),
     by_chance(Bug::OrderAfterFreeze, 9),
     by_chance(Bug::TableUncommitted, 1),
+    directed(
+        Bug::WorksInSilence,
+        1,
+        "servers 4; clients 6; absent 4; wait 3s; disk 4 slow 800ms; start 4; wait 8s; mark; wait 20s; views 1; everyone 6s",
+    ),
     directed(Bug::WaitsForSilent, 1, "servers 2; absent 2; wait 3s; on 1 propose: kill 2; start 2; wait 3s; settle 1"),
     by_chance(Bug::SameIncarnation, 1),
     by_chance(Bug::SkipSync, 1),
@@ -118,31 +129,6 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::FeedTwice, 1),
     by_chance(Bug::LateAsLive, 1),
     by_chance(Bug::FeedSkipsFlush, 1),
-    by_chance(Bug::FillUncommitted, 1),
-    by_chance(Bug::FillGap, 1),
-    by_chance(Bug::FillShort, 1),
-    by_chance(Bug::FillTwice, 1),
-    by_chance(Bug::FillRace, 1),
-    directed(Bug::Hasty, 1, "servers 4; talk not; wait 3s; loss 3%; wait 10s; never suspicions"),
-    by_chance(Bug::Trusting, 6),
-    directed(Bug::ElectWorst, 1, "servers 4; wait 4s; kill leader; wait 3s; leader greatest"),
-    directed(Bug::Usurper, 9, "servers 4; absent 4; wait 3s; mark; start 4; wait 4s; leader same"),
-    by_chance(Bug::NoMerge, 2),
-    directed(Bug::NoResign, 1, "servers 3; talk fast; wait 3s; disk leader slow 60s; wait 15s; acked 10s"),
-    directed(Bug::NoEvict, 3, "servers 3; talk fast; wait 3s; disk 2 slow 60s; wait 15s; acked 10s"),
-    directed(
-        Bug::NoPenalty,
-        5,
-        "servers 3; clients 2; wait 3s; mark; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; \
-         disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; \
-         views 9",
-    ),
-    directed(
-        Bug::NoProbe,
-        1,
-        "servers 4; talk long; wait 3s; around 2 narrow 600; wait 20s; acked 10s; mark; wait 40s; views 0",
-    ),
-    directed(Bug::NoUnicastBeacon, 1, "servers 3; wait 3s; mute 1>2; mute 2>1; wait 12s; settle"),
     directed(
         Bug::PassedOverUntold,
         1,
@@ -168,22 +154,36 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::ShowsEarly, 2),
     by_chance(Bug::ShowsPastGap, 2),
     by_chance(Bug::Faithful, 10),
+    by_chance(Bug::FillUncommitted, 1),
+    by_chance(Bug::FillGap, 1),
+    by_chance(Bug::FillShort, 1),
+    by_chance(Bug::FillTwice, 1),
+    by_chance(Bug::FillRace, 1),
+    directed(Bug::Hasty, 1, "servers 4; talk not; wait 3s; loss 3%; wait 10s; never suspicions"),
+    by_chance(Bug::Trusting, 6),
+    directed(Bug::ElectWorst, 1, "servers 4; wait 4s; kill leader; wait 3s; leader greatest"),
+    directed(Bug::Usurper, 9, "servers 4; absent 4; wait 3s; mark; start 4; wait 4s; leader same"),
+    by_chance(Bug::NoMerge, 2),
+    directed(Bug::NoResign, 1, "servers 3; talk fast; wait 3s; disk leader slow 60s; wait 15s; acked 10s"),
+    directed(Bug::NoEvict, 3, "servers 3; talk fast; wait 3s; disk 2 slow 60s; wait 15s; acked 10s"),
     directed(
-        Bug::StaleForgotten,
-        18,
-        "servers 4; clients 6; talk fast; cut 1,2|3,4; wait 3s; disk 2 slow 2s; wait 900ms; power-off 2; kill 1; disk 2 good; \
-         disk 1 slow 100ms; cut 1|2|3,4; wait 100ms; start 2; start 1; wait 560ms; heal; wait 4s; settle",
+        Bug::NoPenalty,
+        5,
+        "servers 3; clients 2; wait 3s; mark; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; \
+         disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; \
+         views 9",
     ),
     directed(
-        Bug::WorksInSilence,
+        Bug::NoProbe,
         1,
-        "servers 4; clients 6; absent 4; wait 3s; disk 4 slow 800ms; start 4; wait 8s; mark; wait 20s; views 1; everyone 6s",
+        "servers 4; talk long; wait 3s; around 2 narrow 600; wait 20s; acked 10s; mark; wait 40s; views 0",
     ),
     directed(
         Bug::NoOwnProbe,
         1,
         "servers 4; clients 6; absent 4; wait 3s; disk 4 slow 3s; start 4; wait 8s; mark; wait 20s; views 1; everyone 6s",
     ),
+    directed(Bug::NoUnicastBeacon, 1, "servers 3; wait 3s; mute 1>2; mute 2>1; wait 12s; settle"),
 ];
 
 #[cfg(test)]
