@@ -117,6 +117,20 @@ impl Epochs {
         }
     }
 
+    /// Records what the view of a known epoch closed; whether more of some epoch is history for it.
+    pub fn close_parents_of(&mut self, epoch: EpochId) -> bool {
+        let Some(view) = self.get(epoch).map(|log| log.view.clone()) else {
+            return false;
+        };
+        let committed = |epochs: &Self| -> Vec<u64> {
+            let of = |(parent, _): &(EpochId, u64)| epochs.get(*parent).map_or(0, EpochLog::committed);
+            view.parents.iter().map(of).collect()
+        };
+        let before = committed(self);
+        self.close_parents(&view);
+        committed(self) != before
+    }
+
     /// Records that some view closed `epoch` at `cut`; of several cuts the greatest counts. An unknown epoch is left
     /// alone: its closure comes with its view.
     pub fn close(&mut self, epoch: EpochId, cut: u64) {

@@ -187,11 +187,15 @@ impl Node {
         if let Some(closure) = closure {
             self.epochs.close(epoch, closure);
         }
+        // A view that is history somewhere closes its parents here, too: so it stands on the disk now (seed 9300792,
+        // `--people`: a restored disk had more of a parent than its server told, until it was started anew).
+        let uncounted = self.epochs.close_parents_of(epoch);
         self.compare_at = self.now.mono;
         let before = self.messages;
         if follows {
             self.deliver_late(epoch, first, entries);
-        } else {
+        }
+        if !follows || uncounted {
             self.read_uncounted();
         }
         if self.messages > before {
