@@ -100,7 +100,13 @@ impl Epochs {
     /// Adds an epoch that others went through; known ones stay as they are.
     pub fn learn(&mut self, view: &View) {
         self.saw(view.epoch.num);
-        self.logs.entry(view.epoch).or_insert_with(|| EpochLog::new(view.clone()));
+        if self.logs.contains_key(&view.epoch) {
+            return;
+        }
+        // Views that followed may be known longer than this one: what they closed stands on the disk already.
+        let cuts = self.logs.values().flat_map(|log| &log.view.parents);
+        let closure = cuts.filter(|(parent, _)| *parent == view.epoch).map(|(_, cut)| *cut).max();
+        self.logs.insert(view.epoch, EpochLog { closure, ..EpochLog::new(view.clone()) });
     }
 
     /// Makes this view the last one, and its parents closed.
@@ -132,7 +138,7 @@ impl Epochs {
     }
 
     /// Records that some view closed `epoch` at `cut`; of several cuts the greatest counts. An unknown epoch is left
-    /// alone: its closure comes with its view.
+    /// alone: [`Epochs::learn`] looks for what was closed of it.
     pub fn close(&mut self, epoch: EpochId, cut: u64) {
         if let Some(log) = self.logs.get_mut(&epoch) {
             log.closure = Some(log.closure.map_or(cut, |known| known.max(cut)));
@@ -185,5 +191,38 @@ impl Epochs {
     /// Whether no epoch is known.
     pub fn is_empty(&self) -> bool {
         self.logs.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(num: u64, parents: Vec<(EpochId, u64)>) -> View {
+        View { epoch: EpochId { num, ..EpochId::default() }, members: Vec::new(), parents }
+    }
+
+    /// Seed 107 of the simulator, `--people`: a restart found a closure that the running server did not know.
+    #[test]
+    fn what_a_view_closed_is_known_also_when_that_epoch_is_learnt_later() {
+        let old = view(1, Vec::new());
+        let mut epochs = Epochs::default();
+        epochs.install(&view(3, vec![(old.epoch, 26)]));
+        epochs.learn(&view(2, vec![(old.epoch, 14)]));
+        epochs.learn(&old);
+        assert_eq!(epochs.get(old.epoch).and_then(|log| log.closure), Some(26));
+    }
+
+    #[test]
+    fn view_that_came_by_a_fill_closes_its_parents_once_it_is_on_disk() {
+        let old = view(1, Vec::new());
+        let mut epochs = Epochs::default();
+        epochs.learn(&old);
+        epochs.get_mut(old.epoch).unwrap().durable = 40;
+        epochs.learn(&view(2, vec![(old.epoch, 42)]));
+        assert_eq!(epochs.get(old.epoch).map(EpochLog::committed), Some(0));
+        assert!(epochs.close_parents_of(EpochId { num: 2, ..EpochId::default() }));
+        assert_eq!(epochs.get(old.epoch).map(EpochLog::committed), Some(40));
+        assert!(!epochs.close_parents_of(EpochId { num: 2, ..EpochId::default() }));
     }
 }

@@ -1,6 +1,6 @@
 //! What a server says of itself and its ring: status, elections, people, and what a checker may see.
 
-use super::Node;
+use super::{Disk, Node};
 use crate::ids::{EpochId, Pid};
 use crate::proto::event::Event;
 use crate::proto::inspect::{Gauge, Inspection};
@@ -181,6 +181,13 @@ impl Node {
             messages: self.messages,
             ready: self.membership.is_ready(),
         }
+    }
+
+    /// What it knows of each epoch on its disk, the length and the closure; nothing while a write is under way.
+    pub fn known_on_disk(&self) -> impl Iterator<Item = (EpochId, u64, Option<u64>)> {
+        let settled = self.writes.is_empty() && self.disk == Disk::Works;
+        let known = self.epochs.iter().filter(move |_| settled);
+        known.map(|(epoch, log)| (epoch, log.durable, log.closure))
     }
 
     /// How full each buffer is that the network or clients can fill.

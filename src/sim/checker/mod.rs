@@ -334,6 +334,22 @@ impl Checker {
         Ok(())
     }
 
+    /// 23: a server knows of its disk what it would find after a restart.
+    pub fn knows_its_disk(
+        &self,
+        at: usize,
+        known: impl Iterator<Item = (EpochId, u64, Option<u64>)>,
+        server: &Server,
+    ) -> Verdict {
+        let disk = server.disk.durable();
+        for (epoch, len, closure) in known {
+            let there = (disk.len(epoch), disk.closures.get(&epoch).copied());
+            let agree = there == (len, closure);
+            hold!(23, agree, "s{} takes {epoch} for {:?} on its disk, and that has {there:?}", at + 1, (len, closure));
+        }
+        Ok(())
+    }
+
     /// Counts what events tell of rare states; 4, 5.
     pub fn event(&mut self, at: usize, event: &Event, _: &[Server], counts: &mut Counts) -> Verdict {
         match event {

@@ -260,8 +260,10 @@ impl World {
             if self.counts.steps.is_multiple_of(64)
                 && let Some(node) = self.servers[at].node.as_ref()
             {
-                let verdict = self.checker.gauges(at, &node.gauges());
-                self.judge(verdict);
+                let gauges = self.checker.gauges(at, &node.gauges());
+                let disk = self.checker.knows_its_disk(at, node.known_on_disk(), &self.servers[at]);
+                self.judge(gauges);
+                self.judge(disk);
             }
         }
         self.arm_wake(at);
