@@ -66,6 +66,8 @@ pub(crate) enum Action {
     Close,
     /// Shows the commands and keys.
     Help,
+    /// The wheel scrolls, or the terminal has the mouse again.
+    Mouse,
     /// Draws everything anew.
     Redraw,
     /// Stops the program until `fg`.
@@ -107,6 +109,7 @@ const TABLE: &[(Action, &str, &[&str], &str)] = &[
     (Action::DeleteAll, "keys.delete-all", &["ctrl-u"], "delete all that is typed"),
     (Action::Close, "keys.close", &["esc"], "close a list; back to the present"),
     (Action::Help, "keys.help", &["f1"], "this help"),
+    (Action::Mouse, "keys.mouse", &["f2"], "the wheel scrolls; again: the mouse selects"),
     (Action::Redraw, "keys.redraw", &["ctrl-l"], "draw everything anew"),
     (Action::Suspend, "keys.suspend", &["ctrl-z"], "stop until `fg`"),
     (Action::Leave, "keys.leave", &["ctrl-d"], "leave, when nothing is typed"),

@@ -153,6 +153,7 @@ impl Window {
                 Effect::Ask { tag, query } => self.contact.command(Command::Query { tag, query }),
                 Effect::Rename(nick) => self.contact.command(Command::Nick(nick)),
                 Effect::Bell => self.screen.bell(),
+                Effect::Mouse(wanted) => self.screen.mouse(wanted)?,
                 Effect::Redraw => self.screen.redraw()?,
                 Effect::Suspend => {
                     self.screen.suspend()?;

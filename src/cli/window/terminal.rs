@@ -8,7 +8,8 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{
-    DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, read,
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event, KeyCode, KeyEvent,
+    KeyEventKind, KeyModifiers, MouseEventKind, read,
 };
 use ratatui::crossterm::style::Colored;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
@@ -28,6 +29,8 @@ static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
     inputs: Receiver<io::Result<Input>>,
+    /// Whether the mouse is ours, too.
+    has_mouse: bool,
 }
 
 /// Whether there is a terminal to be a full screen: both ways, and one that can more than lines.
@@ -45,7 +48,7 @@ impl Screen {
         let opened = Terminal::new(CrosstermBackend::new(io::stdout())).map_err(|error| unusable(&error));
         let inputs = opened.and_then(|terminal| Ok((terminal, read_inputs()?)));
         match inputs {
-            Ok((terminal, inputs)) => Ok(Self { terminal, inputs }),
+            Ok((terminal, inputs)) => Ok(Self { terminal, inputs, has_mouse: false }),
             Err(failure) => {
                 give_back();
                 Err(failure)
@@ -86,11 +89,25 @@ impl Screen {
         let _ = out.write_all(b"\x07").and_then(|()| out.flush());
     }
 
+    /// Takes the mouse, so that its wheel comes as input, or gives it back.
+    pub(crate) fn mouse(&mut self, wanted: bool) -> Result<(), Failure> {
+        self.has_mouse = wanted;
+        let done = if wanted {
+            execute!(io::stdout(), EnableMouseCapture)
+        } else {
+            execute!(io::stdout(), DisableMouseCapture)
+        };
+        done.map_err(|error| unusable(&error))
+    }
+
     /// Stops the program until `fg`, with the terminal as it was before.
     pub(crate) fn suspend(&mut self) -> Result<(), Failure> {
         give_back();
         let stopped = signal_hook::low_level::raise(signal_hook::consts::SIGTSTP);
         take().and(stopped).map_err(|error| unusable(&error))?;
+        if self.has_mouse {
+            self.mouse(true)?;
+        }
         self.redraw()
     }
 
@@ -117,7 +134,7 @@ fn take() -> io::Result<()> {
 pub(crate) fn give_back() {
     if IS_TAKEN.swap(false, Ordering::SeqCst) {
         // It may be gone.
-        let _ = execute!(io::stdout(), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+        let _ = execute!(io::stdout(), DisableMouseCapture, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
         let _ = disable_raw_mode();
     }
 }
@@ -161,6 +178,8 @@ fn input(event: Event) -> Option<Input> {
     match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => chord(key).map(Input::Typed),
         Event::Paste(text) => Some(Input::Pasted(text)),
+        Event::Mouse(event) if event.kind == MouseEventKind::ScrollUp => Some(Input::Wheel { back: true }),
+        Event::Mouse(event) if event.kind == MouseEventKind::ScrollDown => Some(Input::Wheel { back: false }),
         Event::Resize(width, height) => Some(Input::Resized(width, height)),
         _ => None,
     }

@@ -33,6 +33,11 @@ pub(crate) enum Input {
     Typed(Chord),
     /// A text that was pasted.
     Pasted(String),
+    /// The wheel was turned, towards the past or the present.
+    Wheel {
+        /// Towards the past.
+        back: bool,
+    },
     /// The terminal has this size.
     Resized(u16, u16),
     /// The ring.
@@ -69,6 +74,8 @@ pub(crate) enum Effect {
     Rename(String),
     /// Ring the bell.
     Bell,
+    /// Take the mouse, so that its wheel comes here, or give it back.
+    Mouse(bool),
     /// Draw everything anew.
     Redraw,
     /// Stop until `fg`.
@@ -159,6 +166,8 @@ pub(crate) struct Model {
     size: (u16, u16),
     /// A word to the person, until the next key.
     flash: Option<String>,
+    /// Whether the terminal was asked for its mouse.
+    has_mouse: bool,
     /// Since when one waits to go.
     leaving: Option<u64>,
     now_ms: u64,
@@ -185,6 +194,7 @@ impl Model {
             known_rooms: BTreeSet::new(),
             size,
             flash: None,
+            has_mouse: false,
             leaving: None,
             now_ms: 0,
             effects: Vec::new(),
@@ -212,6 +222,7 @@ impl Model {
         match input {
             Input::Typed(chord) => self.typed(chord),
             Input::Pasted(text) => self.pasted(&text),
+            Input::Wheel { back } => self.wheel(back),
             Input::Resized(width, height) => self.size = (width, height),
             Input::Heard(event) => self.heard(event),
             Input::Submitted { tag, outcome } => self.submitted(tag, outcome),

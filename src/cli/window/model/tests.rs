@@ -244,6 +244,21 @@ fn refused_message_says_why_and_is_no_longer_waited_for() {
 }
 
 #[test]
+fn wheel_scrolls_the_room_and_moves_in_a_list_and_the_mouse_is_for_the_asking() {
+    let mut bench = Bench::new((80, 24));
+    bench.serve_history(300);
+    let present = bench.screen();
+    bench.model.handle(Input::Wheel { back: true }, bench.now_ms);
+    let past = bench.screen();
+    assert_ne!(past, present);
+    bench.model.handle(Input::Wheel { back: false }, bench.now_ms);
+    assert_eq!(bench.screen(), present);
+    let mut press = || bench.model.handle(Input::Typed("f2".parse().unwrap()), bench.now_ms);
+    assert_eq!(press(), [Effect::Mouse(true)]);
+    assert_eq!(press(), [Effect::Mouse(false)]);
+}
+
+#[test]
 fn scrolled_up_view_and_input_stay_when_messages_come() {
     let mut bench = Bench::new((80, 24));
     bench.serve_history(300);

@@ -9,6 +9,9 @@ use crate::cli::window::place::{Where, saying};
 use crate::cli::window::scroll::Scroll;
 use crate::record::{MAX_BODY_BYTES, Record};
 
+/// Lines for a notch of the wheel.
+const WHEEL_LINES: usize = 3;
+
 impl Model {
     pub(super) fn typed(&mut self, chord: Chord) {
         self.flash = None;
@@ -71,11 +74,33 @@ impl Model {
             Action::DeleteAll => self.input.delete_all(),
             Action::Close => self.close(),
             Action::Help => self.help(),
+            Action::Mouse => self.take_or_give_the_mouse(),
             Action::Redraw => self.effects.push(Effect::Redraw),
             Action::Suspend => self.effects.push(Effect::Suspend),
             Action::Leave if self.input.is_empty() => self.leave_all(),
             Action::Delete | Action::Leave => self.input.delete(),
             Action::Quit => self.effects.push(Effect::Quit),
+        }
+    }
+
+    /// A terminal that gives its mouse away selects no text by itself (most do while Shift is held): it is for the asking.
+    fn take_or_give_the_mouse(&mut self) {
+        self.has_mouse = !self.has_mouse;
+        self.effects.push(Effect::Mouse(self.has_mouse));
+        let words = if self.has_mouse {
+            "The wheel scrolls. Shift selects text, or the same key again."
+        } else {
+            "The mouse selects text again."
+        };
+        self.flash = Some(words.to_owned());
+    }
+
+    /// A notch of the wheel: some lines, or one line of a list.
+    pub(super) fn wheel(&mut self, back: bool) {
+        match (self.panel.is_some(), back) {
+            (true, true) => self.up(),
+            (true, false) => self.down(),
+            (false, back) => self.scroll(WHEEL_LINES, back),
         }
     }
 
