@@ -56,7 +56,8 @@ fn judged(spans: Vec<Duration>, bound: Duration) -> Outcome<String> {
     let all: Vec<String> = spans.iter().map(|span| format!("{:.0}", span.as_secs_f64() * 1_000.0)).collect();
     let median = clock::median(spans);
     let word = if median < bound { "met" } else { "MISSED" };
-    let said = format!("median {median:.0?}, bound {bound:.1?} {word} (ms: {})", all.join(" "));
+    let said =
+        format!("median {:.0} ms, bound {bound:.1?} {word} (ms: {})", median.as_secs_f64() * 1_000.0, all.join(" "));
     if median > bound * SLACK { Err(Trouble::broken(said)) } else { Ok(said) }
 }
 
@@ -68,7 +69,7 @@ fn leader_killed(bench: &mut Bench<'_>) -> Outcome<String> {
         let mut probe = Probe::start(&ring, survivor, run)?;
         let killed = clock::now();
         ring.kill(leader)?;
-        spans.push(probe.next_stable_after(killed)?);
+        spans.push(probe.next_stable_after(killed, clock::now())?);
         ring.restart(leader)?;
         ring.whole(GATHERING)?;
     }
@@ -84,7 +85,7 @@ fn host_cut_off(bench: &mut Bench<'_>) -> Outcome<String> {
         let mut probe = Probe::start(&ring, survivor, run)?;
         let cut = clock::now();
         bench.lan.cut(&[leader], &others)?;
-        spans.push(probe.next_stable_after(cut)?);
+        spans.push(probe.next_stable_after(cut, clock::now())?);
         bench.lan.heal()?;
         ring.whole(GATHERING)?;
     }
@@ -241,14 +242,15 @@ impl Probe {
         Ok(Self { sender })
     }
 
-    /// From `moment` until a message that was said after it was stable.
-    fn next_stable_after(&mut self, moment: Instant) -> Outcome<Duration> {
+    /// How long after `begun` the first message is stable that was said when the fault was `there`: what was said while it
+    /// was being made may have got through.
+    fn next_stable_after(&mut self, begun: Instant, there: Instant) -> Outcome<Duration> {
         self.sender.finish(Duration::from_mins(1))?;
         let answers = self.sender.answers();
         let stable: Vec<Instant> = answers.iter().filter(|line| line.is_event("stable")).map(|line| line.at).collect();
-        let after = |said: &&Said| said.at >= moment;
+        let after = |said: &&Said| said.at >= there;
         let first = self.sender.said.iter().position(|said| after(&said));
         let at = first.and_then(|n| stable.get(n).copied());
-        at.map(|at| at - moment).ok_or_else(|| Trouble::broken("the probe said nothing after the fault"))
+        at.map(|at| at - begun).ok_or_else(|| Trouble::broken("the probe said nothing after the fault"))
     }
 }
