@@ -1,14 +1,23 @@
 //! Runs seeds of the simulator: `--seeds A..B`, `--seed N [--timeline] [--shrink]`, `--calm SECONDS`, `--hunt SECONDS`,
 //! `--play SCENARIO`; `--people` makes every client the one that people have; `--bug NAME` plants a bug in what is run, or hunts it alone.
 #![expect(clippy::disallowed_methods, clippy::cast_precision_loss, reason = "measures how fast it runs")]
-#![expect(clippy::print_stdout, reason = "a program for people")]
 
 use ringtalk::proto::bugs::{Bug, Bugs};
 use ringtalk::sim::{Catch, Options, Plan, Scenario, Sweep, hunt, run, shrink};
+use std::io::Write as _;
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+/// A line for people, who may have seen enough (`| head`).
+macro_rules! say {
+    ($($text:tt)*) => {
+        if writeln!(std::io::stdout(), $($text)*).is_err() {
+            std::process::exit(1);
+        }
+    };
+}
 
 /// A seventh of a run is spent in the allocator; this one is faster than the system's.
 #[global_allocator]
@@ -47,13 +56,13 @@ fn main() -> ExitCode {
             "--bug" => {
                 let name = value();
                 let Some(bug) = Bug::named(&name) else {
-                    println!("no bug is called {name}");
+                    say!("no bug is called {name}");
                     return ExitCode::FAILURE;
                 };
                 options.bugs = Bugs::NONE.with(bug);
                 bugs.push(bug);
             }
-            other => println!("unknown: {other}"),
+            other => say!("unknown: {other}"),
         }
     }
     if let Some(seconds) = hunts {
@@ -70,9 +79,9 @@ fn main() -> ExitCode {
     for seed in first..=last {
         let outcome = sweep.run(seed, &options);
         if let Some(violation) = &outcome.violation {
-            println!("seed {seed}: property {} at {:?}: {}", violation.property, outcome.at, violation.text);
+            say!("seed {seed}: property {} at {:?}: {}", violation.property, outcome.at, violation.text);
             expand(seed, &options);
-            println!("again: {}", command(seed, &options, &bugs));
+            say!("again: {}", command(seed, &options, &bugs));
             if !keep_going && sweep.failures.len() >= 20 {
                 break;
             }
@@ -80,7 +89,7 @@ fn main() -> ExitCode {
     }
     let took = begun.elapsed();
     let times = sweep.simulated.as_secs_f64() / took.as_secs_f64();
-    println!(
+    say!(
         "{} runs, {} failed; {} steps, {} acknowledged, {} shown; {:.0?} simulated in {took:.1?}: {times:.0} times real time",
         sweep.runs,
         sweep.failures.len(),
@@ -90,14 +99,14 @@ fn main() -> ExitCode {
         sweep.simulated,
     );
     for (name, count) in &sweep.rare {
-        println!("  {count:>8} {name}");
+        say!("  {count:>8} {name}");
     }
     if sweep.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Each of these bugs, at most so many seconds on one core each, two at a time; needs the feature `bugs`.
 fn hunt_all(bugs: &[Bug], seconds: u64) -> ExitCode {
-    println!("| bug | found by | property | after |\n|---|---|---|---|");
+    say!("| bug | found by | property | after |\n|---|---|---|---|");
     let next = AtomicUsize::new(0);
     let missed = AtomicUsize::new(0);
     let work = || {
@@ -105,10 +114,10 @@ fn hunt_all(bugs: &[Bug], seconds: u64) -> ExitCode {
             let begun = Instant::now();
             if let Some(Catch { seed, scenario, violation, .. }) = hunt(bug, || begun.elapsed().as_secs() < seconds) {
                 let by = scenario.map_or(String::new(), |text| format!(" of `{text}`"));
-                println!("| {bug:?} | seed {seed}{by} | {} | {:.1?} |", violation.property, begun.elapsed());
+                say!("| {bug:?} | seed {seed}{by} | {} | {:.1?} |", violation.property, begun.elapsed());
             } else {
                 missed.fetch_add(1, Ordering::Relaxed);
-                println!("| {bug:?} | not found | | {:.0?} |", begun.elapsed());
+                say!("| {bug:?} | not found | | {:.0?} |", begun.elapsed());
             }
         }
     };
@@ -124,7 +133,7 @@ fn play(text: &str, seeds: RangeInclusive<u64>, options: &Options) -> ExitCode {
     let scenario = match Scenario::read(text) {
         Ok(scenario) => scenario,
         Err(bad) => {
-            println!("no step: {}", bad.0);
+            say!("no step: {}", bad.0);
             return ExitCode::FAILURE;
         }
     };
@@ -132,13 +141,13 @@ fn play(text: &str, seeds: RangeInclusive<u64>, options: &Options) -> ExitCode {
     for seed in seeds {
         let mut world = scenario.world(seed, options.bugs, options.timeline);
         let verdict = scenario.play_in(&mut world);
-        world.timeline.lines().for_each(|line| println!("{line}"));
+        world.timeline.lines().for_each(|line| say!("{line}"));
         if let Err(violation) = verdict {
             failed += 1;
-            println!("seed {seed}: property {} at {:?}: {}", violation.property, world.time, violation.text);
+            say!("seed {seed}: property {} at {:?}: {}", violation.property, world.time, violation.text);
         }
     }
-    println!("{failed} failed");
+    say!("{failed} failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -159,21 +168,21 @@ fn command(seed: u64, options: &Options, bugs: &[Bug]) -> String {
 fn one(seed: u64, options: &Options, shrinks: bool) -> ExitCode {
     let outcome = run(seed, options);
     for line in &outcome.timeline {
-        println!("{line}");
+        say!("{line}");
     }
     expand(seed, options);
-    println!("{:?}", outcome.counts);
+    say!("{:?}", outcome.counts);
     match &outcome.violation {
         None => {
-            println!("seed {seed}: no violation");
+            say!("seed {seed}: no violation");
             ExitCode::SUCCESS
         }
         Some(violation) => {
-            println!("seed {seed}: property {} at {:?}: {}", violation.property, outcome.at, violation.text);
+            say!("seed {seed}: property {} at {:?}: {}", violation.property, outcome.at, violation.text);
             if shrinks {
                 let kept = shrink(seed, options, violation.property);
                 let kept: Vec<String> = kept.iter().map(usize::to_string).collect();
-                println!("--seed {seed} --only {} fails too", kept.join(","));
+                say!("--seed {seed} --only {} fails too", kept.join(","));
             }
             ExitCode::FAILURE
         }
@@ -183,12 +192,15 @@ fn one(seed: u64, options: &Options, shrinks: bool) -> ExitCode {
 /// A seed's whole expansion.
 fn expand(seed: u64, options: &Options) {
     let plan = Plan::draw(seed, options).only(options.only.as_deref());
-    println!(
+    say!(
         "{} servers, {} clients, absent {:?}, {:?}",
-        plan.shape.servers, plan.shape.clients, plan.shape.absent, plan.shape.habit
+        plan.shape.servers,
+        plan.shape.clients,
+        plan.shape.absent,
+        plan.shape.habit
     );
     for (number, (at, fault)) in plan.faults.iter().enumerate() {
-        println!("{number:>4} {:>10.3} ms {fault:?}", at.0 as f64 / 1000.0);
+        say!("{number:>4} {:>10.3} ms {fault:?}", at.0 as f64 / 1000.0);
     }
-    println!("safety phase to {:?}, then {:?} heal first", plan.safety_ends, plan.core);
+    say!("safety phase to {:?}, then {:?} heal first", plan.safety_ends, plan.core);
 }
