@@ -35,8 +35,9 @@ pub struct Feed {
     pub backlog: VecDeque<Stretch>,
     /// Whether the first stretch is being read.
     pub reading: bool,
-    /// From here on the last entries of an older epoch had nothing new for the client, and nothing was sent.
-    pub passed_over: Option<(EpochId, u64)>,
+    /// By older epoch, from where on its last entries had nothing new for the client, and nothing was sent: of several, since
+    /// they are read side by side; of as many as a cursor lists.
+    pub passed_over: BTreeMap<EpochId, u64>,
 }
 
 /// Entries of one epoch that a client has not been sent.
@@ -60,22 +61,23 @@ impl Feed {
 
     /// An entry has nothing for the client.
     pub fn pass_over(&mut self, epoch: EpochId, gsn: u64) {
-        if self.passed_over.is_none_or(|(passed, _)| passed != epoch) {
-            self.passed_over = Some((epoch, gsn));
+        self.passed_over.entry(epoch).or_insert(gsn);
+        if self.passed_over.len() > MAX_CURSOR_EPOCHS {
+            self.passed_over.pop_first();
         }
     }
 
-    /// From where on a block that ends with this entry accounts for its epoch. A client that is not told of what was passed
+    /// From where on a block that begins with this entry accounts for its epoch. A client that is not told of what was passed
     /// over takes it for missing, and its cursor stays before it: the next server would send all of it again.
     pub fn accounts_from(&mut self, epoch: EpochId, gsn: u64) -> u64 {
-        self.passed_over.take().filter(|(passed, _)| *passed == epoch).map_or(gsn, |(_, first)| first)
+        self.passed_over.remove(&epoch).map_or(gsn, |first| first.min(gsn))
     }
 
     /// The feed goes on from a cursor: what was delivered here beyond it is to be read, oldest epoch first.
     pub fn resume(&mut self, cursor: &Cursor, epochs: &Epochs) {
         let oldest = cursor.epochs.iter().map(|(epoch, _)| *epoch).min();
         self.reading = false;
-        self.passed_over = None;
+        self.passed_over.clear();
         self.backlog = epochs
             .iter()
             .filter_map(|(epoch, log)| {
@@ -227,10 +229,13 @@ mod tests {
         feed.pass_over(epoch(1), 4);
         assert_eq!(feed.accounts_from(epoch(1), 5), 3);
         assert_eq!(feed.accounts_from(epoch(1), 6), 6);
+        // Seed 23000451: a second epoch's were read in between.
         feed.pass_over(epoch(1), 7);
         feed.pass_over(epoch(2), 1);
         assert_eq!(feed.accounts_from(epoch(2), 2), 1);
-        feed.pass_over(epoch(2), 3);
+        assert_eq!(feed.accounts_from(epoch(1), 8), 7);
         assert_eq!(feed.accounts_from(epoch(3), 9), 9);
+        (10..100).for_each(|num| feed.pass_over(epoch(num), 1));
+        assert_eq!(feed.passed_over.len(), MAX_CURSOR_EPOCHS);
     }
 }

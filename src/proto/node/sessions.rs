@@ -323,10 +323,11 @@ impl Node {
         if entries.is_empty() || upto >= stretch.last {
             feed.backlog.pop_front();
         }
+        let accounted = if entries.is_empty() { first } else { feed.accounts_from(epoch, first) };
         let records = (first..=upto).zip(entries).flat_map(|(gsn, entry)| entry.records(epoch, gsn));
         let wanted: Arc<Vec<Record>> = Arc::new(records.filter(|record| record.key >= floor).collect());
         if !entries.is_empty() {
-            let block = feed_block(visible_to(&wanted, client), epoch, first, upto, &leader, how);
+            let block = feed_block(visible_to(&wanted, client), epoch, accounted, upto, &leader, how);
             self.reply(id, block);
         }
         self.read_backlog(id);
