@@ -64,7 +64,7 @@ pub enum Bug {
     OrderAfterFreeze,
     /// A member tells the leader ids of what the view change cut off, as if they were history.
     TableUncommitted,
-    /// A coordinator does not tell those who have answered that it waits for someone's disk.
+    /// A coordinator does not tell the members that it waits for someone's disk.
     WorksInSilence,
     /// A coordinator waits for ever for who is silent.
     WaitsForSilent,

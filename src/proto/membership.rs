@@ -141,17 +141,13 @@ impl Membership {
     /// An epoch was promised: its view is waited for, for a time.
     pub fn promised(&mut self, now: Time, servers: usize, rng: &mut Rng) {
         self.promised_since = now;
-        self.promised_until = Some(now + view_wait(servers) + rng.between(Duration::ZERO, VIEW_WAIT_RANDOM));
+        self.promised_until = Some(patience(now, servers, rng));
     }
 
     /// The coordinator that this server waits for is at work, and so is waited for longer: as long as a disk may stand still.
     pub fn still_promised(&mut self, now: Time, servers: usize, rng: &mut Rng) {
         if self.promised_until.is_some() && now < self.promised_since + STALLED {
-            let until = self.promised_until;
-            let since = self.promised_since;
-            self.promised(now, servers, rng);
-            self.promised_until = self.promised_until.max(until);
-            self.promised_since = since;
+            self.promised_until = self.promised_until.max(Some(patience(now, servers, rng)));
         }
     }
 
@@ -405,7 +401,7 @@ impl Membership {
         match leader {
             // A leader in the middle of a view change has told that it promised more.
             Some(leader) if world.heard.contains(&leader) && !resigns(world, leader) => {
-                since + view_wait(world.heard.len() + 1) + rng.between(Duration::ZERO, VIEW_WAIT_RANDOM)
+                patience(since, world.heard.len() + 1, rng)
             }
             Some(_) => since,
             None => self.started + ALONE_AFTER,
@@ -489,4 +485,9 @@ fn leads_elsewhere(world: &World<'_>, pid: Pid, view: &View) -> bool {
 fn followers<'a>(world: &'a World<'_>, epoch: EpochId) -> impl Iterator<Item = Pid> + 'a {
     let in_it = move |pid: &&Pid| world.peers.beacon(**pid).is_some_and(|beacon| beacon.view == Some(epoch));
     world.heard.iter().filter(in_it).copied()
+}
+
+/// How long a view is waited for that was promised then.
+fn patience(since: Time, servers: usize, rng: &mut Rng) -> Time {
+    since + view_wait(servers) + rng.between(Duration::ZERO, VIEW_WAIT_RANDOM)
 }

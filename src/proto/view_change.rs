@@ -88,7 +88,7 @@ struct Coordinator {
     since: Time,
     repeat_at: Time,
     give_up_at: Time,
-    /// When those who have answered are told that others are still at work.
+    /// When everyone is told that a disk is waited for.
     tell_at: Time,
 }
 

@@ -80,16 +80,7 @@ impl Ring {
         };
         let client = |at: usize| {
             let nick = format!("nick{at}");
-            let settings = Settings {
-                net: NET,
-                nick,
-                server: None,
-                prefer: None,
-                peers: Vec::new(),
-                follow: true,
-                cursors: true,
-                bugs: Bugs::NONE,
-            };
+            let settings = going_by(nick);
             let loaded = Loaded { client: ClientId(100 + at as u64), ..Loaded::default() };
             Client::new(settings, loaded, Now::default(), seed * 100 + at as u64)
         };
@@ -346,16 +337,7 @@ impl Ring {
             (self.clients[at].id(), cursor.floor, cursor.seen.map(|seen| (seen, cursor.greatest)));
         let loaded = Loaded { client, last_cseq, acked_upto, floor, messages, seen };
         let nick = format!("nick{at}");
-        let settings = Settings {
-            net: NET,
-            nick,
-            server: None,
-            prefer: None,
-            peers: Vec::new(),
-            follow: true,
-            cursors: true,
-            bugs: Bugs::NONE,
-        };
+        let settings = going_by(nick);
         self.count += 1;
         self.clients[at] = Client::new(settings, loaded, self.clock(), self.count);
         self.drain_client(at);
@@ -429,5 +411,19 @@ fn client_that_goes_on_in_another_process_again_and_again_loses_and_doubles_noth
             }
         }
         assert_eq!(ring.shown[0], ring.shown[1], "seed {seed}");
+    }
+}
+
+/// What a client of the ring is told at its start.
+fn going_by(nick: String) -> Settings {
+    Settings {
+        net: NET,
+        nick,
+        server: None,
+        prefer: None,
+        peers: Vec::new(),
+        follow: true,
+        cursors: true,
+        bugs: Bugs::NONE,
     }
 }
