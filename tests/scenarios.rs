@@ -408,6 +408,9 @@ fn s48_each_single_control_datagram_may_be_lost() {
         "heads",
         "order",
         "ack",
+        "working",
+        "probe",
+        "echo",
     ] {
         for position in [1, 2, 3] {
             holds(&format!(
