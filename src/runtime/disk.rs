@@ -48,7 +48,7 @@ enum What {
     Index(Sender<()>),
     /// Who reads beside the disk's thread met this damage: open the store anew.
     Mend(StoreError),
-    /// Everything before it is done; end.
+    /// Everything before it is done; work no more.
     Stop,
 }
 
@@ -75,7 +75,7 @@ impl DiskLine {
         self.put(What::Read { epoch, first, last, budget_bytes, purpose });
     }
 
-    /// Asks the disk to end once everything before is done.
+    /// Asks the disk to work no more once everything before is done.
     pub(crate) fn stop(&mut self) {
         self.put(What::Stop);
     }
@@ -185,8 +185,21 @@ impl<E: Engine> Disk<E> {
         (disk, DiskLine { jobs, done: completions, early: VecDeque::new(), life: 0 })
     }
 
-    /// Works until told to stop, or until nobody can ask any more.
+    /// Works until told to stop, or until nobody can ask any more; then keeps the store until nobody reads beside it.
     pub(crate) fn run(mut self) {
+        self.work();
+        self.outlast_readers();
+    }
+
+    /// The last to close the store's file empties the write-ahead log into it. Of several that close it at once each may
+    /// find another still there, and the log stays: so the writer is the last.
+    fn outlast_readers(&mut self) {
+        self.held = None;
+        self.waiters.clear();
+        while self.jobs.recv().is_ok() {}
+    }
+
+    fn work(&mut self) {
         while let Ok(job) = self.next_job() {
             // Asked for in an earlier life of the store: who asked is no more.
             if job.life < self.life && !matches!(job.what, What::Stop) {
