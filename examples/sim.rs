@@ -138,6 +138,7 @@ fn play(text: &str, seeds: RangeInclusive<u64>, options: &Options) -> ExitCode {
         }
     };
     let mut failed = 0;
+    let (mut acked, mut shown, mut sent) = (0, 0, 0);
     for seed in seeds {
         let mut world = scenario.world(seed, options.bugs, options.timeline);
         let verdict = scenario.play_in(&mut world);
@@ -146,8 +147,11 @@ fn play(text: &str, seeds: RangeInclusive<u64>, options: &Options) -> ExitCode {
             failed += 1;
             say!("seed {seed}: property {} at {:?}: {}", violation.property, world.time, violation.text);
         }
+        acked += world.counts.acked;
+        sent += world.counts.sent;
+        shown += world.checker.shown;
     }
-    say!("{failed} failed");
+    say!("{failed} failed; {acked} acknowledged, {shown} shown, {sent} datagrams");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -2,19 +2,24 @@
 
 use crate::proto::rng::Rng;
 use crate::time::Time;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// How long a new gap waits before it is asked for: datagrams overtake each other.
 pub const REORDERING: Duration = Duration::from_millis(2);
 /// Shortest wait between two requests for the same numbers.
-pub const RETRY_MIN: Duration = Duration::from_millis(10);
+pub const RETRY_MIN: Duration = Duration::from_millis(5);
+/// So many requests for the same numbers wait no longer than the first. The numbers hold up everything behind them, and a
+/// request costs less than that; where more are lost, the path is crowded.
+pub const RETRIES_AT_ONCE: u8 = 4;
 /// Longest wait between two requests for the same numbers, before jitter.
 pub const RETRY_MAX: Duration = Duration::from_millis(200);
 /// Most ranges tracked; the lowest are kept, as they hold up everything above them.
 pub const MAX_TRACKED: usize = 256;
 /// Most ranges handed out at once.
 pub const MAX_DUE: usize = 64;
+/// Answers that are remembered to tell how long one takes.
+const MAX_ANSWERS: usize = 16;
 /// Per cent by which a retry's wait is shortened or lengthened, so that receivers do not ask in step.
 const JITTER_PERCENT: u32 = 25;
 
@@ -27,7 +32,7 @@ const JITTER_PERCENT: u32 = 25;
 pub struct LossDetector {
     /// By first number; disjoint.
     gaps: BTreeMap<u64, Gap>,
-    rtt: Duration,
+    answers: Answers,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +40,33 @@ struct Gap {
     last: u64,
     due: Time,
     asked: u8,
+    /// When it was asked for first; [`Time::NEVER`] before that.
+    since: Time,
+}
+
+impl Gap {
+    fn new(last: u64, now: Time) -> Self {
+        Self { last, due: now + REORDERING, asked: 0, since: Time::NEVER }
+    }
+}
+
+/// How long it took from the first request for something until it was here, of the last [`MAX_ANSWERS`].
+#[derive(Clone, Debug, Default)]
+struct Answers(VecDeque<Duration>);
+
+impl Answers {
+    fn note(&mut self, took: Duration) {
+        if self.0.len() >= MAX_ANSWERS {
+            self.0.pop_front();
+        }
+        self.0.push_back(took);
+    }
+
+    /// The shortest: what the path takes when nothing of it is lost. A mean would grow with each loss, and one of the answers
+    /// to first requests alone would never learn of a path that takes longer than a retry waits (Karn's problem).
+    fn rtt(&self) -> Duration {
+        self.0.iter().copied().min().unwrap_or_default()
+    }
 }
 
 /// A range to ask for now.
@@ -55,18 +87,14 @@ impl LossDetector {
         Self::default()
     }
 
-    /// The round trip to whom is asked, as last measured; zero, the start, counts as [`RETRY_MIN`] / 2.
-    pub fn set_rtt(&mut self, rtt: Duration) {
-        self.rtt = rtt;
-    }
-
     /// `missing` is all that is missing: ranges, ascending and disjoint. New numbers become due after [`REORDERING`];
     /// those known already keep their clocks; all others are forgotten.
     pub fn observe(&mut self, missing: &[(u64, u64)], now: Time) {
-        if missing.is_empty() {
-            return self.gaps.clear();
+        if self.gaps.is_empty() && missing.is_empty() {
+            return;
         }
         let known = std::mem::take(&mut self.gaps);
+        self.note_answer(&known, missing, now);
         for &(first, last) in missing {
             if self.gaps.len() >= MAX_TRACKED {
                 break;
@@ -80,6 +108,15 @@ impl LossDetector {
         let known = self.gaps.clone();
         self.filled(first, last);
         self.adopt(&known, first, last, now);
+    }
+
+    /// Notes how long the lowest of what is missing no more took, if it was asked for.
+    fn note_answer(&mut self, known: &BTreeMap<u64, Gap>, missing: &[(u64, u64)], now: Time) {
+        let lowest = missing.first().map_or(u64::MAX, |range| range.0);
+        let here = known.iter().next().filter(|(first, gap)| **first < lowest && gap.asked > 0);
+        if let Some((_, gap)) = here {
+            self.answers.note(now.since(gap.since));
+        }
     }
 
     /// `first..=last` is here, or no longer wanted.
@@ -102,7 +139,7 @@ impl LossDetector {
         }
     }
 
-    /// Forgets everything: the view is over.
+    /// Forgets all that is missing: the view is over.
     pub fn clear(&mut self) {
         self.gaps.clear();
     }
@@ -113,7 +150,7 @@ impl LossDetector {
         if self.gaps.is_empty() {
             return Vec::new();
         }
-        let mut out: Vec<Due> = Vec::new();
+        let mut asked: Vec<(Due, Time)> = Vec::new();
         let mut fired = Vec::new();
         let most = most.min(MAX_DUE);
         for (&first, gap) in &self.gaps {
@@ -121,25 +158,27 @@ impl LossDetector {
                 continue;
             }
             let attempt = gap.asked.saturating_add(1);
-            let full = out.len() >= most;
-            match out.last_mut() {
-                Some(previous) if previous.last.checked_add(1) == Some(first) => {
+            let full = asked.len() >= most;
+            match asked.last_mut() {
+                Some((previous, since)) if previous.last.checked_add(1) == Some(first) => {
                     previous.last = gap.last;
                     previous.attempt = previous.attempt.min(attempt);
+                    *since = gap.since.min(*since);
                 }
                 _ if full => break,
-                _ => out.push(Due { first, last: gap.last, attempt }),
+                _ => asked.push((Due { first, last: gap.last, attempt }, gap.since.min(now))),
             }
             fired.push(first);
         }
         for first in fired {
             self.gaps.remove(&first);
         }
-        for due in &out {
+        for (due, since) in &asked {
             let wait = rng.jitter(self.retry_wait(due.attempt), JITTER_PERCENT);
-            self.gaps.insert(due.first, Gap { last: due.last, due: now + wait, asked: due.attempt });
+            let gap = Gap { last: due.last, due: now + wait, asked: due.attempt, since: *since };
+            self.gaps.insert(due.first, gap);
         }
-        out
+        asked.into_iter().map(|(due, _)| due).collect()
     }
 
     /// When [`due`](Self::due) has something to say; [`Time::NEVER`] when nothing is missing.
@@ -162,13 +201,13 @@ impl LossDetector {
                 continue;
             }
             if at > start {
-                self.track(start, Gap { last: at - 1, due: now + REORDERING, asked: 0 });
+                self.track(start, Gap::new(at - 1, now));
             }
             self.track(at.max(start), Gap { last: gap.last.min(last), ..*gap });
             next = gap.last.min(last).checked_add(1);
         }
         if let Some(start) = next.filter(|&start| start <= last) {
-            self.track(start, Gap { last, due: now + REORDERING, asked: 0 });
+            self.track(start, Gap::new(last, now));
         }
     }
 
@@ -180,10 +219,10 @@ impl LossDetector {
         }
     }
 
-    /// `max(10 ms, 2·RTT)·2^(attempt - 1)`, at most [`RETRY_MAX`].
+    /// `max(5 ms, 2·RTT)`, from the request after [`RETRIES_AT_ONCE`] on twice as long each time, at most [`RETRY_MAX`].
     fn retry_wait(&self, attempt: u8) -> Duration {
-        let base = RETRY_MIN.max(self.rtt.saturating_mul(2));
-        base.saturating_mul(1 << u32::from(attempt.saturating_sub(1)).min(8)).min(RETRY_MAX)
+        let base = RETRY_MIN.max(self.answers.rtt().saturating_mul(2));
+        base.saturating_mul(1 << u32::from(attempt.saturating_sub(RETRIES_AT_ONCE)).min(8)).min(RETRY_MAX)
     }
 }
 
@@ -209,13 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn each_retry_waits_twice_as_long_up_to_the_cap() {
+    fn four_retries_follow_at_once_and_each_later_one_waits_twice_as_long_up_to_the_cap() {
         let mut detector = LossDetector::new();
         let mut rng = Rng::new(1);
         detector.gap(ms(0), 7, 9);
         let mut asked = ms(2);
         assert_eq!(detector.due(asked, &mut rng, 64), [Due { first: 7, last: 9, attempt: 1 }]);
-        for (attempt, wait_ms) in [(2, 10), (3, 20), (4, 40), (5, 80), (6, 160), (7, 200), (8, 200)] {
+        for (attempt, wait_ms) in (2..).zip([5, 5, 5, 5, 10, 20, 40, 80, 160, 200, 200]) {
             let next = detector.next_timeout();
             let waited = next.since(asked).as_micros();
             assert!((wait_ms * 750..=wait_ms * 1250).contains(&waited), "attempt {attempt} after {waited} us");
@@ -225,13 +264,36 @@ mod tests {
         }
     }
 
+    /// Asks for `n`, and asks again until it is here at `here`; the wait until the second request.
+    fn second_wait(detector: &mut LossDetector, n: u64, from: u64, here: u64) -> Duration {
+        let mut rng = Rng::new(3);
+        detector.observe(&[(n, n)], ms(from));
+        detector.due(ms(from + 2), &mut rng, 64);
+        let wait = detector.next_timeout().since(ms(from + 2));
+        while detector.next_timeout() < ms(here) {
+            detector.due(detector.next_timeout(), &mut rng, 64);
+        }
+        detector.observe(&[], ms(here));
+        wait
+    }
+
     #[test]
-    fn slow_paths_are_given_two_round_trips() {
+    fn slow_paths_are_given_two_round_trips_once_they_are_known() {
         let mut detector = LossDetector::new();
-        detector.set_rtt(Duration::from_millis(30));
-        detector.gap(ms(0), 1, 1);
-        detector.due(ms(2), &mut Rng::new(3), 64);
-        assert!(detector.next_timeout().since(ms(2)) >= Duration::from_millis(45));
+        assert!(second_wait(&mut detector, 1, 0, 42) <= Duration::from_micros(6_250));
+        let wait = second_wait(&mut detector, 2, 100, 142).as_millis();
+        assert!((60..=100).contains(&wait), "{wait} ms, of a path that takes 40");
+    }
+
+    #[test]
+    fn losses_are_not_taken_for_a_slow_path() {
+        let mut detector = LossDetector::new();
+        second_wait(&mut detector, 1, 0, 5);
+        for n in 2..MAX_ANSWERS as u64 {
+            assert!(second_wait(&mut detector, n, n * 1000, n * 1000 + 400) <= Duration::from_micros(6_250));
+        }
+        let wait = second_wait(&mut detector, 99, 99_000, 99_400);
+        assert!(wait <= Duration::from_micros(6_250), "{wait:?}");
     }
 
     #[test]

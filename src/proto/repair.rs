@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long a request waits for others that want the same, so that one multicast serves them all.
-pub const GATHER: Duration = Duration::from_millis(5);
-/// For how long after a repair another request for it is taken for one that crossed it on the way.
-pub const LINGER: Duration = Duration::from_millis(10);
+pub const GATHER: Duration = Duration::from_millis(2);
+/// For how long after a repair another request for it is taken for one that crossed it on the way. With [`GATHER`] it is less
+/// than an asker's shortest wait: who asks the same server again has lost the repair.
+pub const LINGER: Duration = Duration::from_micros(1_500);
 /// Most requests that wait; one more is dropped, and its asker asks again.
 pub const MAX_PENDING: usize = 4096;
 /// Most repairs remembered for [`LINGER`]; beyond, the oldest is forgotten and may be sent once too often.
@@ -220,9 +221,9 @@ mod tests {
     fn lone_asker_gets_a_unicast_after_the_gathering_time() {
         let mut repairs = Repairs::new(2);
         assert_eq!(repairs.asked(ms(0), 1, ITEM), Asked::Queued);
-        assert_eq!(repairs.next_timeout(), ms(5));
-        assert!(repairs.due(Time(4999), 9).is_empty());
-        assert_eq!(repairs.due(ms(5), 9), [to(1)]);
+        assert_eq!(repairs.next_timeout(), ms(2));
+        assert!(repairs.due(Time(1999), 9).is_empty());
+        assert_eq!(repairs.due(ms(2), 9), [to(1)]);
         assert_eq!(repairs.next_timeout(), Time::NEVER);
     }
 
@@ -250,13 +251,21 @@ mod tests {
     fn request_that_crossed_its_repair_is_passed_over_but_another_asker_is_served() {
         let mut repairs = Repairs::new(2);
         repairs.asked(ms(0), 1, ITEM);
-        repairs.due(ms(5), 9);
-        assert_eq!(repairs.asked(ms(6), 1, ITEM), Asked::Lingering);
-        assert_eq!(repairs.asked(ms(7), 2, ITEM), Asked::Queued);
-        assert_eq!(repairs.due(ms(12), 9), [to(2)]);
-        assert_eq!(repairs.asked(ms(14), 1, ITEM), Asked::Lingering);
-        assert_eq!(repairs.asked(ms(16), 1, ITEM), Asked::Queued, "its own repair was 11 ms ago: lost");
-        assert_eq!(repairs.asked(ms(17), 2, ITEM), Asked::Lingering);
+        repairs.due(ms(2), 9);
+        assert_eq!(repairs.asked(ms(3), 1, ITEM), Asked::Lingering);
+        assert_eq!(repairs.asked(ms(3), 2, ITEM), Asked::Queued);
+        assert_eq!(repairs.due(ms(5), 9), [to(2)]);
+        assert_eq!(repairs.asked(ms(5), 1, ITEM), Asked::Queued, "its own repair was 3 ms ago: lost");
+        assert_eq!(repairs.asked(ms(6), 2, ITEM), Asked::Lingering);
+    }
+
+    #[test]
+    fn who_asks_again_as_early_as_can_be_is_answered_again() {
+        let retry = crate::proto::loss_detector::RETRY_MIN * 3 / 4;
+        let mut repairs = Repairs::new(2);
+        repairs.asked(ms(0), 1, ITEM);
+        assert_eq!(repairs.due(ms(0) + GATHER, 9), [to(1)]);
+        assert_eq!(repairs.asked(ms(0) + retry, 1, ITEM), Asked::Queued);
     }
 
     #[test]
@@ -277,7 +286,7 @@ mod tests {
         let mut repairs = Repairs::new(3);
         let sent: usize = (0..200_u16)
             .map(|asker| {
-                let now = Time(u64::from(asker) * 40);
+                let now = Time(u64::from(asker) * 7);
                 repairs.asked(now, asker, ITEM);
                 repairs.due(now, 9).len()
             })

@@ -52,6 +52,7 @@ impl Node {
         let tag = live.tag;
         let empty = || Nack { view: tag, order: Vec::new(), data: Vec::new() };
         let leader = live.view.epoch.leader;
+        let others: Vec<Pid> = live.others(me).collect();
         for due in live.order_loss.due(now, &mut self.rng, MAX_NACK_RANGES) {
             let whom = if leader == me { continue } else { leader };
             asks.entry(whom).or_insert_with(empty).order.push((due.first, due.last));
@@ -61,9 +62,8 @@ impl Node {
                 continue;
             };
             for due in loss.due(now, &mut self.rng, MAX_NACK_RANGES) {
-                let others: Vec<Pid> =
-                    live.view.members.iter().map(|member| member.pid).filter(|pid| *pid != me).collect();
-                let whom = whom_to_ask(due, source, leader, &others, me, self.rng.below(others.len() as u64) as usize);
+                let random = self.rng.below(others.len() as u64) as usize;
+                let whom = whom_to_ask(due, source, leader, &others, me, random);
                 asks.entry(whom).or_insert_with(empty).data.push((origin as u8, due.first, due.last));
             }
         }
