@@ -78,7 +78,7 @@ pub const KNOWN: &[Known] = &[
         18,
         "servers 3; talk fast; wait 3s; power-off 1; power-off 2; power-off 3; damage 2; start all; wait 3s; settle",
     ),
-    by_chance(Bug::NoEscape, 46),
+    by_chance(Bug::NoEscape, 69),
     directed(Bug::PreparedOnce, 1, "servers 4; absent 4; wait 3s; mark; on 1 install: lose; start 4; wait 3s; views 1"),
     directed(Bug::InstallOnce, 1, "servers 4; absent 4; wait 3s; mark; on 1 install: lose; start 4; wait 3s; views 1"),
     by_chance(Bug::NoFlush, 3),
