@@ -130,34 +130,29 @@ impl RangeSet {
         }
     }
 
+    /// The set in pieces of at most `most` ranges.
+    pub fn pieces(&self, most: usize) -> impl Iterator<Item = Self> {
+        self.0.chunks(most.max(1)).map(|ranges| Self(ranges.to_vec()))
+    }
+
     /// Whether the ranges are disjoint, ascending and apart, as a decoder must check of a stranger's set.
     pub fn is_valid(&self) -> bool {
         self.0.iter().all(|range| range.0 <= range.1)
             && self.0.windows(2).all(|pair| pair[0].1.checked_add(1).is_some_and(|next| next < pair[1].0))
     }
-
-    /// Joins the lowest ranges, holes included, until at most `most` are left.
-    pub fn coalesce(&mut self, most: usize) {
-        if self.0.len() > most.max(1) {
-            let surplus = self.0.len() - most.max(1);
-            let merged = (self.0[0].0, self.0[surplus].1);
-            self.0.splice(..=surplus, [merged]);
-        }
-    }
 }
 
 /// The exact set of message ids in a history: for each client the ranges of its numbers.
 ///
-/// A client numbers from 1 without gaps, so that most clients cost one range. A client that leaves holes has said that
-/// it will never send them (`acked_upto`), so at [`IdSet::MAX_RANGES`] the oldest holes are closed.
+/// A client numbers from 1 without gaps, so that most clients cost one range. Holes are kept, however many: they may be
+/// what the other side of a cut has, and a hole that counts as history would be left out when it comes. So a client costs
+/// at most 16 bytes for each message of it that is history.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct IdSet {
     clients: BTreeMap<ClientId, RangeSet>,
 }
 
 impl IdSet {
-    /// Ranges kept for each client.
-    pub const MAX_RANGES: usize = 64;
     /// Buckets that two sets compare by hash before they exchange what differs.
     pub const BUCKETS: usize = 32;
 
@@ -173,19 +168,12 @@ impl IdSet {
 
     /// Adds a message; `false` when it was there.
     pub fn insert(&mut self, id: MessageId) -> bool {
-        let numbers = self.clients.entry(id.client).or_default();
-        let is_new = numbers.insert(id.cseq);
-        if is_new {
-            numbers.coalesce(Self::MAX_RANGES);
-        }
-        is_new
+        self.clients.entry(id.client).or_default().insert(id.cseq)
     }
 
     /// Adds all of one client's numbers.
     pub fn union(&mut self, client: ClientId, other: &RangeSet) {
-        let numbers = self.clients.entry(client).or_default();
-        numbers.union(other);
-        numbers.coalesce(Self::MAX_RANGES);
+        self.clients.entry(client).or_default().union(other);
     }
 
     /// One client's numbers.
@@ -296,12 +284,25 @@ mod tests {
     }
 
     #[test]
-    fn coalescing_closes_the_oldest_holes_only() {
+    fn pieces_are_the_whole_set() {
         let mut set = RangeSet::default();
         for n in [1, 3, 5, 7, 9] {
             set.insert(n);
         }
-        set.coalesce(3);
-        assert_eq!(set.ranges(), &[(1, 5), (7, 7), (9, 9)]);
+        let pieces: Vec<RangeSet> = set.pieces(2).collect();
+        assert_eq!(pieces.iter().map(|piece| piece.ranges().len()).collect::<Vec<_>>(), [2, 2, 1]);
+        let mut whole = RangeSet::default();
+        pieces.iter().for_each(|piece| whole.union(piece));
+        assert_eq!(whole, set);
+    }
+
+    #[test]
+    fn holes_are_kept_however_many() {
+        let mut ids = IdSet::default();
+        let id = |cseq| MessageId { client: ClientId(1), cseq };
+        for n in 1..1_000 {
+            assert!(ids.insert(id(2 * n)));
+        }
+        assert!((1..1_000).all(|n| ids.insert(id(2 * n + 1))), "what comes late by a merge is new");
     }
 }

@@ -6,7 +6,7 @@ use super::log::Store;
 use super::rows::{Totals, seal, unseal, word};
 use crate::ids::{ClientId, EpochId, MessageId};
 use crate::record::Record;
-use crate::seq::{IdSet, RangeSet};
+use crate::seq::RangeSet;
 use crate::time::Hlc;
 use std::collections::BTreeMap;
 
@@ -121,7 +121,6 @@ impl<'a, E: Engine> Step<'a, E> {
         }
         if let Some(numbers) = self.ids.get_mut(&id.client) {
             self.totals.ids += u64::from(numbers.insert(id.cseq));
-            numbers.coalesce(IdSet::MAX_RANGES);
         }
         Ok(())
     }

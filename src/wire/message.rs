@@ -12,6 +12,8 @@ use std::net::SocketAddr;
 
 /// Most ranges in one [`Nack`].
 pub const MAX_NACK_RANGES: usize = 64;
+/// Most ranges of a client's numbers in one row of a [`Message::Table`]; more of them are in further rows.
+pub const MAX_ROW_RANGES: usize = 64;
 /// Most runs in one [`Order`].
 pub const MAX_ORDER_RUNS: usize = 128;
 /// Most batches in one [`Order`]: twice what a leader ever has ordered and not yet stable.
@@ -110,7 +112,7 @@ pub enum Message {
     Table {
         /// The view's.
         epoch: EpochId,
-        /// Ids in the member's history.
+        /// Ids in the member's history, of a client in one row or more.
         clients: Vec<(ClientId, RangeSet)>,
         /// Whether this was the last piece.
         complete: bool,
@@ -609,7 +611,7 @@ fn is_order(order: &Order) -> bool {
 }
 
 fn is_table_row(numbers: &RangeSet) -> bool {
-    numbers.is_valid() && numbers.ranges().len() <= crate::seq::IdSet::MAX_RANGES && numbers.last() <= Some(MAX_NUMBER)
+    numbers.is_valid() && numbers.ranges().len() <= MAX_ROW_RANGES && numbers.last() <= Some(MAX_NUMBER)
 }
 
 fn is_fill(fill: &Fill) -> bool {

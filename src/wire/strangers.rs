@@ -4,7 +4,8 @@
 use super::datagram::{self, HEADER_BYTES, Header, MAX_DATAGRAM_BYTES, Malformed};
 use super::golden::{answers, entry, messages, queries, replies, requests, view};
 use super::message::{
-    Data, Fill, MAX_NACK_RANGES, MAX_ORDER_BATCHES, MAX_ORDER_RUNS, MAX_PARTS, Message, Order, Run, RunKind,
+    Data, Fill, MAX_NACK_RANGES, MAX_ORDER_BATCHES, MAX_ORDER_RUNS, MAX_PARTS, MAX_ROW_RANGES, Message, Order, Run,
+    RunKind,
 };
 use super::session::{self, Bounded, Cursor, Follow, MAX_CURSOR_EPOCHS, Reply, Request};
 use crate::ids::{EpochId, Pid, ServerId};
@@ -329,7 +330,7 @@ fn limits() -> Vec<(Message, Message)> {
         (nack(1, 1, 1), nack(1, 1, 0)),
         (fill(MAX_NUMBER - 2, 2, 0), fill(MAX_NUMBER - 1, 2, 0)),
         (fill(1, 0, 0), fill(0, 0, 0)),
-        (table(odd_numbers(IdSet::MAX_RANGES)), table(odd_numbers(IdSet::MAX_RANGES + 1))),
+        (table(odd_numbers(MAX_ROW_RANGES)), table(odd_numbers(MAX_ROW_RANGES + 1))),
         (table(RangeSet::of(1, 1)), table(RangeSet::of(2, 1))),
     ];
     numbers.chain(lists).collect()

@@ -10,10 +10,10 @@ use crate::proto::sequencer::Sequencer;
 use crate::proto::settings::PREPARED_REPEAT;
 use crate::proto::view_change::Step;
 use crate::record::Member;
-use crate::wire::message::{Commit, Message, State};
+use crate::wire::message::{Commit, MAX_ROW_RANGES, Message, State};
 
-/// Clients in one piece of a table: with as many ranges as one may have, a quarter of a frame.
-const TABLE_PIECE_CLIENTS: usize = 512;
+/// Rows in one piece of a table: with as many ranges as one may have, less than a frame.
+const TABLE_PIECE_ROWS: usize = 512;
 
 impl Node {
     /// Proposes a view of these members, who are ascending and include this process.
@@ -219,9 +219,9 @@ impl Node {
             .ids
             .iter()
             .filter(|(client, _)| wanted(*client))
-            .map(|(client, numbers)| (client, numbers.clone()))
+            .flat_map(|(client, numbers)| numbers.pieces(MAX_ROW_RANGES).map(move |piece| (client, piece)))
             .collect();
-        let mut pieces: Vec<_> = clients.chunks(TABLE_PIECE_CLIENTS).map(<[_]>::to_vec).collect();
+        let mut pieces: Vec<_> = clients.chunks(TABLE_PIECE_ROWS).map(<[_]>::to_vec).collect();
         let last = pieces.pop().unwrap_or_default();
         for clients in pieces {
             self.out.send_by_link(to, addr, Message::Table { epoch, clients, complete: false });
