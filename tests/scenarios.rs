@@ -432,3 +432,30 @@ fn client_that_changed_sides_more_often_than_ids_had_ranges_is_merged_whole() {
     let moves = "move 1; wait 300ms; ".repeat(140);
     holds(&format!("servers 2; clients 1; talk fast; wait 3s; cut 1|2; wait 2s; {moves} heal; wait 3s; settle"));
 }
+
+/// A view takes three writes, one after the other. All three together had the time of one: where a sync takes 2 s the
+/// coordinator began anew when it was one write from done, for ever; also a server that is alone.
+#[test]
+fn disks_of_two_seconds_a_sync_get_their_view() {
+    for text in [
+        "servers 1; clients 2; talk slow; disk 1 slow 2s; wait 30s; acked 10s",
+        "servers 1; clients 2; talk slow; wait 3s; disk 1 slow 2s; kill 1; wait 1s; start 1; wait 30s; acked 10s",
+        "servers 3; clients 4; talk slow; wait 3s; disk 1 slow 2s; disk 2 slow 2s; disk 3 slow 2s; kill leader; wait 40s; acked 30s",
+        "servers 3; clients 4; talk slow; wait 3s; disk 2 slow 2s; kill leader; wait 40s; acked 30s",
+    ] {
+        holds(text);
+    }
+}
+
+/// Who did not hear of the view that was being made elected again and again. The token came home to its coordinator, which
+/// dropped the view and proposed another, while a slow disk began its promise anew each time.
+#[test]
+fn view_that_is_being_made_outlives_elections_of_those_who_do_not_hear_of_it() {
+    for text in [
+        "servers 4; clients 8; talk slow; wait 3s; disk 2 slow 1400ms; disk 3 slow 60s; wait 60s; everyone 30s",
+        "servers 4; clients 8; talk long; wait 3s; around 1 narrow 1300; disk 2 slow 900ms; wait 30s; everyone 15s",
+        "servers 2; clients 6; talk slow; wait 3s; cut 2>1; disk 2 slow 4s; wait 60s; everyone 30s",
+    ] {
+        holds(text);
+    }
+}

@@ -66,6 +66,8 @@ pub enum Bug {
     TableUncommitted,
     /// A coordinator does not tell the members that it waits for someone's disk.
     WorksInSilence,
+    /// A coordinator whose token comes home drops its view and proposes another.
+    WonAnew,
     /// A coordinator waits for ever for who is silent.
     WaitsForSilent,
     /// The boot counter is not raised at a start, nor the random half drawn anew.
@@ -219,6 +221,7 @@ impl Bug {
         Self::OrderAfterFreeze,
         Self::TableUncommitted,
         Self::WorksInSilence,
+        Self::WonAnew,
         Self::WaitsForSilent,
         Self::SameIncarnation,
         Self::SkipSync,

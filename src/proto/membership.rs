@@ -142,11 +142,14 @@ impl Membership {
     pub fn promised(&mut self, now: Time, servers: usize, rng: &mut Rng) {
         self.promised_since = now;
         self.promised_until = Some(patience(now, servers, rng));
+        // Someone is doing something about it.
+        self.orphan_since = self.orphan_since.map(|_| now);
     }
 
-    /// The coordinator that this server waits for is at work, and so is waited for longer: as long as a disk may stand still.
+    /// The coordinator that this server waits for is at work, and so is waited for longer: as long as disks may stand still,
+    /// each of which has three writes to do, one after the other.
     pub fn still_promised(&mut self, now: Time, servers: usize, rng: &mut Rng) {
-        if self.promised_until.is_some() && now < self.promised_since + STALLED {
+        if self.promised_until.is_some() && now < self.promised_since + STALLED * 3 {
             self.promised_until = self.promised_until.max(Some(patience(now, servers, rng)));
         }
     }
@@ -381,14 +384,14 @@ impl Membership {
         let is_waiting = self.promised_until.is_none_or(|until| now < until);
         if elsewhere && !is_waiting {
             // Promised to a coordinator that is gone: frozen here, this server holds up everyone, whoever leads them.
-            return self.propose_those_who_hear(now, world, |_| true);
+            return self.propose_those_who_hear(now, world, rng, |_| true);
         }
         let led = |pid: &Pid| is_led(world, *pid);
         let wait = if elsewhere || world.heard.iter().any(led) { UNHEARD } else { UNHEARD + STALLED };
         if now >= since + wait {
             // Nobody is taken away from a leader that this server does not hear, or that does not want it: A hears B, B
             // hears C, not A C; each of A and C took B from the other, for ever, and one of them served nobody (story s25).
-            return self.propose_those_who_hear(now, world, |pid| !led(pid));
+            return self.propose_those_who_hear(now, world, rng, |pid| !led(pid));
         }
         if elsewhere || now < self.patience(since, world, leader, rng) { Decision::Wait } else { Decision::Elect }
     }
@@ -409,8 +412,15 @@ impl Membership {
     }
 
     /// A view of such as are heard both ways, this server alone if need be.
-    fn propose_those_who_hear(&mut self, now: Time, world: &World<'_>, such: impl Fn(&Pid) -> bool) -> Decision {
-        self.orphan_since = Some(now);
+    fn propose_those_who_hear(
+        &mut self,
+        now: Time,
+        world: &World<'_>,
+        rng: &mut Rng,
+        such: impl Fn(&Pid) -> bool,
+    ) -> Decision {
+        // Two that propose each other in step would freeze each other for ever.
+        self.orphan_since = Some(now + rng.between(Duration::ZERO, UNHEARD / 3));
         self.promised_until = None;
         let heard: BTreeSet<Pid> = world
             .heard

@@ -85,9 +85,13 @@ struct Coordinator {
     epoch: EpochId,
     members: Vec<Member>,
     phase: Phase,
+    /// When this phase began: each takes a write of its own.
     since: Time,
     repeat_at: Time,
+    /// Until when those are waited for who are silent.
     give_up_at: Time,
+    /// Until when those are waited for whose disks are at work: one's word is no excuse for another.
+    at_work: BTreeMap<Pid, Time>,
     /// When everyone is told that a disk is waited for.
     tell_at: Time,
 }
@@ -100,6 +104,30 @@ impl Coordinator {
             Phase::Installing { .. } => true,
         };
         self.members.iter().map(|member| member.pid).filter(|pid| !answered(pid)).collect()
+    }
+
+    /// Until when this member's answer is waited for.
+    fn patience(&self, pid: Pid) -> Time {
+        self.at_work.get(&pid).copied().unwrap_or_default().max(self.give_up_at)
+    }
+
+    /// Who should have answered by now. One's own slow disk is nobody's silence.
+    fn overdue(&self, now: Time, me: Pid) -> Vec<Pid> {
+        self.silent().into_iter().filter(|pid| *pid != me && now >= self.patience(*pid)).collect()
+    }
+
+    /// When the first is overdue.
+    fn overdue_at(&self, me: Pid) -> Time {
+        let others = self.silent().into_iter().filter(|pid| *pid != me);
+        others.map(|pid| self.patience(pid)).min().unwrap_or(Time::NEVER)
+    }
+
+    fn begin(&mut self, now: Time, phase: Phase) {
+        self.phase = phase;
+        self.since = now;
+        self.at_work.clear();
+        self.tell_at = self.tell_at.min(now + COORDINATOR_WORKS);
+        self.progress(now);
     }
 
     fn message(&self) -> Option<Message> {
@@ -210,6 +238,7 @@ impl ViewChange {
             since: now,
             repeat_at: Time::NEVER,
             give_up_at: Time::NEVER,
+            at_work: BTreeMap::new(),
             tell_at: now + COORDINATOR_WORKS,
         };
         coordinator.progress(now);
@@ -277,7 +306,7 @@ impl ViewChange {
             Phase::Proposing { states, .. } => {
                 states.insert(from, state);
                 coordinator.progress(now);
-                coordinator.close_when_complete(bugs, &mut steps);
+                coordinator.close_when_complete(now, bugs, &mut steps);
             }
             Phase::Committing { .. } => coordinator.say([from], &mut steps),
             Phase::Installing { .. } => {}
@@ -293,8 +322,8 @@ impl ViewChange {
             return if is_awaited { vec![Step::AtWork] } else { Vec::new() };
         };
         if coordinator.members.iter().any(|member| member.pid == from) {
-            let latest = coordinator.since + STALLED;
-            coordinator.give_up_at = coordinator.give_up_at.max((now + COORDINATOR_WAIT).min(latest));
+            let until = (now + COORDINATOR_WAIT).min(coordinator.since + STALLED);
+            coordinator.at_work.insert(from, until);
         }
         Vec::new()
     }
@@ -356,7 +385,7 @@ impl ViewChange {
             return Vec::new();
         }
         let write = Write::Install { view: commit.view.clone() };
-        coordinator.phase = Phase::Installing { commit };
+        coordinator.begin(now, Phase::Installing { commit });
         vec![Step::Write(write, Milestone::Installed(epoch))]
     }
 
@@ -394,19 +423,15 @@ impl ViewChange {
             if now >= coordinator.tell_at && !self.bugs.has(Bug::WorksInSilence) {
                 coordinator.tell_those_who_wait(now, self.me, &mut steps);
             }
-            let silent = coordinator.silent();
-            if silent == [self.me] {
-                // One's own slow disk is nobody's silence.
-                coordinator.give_up_at = coordinator.give_up_at.max(now + COORDINATOR_WAIT);
-            }
             if self.bugs.has(Bug::WaitsForSilent) {
                 coordinator.give_up_at = now + COORDINATOR_WAIT;
             }
-            if now >= coordinator.give_up_at && !matches!(coordinator.phase, Phase::Installing { .. }) {
-                self.drop_coordinator("some were silent", &mut steps);
+            let overdue = coordinator.overdue(now, self.me);
+            if !overdue.is_empty() {
+                self.abandon("some were silent", overdue, &mut steps);
             } else if now >= coordinator.repeat_at {
                 coordinator.repeat_at = now + COORDINATOR_REPEAT;
-                coordinator.say(silent, &mut steps);
+                coordinator.say(coordinator.silent(), &mut steps);
             }
         }
         steps
@@ -416,7 +441,7 @@ impl ViewChange {
     pub fn next_timeout(&self) -> Time {
         let coordinator = match &self.coordinator {
             Some(coordinator) if !matches!(coordinator.phase, Phase::Installing { .. }) => {
-                coordinator.repeat_at.min(coordinator.give_up_at).min(coordinator.tell_at)
+                coordinator.repeat_at.min(coordinator.overdue_at(self.me)).min(coordinator.tell_at)
             }
             Some(coordinator) => coordinator.tell_at,
             None => Time::NEVER,
@@ -466,15 +491,19 @@ impl ViewChange {
     }
 
     fn drop_coordinator(&mut self, reason: &'static str, steps: &mut Vec<Step>) {
+        let silent = self.coordinator.as_ref().map(Coordinator::silent);
+        self.abandon(reason, silent.unwrap_or_default(), steps);
+    }
+
+    fn abandon(&mut self, reason: &'static str, silent: Vec<Pid>, steps: &mut Vec<Step>) {
         if let Some(coordinator) = self.coordinator.take() {
-            let silent = coordinator.silent();
             steps.push(Step::Abandoned { epoch: coordinator.epoch, reason, silent });
         }
     }
 }
 
 impl Coordinator {
-    fn close_when_complete(&mut self, bugs: Bugs, steps: &mut Vec<Step>) {
+    fn close_when_complete(&mut self, now: Time, bugs: Bugs, steps: &mut Vec<Step>) {
         let Phase::Proposing { states, about } = &mut self.phase else {
             return;
         };
@@ -494,7 +523,7 @@ impl Coordinator {
         let start_hlc = states.values().map(|state| state.hlc).max().unwrap_or(Hlc(0));
         let view = View { epoch: self.epoch, members: self.members.clone(), parents: closing.parents };
         let commit = Box::new(Commit { view, limits: closing.limits, start_hlc });
-        self.phase = Phase::Committing { commit, prepared: BTreeSet::new() };
+        self.begin(now, Phase::Committing { commit, prepared: BTreeSet::new() });
         self.say(self.everyone(), steps);
     }
 }

@@ -46,12 +46,7 @@ pub const KNOWN: &[Known] = &[
         "servers 4; clients 6; talk fast; wait 3s; disk 1 slow 100ms; disk 2 slow 100ms; disk 3 slow 100ms; disk 4 slow 100ms; \
          cut 1,2|3,4; wait 1s; heal; wait 1s; cut 1,3|2,4; wait 2s; heal; wait 3s",
     ),
-    directed(
-        Bug::StaleForgotten,
-        18,
-        "servers 4; clients 6; talk fast; cut 1,2|3,4; wait 3s; disk 2 slow 2s; wait 900ms; power-off 2; kill 1; disk 2 good; \
-         disk 1 slow 100ms; cut 1|2|3,4; wait 100ms; start 2; start 1; wait 560ms; heal; wait 4s; settle",
-    ),
+    by_chance(Bug::StaleForgotten, 49),
     by_chance(Bug::LowerEpoch, 1),
     directed(
         Bug::ForgottenIncarnation,
@@ -90,6 +85,11 @@ pub const KNOWN: &[Known] = &[
         Bug::WorksInSilence,
         1,
         "servers 4; clients 6; absent 4; wait 3s; disk 4 slow 800ms; start 4; wait 8s; mark; wait 20s; views 1; everyone 6s",
+    ),
+    directed(
+        Bug::WonAnew,
+        4,
+        "servers 4; clients 8; talk long; wait 3s; around 1 narrow 1300; disk 2 slow 900ms; wait 30s; everyone 15s",
     ),
     directed(Bug::WaitsForSilent, 1, "servers 2; absent 2; wait 3s; on 1 propose: kill 2; start 2; wait 3s; settle 1"),
     by_chance(Bug::SameIncarnation, 1),

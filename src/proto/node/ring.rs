@@ -275,13 +275,18 @@ impl Node {
                 }
                 Hop::Skipped(_) => self.drop_because("a successor that did not acknowledge the token"),
                 Hop::PassedOver { .. } => self.drop_because("an election token that was passed over"),
-                Hop::Won { path, .. } => self.on_won(&path),
+                Hop::Won { num, path } => self.on_won(num, &path),
             }
         }
     }
 
-    /// The token came home: a view of its path and everyone lately heard is proposed.
-    fn on_won(&mut self, path: &[Pid]) {
+    /// The token came home: a view of its path and everyone lately heard is proposed. Not while this server makes one: who
+    /// does not hear of that one elects again and again, and each time it would begin anew.
+    fn on_won(&mut self, num: u64, path: &[Pid]) {
+        if self.view_change.coordinating().is_some() && !self.settings.bugs.has(Bug::WonAnew) {
+            self.epochs.saw(num);
+            return;
+        }
         let heard = self.detector.in_earshot();
         let resigned = |pid: &Pid| self.peers.beacon(*pid).is_some_and(|beacon| beacon.resigns);
         let others = path.iter().filter(|pid| self.detector.is_alive(**pid)).chain(&heard);
