@@ -292,7 +292,9 @@ mod tests {
         let pieces: Vec<RangeSet> = set.pieces(2).collect();
         assert_eq!(pieces.iter().map(|piece| piece.ranges().len()).collect::<Vec<_>>(), [2, 2, 1]);
         let mut whole = RangeSet::default();
-        pieces.iter().for_each(|piece| whole.union(piece));
+        for piece in &pieces {
+            whole.union(piece);
+        }
         assert_eq!(whole, set);
     }
 

@@ -12,7 +12,7 @@ use std::fmt;
 ///
 /// Each message is in history once, and shown once, with one exception: what both sides of a cut network have ordered is
 /// known again by its id, and a new process does not remember the ids. It may be shown a second time when the process was
-/// changed between the two, marked late unless it sorts after all that was shown. And who stays away for more than 32 views
+/// changed between the two, marked late unless it sorts after all that was shown. And who stays away for more than 256 views
 /// is not shown what merges from before them; history has it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Resume {

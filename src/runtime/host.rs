@@ -127,6 +127,7 @@ impl Host {
             any_net: parts.transport.any_net(),
             links: Links::new(context, runtime.handle().clone()),
             lines: BTreeMap::new(),
+            waiting_reads: BTreeMap::new(),
             questions: questions.clone(),
             disk: disk_line,
             events,

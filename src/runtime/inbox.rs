@@ -26,6 +26,8 @@ pub(crate) enum Said {
     Opened(SessionId, Line),
     /// A client said this.
     Request(SessionId, Box<Request>),
+    /// A client has taken most of what waited for it.
+    Drained(SessionId),
     /// A client is gone.
     Ended(SessionId),
     /// A server said this.
@@ -57,8 +59,9 @@ pub(crate) struct Inbox {
 impl Inbox {
     /// An inbox and what the protocol reads.
     pub(crate) fn new() -> (Self, Receiver<Talk>) {
-        // Room for every permit there is, and for two words of every session.
-        let (sender, receiver) = bounded(FRAMES + REQUESTS + RESETS + 2 * MAX_SESSIONS);
+        // Room for every permit there is, and for three words of every session: of its draining nothing is said again before the
+        // protocol has heard it.
+        let (sender, receiver) = bounded(FRAMES + REQUESTS + RESETS + 3 * MAX_SESSIONS);
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
         let inbox =
             Self { sender, frames: semaphore(FRAMES), requests: semaphore(REQUESTS), resets: semaphore(RESETS) };
@@ -83,6 +86,11 @@ impl Inbox {
     /// A client is there.
     pub(crate) fn opened(&self, session: SessionId, line: Line) -> Result<(), Closed> {
         self.put(Said::Opened(session, line), None)
+    }
+
+    /// A client has taken most of what waited for it.
+    pub(crate) fn drained(&self, session: SessionId) -> Result<(), Closed> {
+        self.put(Said::Drained(session), None)
     }
 
     /// A client is gone; its slot is free once the protocol knows.

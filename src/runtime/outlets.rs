@@ -4,10 +4,11 @@ use super::archive::{self, Question};
 use super::disk::DiskLine;
 use super::link::Links;
 use super::session::Line;
+use crate::ids::EpochId;
 use crate::net::Sender;
 use crate::proto::event::Event;
 use crate::proto::host::Host;
-use crate::proto::io::{Action, Route, SessionId};
+use crate::proto::io::{Action, ReadFor, Route, SessionId};
 use crate::time::Now;
 use crate::wire::session::{Answer, Query, Reply};
 use crossbeam_channel::Sender as ChannelSender;
@@ -26,6 +27,8 @@ pub(crate) struct Outlets {
     pub(crate) links: Links,
     /// Sessions of clients.
     pub(crate) lines: BTreeMap<SessionId, Line>,
+    /// What is to be read for clients once they have taken what waits for them: one stretch of each.
+    pub(crate) waiting_reads: BTreeMap<SessionId, Stretch>,
     /// Questions about history.
     pub(crate) questions: ChannelSender<Question>,
     /// The disk.
@@ -36,6 +39,14 @@ pub(crate) struct Outlets {
     pub(crate) now: Now,
     /// Whether the machine has said goodbye.
     pub(crate) left: bool,
+}
+
+/// A part of an epoch that is to be read.
+pub(crate) struct Stretch {
+    epoch: EpochId,
+    first: u64,
+    last: u64,
+    budget_bytes: usize,
 }
 
 impl Host for Outlets {
@@ -53,7 +64,14 @@ impl Host for Outlets {
         match action {
             Action::Write { ticket, write } => self.disk.write(ticket, write),
             Action::Read { epoch, first, last, budget_bytes, purpose } => {
-                self.disk.read(epoch, first, last, budget_bytes, purpose);
+                let is_behind = |id| self.lines.get(id).is_some_and(Line::is_behind);
+                if let ReadFor::Session(id) = &purpose
+                    && is_behind(id)
+                {
+                    self.waiting_reads.insert(*id, Stretch { epoch, first, last, budget_bytes });
+                } else {
+                    self.disk.read(epoch, first, last, budget_bytes, purpose);
+                }
             }
             Action::Reply { session, reply } => {
                 if let Some(line) = self.lines.get(&session) {
@@ -61,7 +79,7 @@ impl Host for Outlets {
                 }
             }
             Action::EndSession { session } => {
-                if let Some(line) = self.lines.remove(&session) {
+                if let Some(line) = self.forget(session) {
                     line.end();
                 }
             }
@@ -77,6 +95,19 @@ impl Host for Outlets {
 }
 
 impl Outlets {
+    /// A client has taken most of what waited for it: its backlog goes on.
+    pub(crate) fn go_on_reading(&mut self, session: SessionId) {
+        if let Some(Stretch { epoch, first, last, budget_bytes }) = self.waiting_reads.remove(&session) {
+            self.disk.read(epoch, first, last, budget_bytes, ReadFor::Session(session));
+        }
+    }
+
+    /// A session is over.
+    pub(crate) fn forget(&mut self, session: SessionId) -> Option<Line> {
+        self.waiting_reads.remove(&session);
+        self.lines.remove(&session)
+    }
+
     /// Says something to a client. Of rooms the machine knows the people, and the archive what was said.
     fn say(&self, line: &Line, reply: Reply) {
         let Reply::Answer { tag, answer: Answer::Rooms(present) } = reply else { return line.say(reply) };

@@ -150,8 +150,12 @@ impl<M: Machine> Protocol<M> {
                 Ok(())
             }
             Said::Request(session, request) => self.handle(Input::Session { session, request }, buf),
+            Said::Drained(session) => {
+                self.outlets.go_on_reading(session);
+                Ok(())
+            }
             Said::Ended(session) => {
-                self.outlets.lines.remove(&session);
+                self.outlets.forget(session);
                 self.handle(Input::SessionEnded { session }, buf)
             }
             Said::Frame(from, bytes) => self.handle(Input::Frame { from, bytes: &bytes }, buf),

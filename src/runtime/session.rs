@@ -8,7 +8,7 @@ use crate::ids::ClientId;
 use crate::proto::io::SessionId;
 use crate::wire::session::{Answer, MAX_FRAME_BYTES, Query, Refusal, Reply, Request, decode, encode};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -20,6 +20,9 @@ use tokio::time::timeout;
 const QUEUE: usize = 4096;
 /// Bytes of replies that wait for a client, about; more and it is cut off.
 const QUEUE_BYTES: usize = 16 << 20;
+/// With more than this waiting for a client, nothing more of its backlog is read: else who reads slower than the disk would
+/// be cut off before the end of it, and begin anew at the next server.
+const BACKLOG_BYTES: usize = 1 << 20;
 /// How long a client may take to accept one reply.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -28,6 +31,8 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Line {
     queue: mpsc::Sender<Say>,
     waiting_bytes: Arc<AtomicUsize>,
+    /// Whether the protocol wants to know when the client has taken most of it.
+    awaited: Arc<AtomicBool>,
     cut: Arc<Notify>,
 }
 
@@ -40,16 +45,37 @@ impl Line {
     /// A way, with what its writer needs.
     fn new() -> (Self, mpsc::Receiver<Say>) {
         let (queue, replies) = mpsc::channel(QUEUE);
-        (Self { queue, waiting_bytes: Arc::default(), cut: Arc::default() }, replies)
+        let (waiting_bytes, awaited, cut) = (Arc::default(), Arc::default(), Arc::default());
+        (Self { queue, waiting_bytes, awaited, cut }, replies)
     }
 
     /// Queues a reply. A client whose queue is full is cut off: it reads history when it comes back.
     pub(crate) fn say(&self, reply: Reply) {
         let bytes = weight(&reply);
-        let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::SeqCst);
         if waiting + bytes > QUEUE_BYTES || self.queue.try_send(Say::Reply(Box::new(reply))).is_err() {
             self.cut.notify_one();
         }
+    }
+
+    /// Whether the client has so much to take that its backlog waits. Then [`Inbox::drained`](super::inbox::Inbox::drained)
+    /// tells, once, when it has not any more.
+    pub(crate) fn is_behind(&self) -> bool {
+        if !self.has_much() {
+            return false;
+        }
+        self.awaited.store(true, Ordering::SeqCst);
+        // The writer may have been faster; whoever takes the flag back acts on it.
+        self.has_much() || !self.awaited.swap(false, Ordering::SeqCst)
+    }
+
+    fn has_much(&self) -> bool {
+        self.waiting_bytes.load(Ordering::SeqCst) > BACKLOG_BYTES
+    }
+
+    /// Whether the protocol waited for what the client has taken by now.
+    fn has_drained(&self) -> bool {
+        !self.has_much() && self.awaited.swap(false, Ordering::SeqCst)
     }
 
     /// Ends the session after what was said before.
@@ -93,9 +119,9 @@ pub(crate) async fn serve(stream: TcpStream, first: [u8; 4], door: Arc<Door>, st
     let opened = door.inbox.opened(session, line.clone());
     if opened.is_ok() && door.inbox.request(session, Request::Hello(hello)).await.is_ok() {
         let cut = line.cut.clone();
-        let waiting_bytes = line.waiting_bytes.clone();
+        let taken = Taken { session, line: line.clone(), door: door.clone() };
         tokio::select! {
-            () = write_replies(write, replies, waiting_bytes) => {}
+            () = write_replies(write, replies, taken) => {}
             () = cut.notified() => log::debug!("session {} cut: its client is too slow", session.0),
             () = read_requests(read, session, client, line, &door) => {}
         }
@@ -147,14 +173,32 @@ async fn hand_over(
     Ok(())
 }
 
+/// Where it is noted what a client has taken.
+struct Taken {
+    session: SessionId,
+    line: Line,
+    door: Arc<Door>,
+}
+
+impl Taken {
+    fn note(&self, bytes: usize) {
+        self.line.waiting_bytes.fetch_sub(bytes, Ordering::SeqCst);
+        if self.line.has_drained() {
+            // Nobody listens any more only when the whole server ends.
+            let _ = self.door.inbox.drained(self.session);
+        }
+    }
+}
+
 /// Until the session is to end, or the client does not take what is said to it.
-async fn write_replies(mut write: OwnedWriteHalf, mut replies: mpsc::Receiver<Say>, waiting_bytes: Arc<AtomicUsize>) {
+async fn write_replies(mut write: OwnedWriteHalf, mut replies: mpsc::Receiver<Say>, taken: Taken) {
     while let Some(Say::Reply(reply)) = replies.recv().await {
-        waiting_bytes.fetch_sub(weight(&reply), Ordering::Relaxed);
+        let bytes = weight(&reply);
         let written = timeout(WRITE_PATIENCE, write.write_all(&encode(&*reply))).await;
         if !matches!(written, Ok(Ok(()))) {
             return;
         }
+        taken.note(bytes);
     }
     let _ = timeout(WRITE_PATIENCE, write.shutdown()).await;
 }

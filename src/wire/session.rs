@@ -17,7 +17,7 @@ pub use crate::wire::status::{ElectionInfo, RingInfo, ServerState, ServerStatus,
 /// Longest frame of a session: one message of the greatest size, or one page of history.
 pub const MAX_FRAME_BYTES: usize = 1 << 20;
 /// Most epochs in a [`Cursor`].
-pub const MAX_CURSOR_EPOCHS: usize = 32;
+pub const MAX_CURSOR_EPOCHS: usize = 256;
 
 /// From the client.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -18,7 +18,9 @@ pub(super) struct Feed {
     shown: IdSet,
     greatest: RecordKey,
     /// Where the feed began; what lies before is not shown.
-    began: Cursor,
+    began: BTreeMap<EpochId, u64>,
+    /// … and of epochs that are not listed, what sorts up to here.
+    floor: RecordKey,
     lengths: BTreeMap<EpochId, u64>,
     /// The greatest key shown of each of the last epochs.
     tops: BTreeMap<EpochId, RecordKey>,
@@ -30,10 +32,11 @@ pub(super) struct Feed {
 impl Feed {
     /// A feed that begins at this cursor.
     pub(super) fn new(me: ClientId, began: Cursor) -> Self {
-        let lengths = began.epochs.iter().copied().collect();
+        let lengths: BTreeMap<EpochId, u64> = began.epochs.iter().copied().collect();
+        let (began, floor) = (lengths.clone(), began.floor);
         let (greatest, fallen) = (RecordKey::default(), RecordKey::default());
         let (shown, tops) = (IdSet::default(), BTreeMap::new());
-        Self { me, shown, greatest, began, lengths, tops, fallen, bugs: Bugs::NONE }
+        Self { me, shown, greatest, began, floor, lengths, tops, fallen, bugs: Bugs::NONE }
     }
 
     /// A feed that goes on where another process was: it had been shown what `seen` says, up to `greatest`.
@@ -52,7 +55,7 @@ impl Feed {
         if !self.shown.insert(record.message.id) && !bug!(self, Bug::ShowsTwice) {
             return None;
         }
-        let late = record.key < self.greatest || behind && record.key < self.began.floor;
+        let late = record.key < self.greatest || behind && record.key < self.floor;
         self.greatest = self.greatest.max(record.key);
         let top = self.tops.entry(record.key.epoch).or_default();
         *top = record.key.max(*top);
@@ -90,16 +93,13 @@ impl Feed {
 
     /// Where the feed goes on.
     pub(super) fn cursor(&self) -> Cursor {
-        Cursor {
-            epochs: self.lengths.iter().map(|(&epoch, &length)| (epoch, length)).collect(),
-            floor: self.began.floor,
-        }
+        Cursor { epochs: self.lengths.iter().map(|(&epoch, &length)| (epoch, length)).collect(), floor: self.floor }
     }
 
     fn is_before_the_beginning(&self, key: &RecordKey) -> bool {
-        match self.began.epochs.iter().find(|(epoch, _)| *epoch == key.epoch) {
-            Some(&(_, length)) => key.gsn <= length,
-            None => *key <= self.began.floor,
+        match self.began.get(&key.epoch) {
+            Some(length) => key.gsn <= *length,
+            None => *key <= self.floor,
         }
     }
 
@@ -181,28 +181,28 @@ mod tests {
         feed.advance(epoch(3), 20);
         feed.advance(epoch(3), 15);
         assert_eq!(feed.cursor(), Cursor { epochs: vec![(epoch(3), 20)], floor: key(100, 3, 10) });
-        for num in 4..100 {
+        for num in 4..400 {
             feed.advance(epoch(num), num);
         }
         let cursor = feed.cursor();
         assert_eq!(cursor.epochs.len(), MAX_CURSOR_EPOCHS);
-        assert_eq!(cursor.epochs.last(), Some(&(epoch(99), 99)));
+        assert_eq!(cursor.epochs.last(), Some(&(epoch(399), 399)));
     }
 
     #[test]
     fn who_goes_on_elsewhere_is_not_shown_again_what_fell_out_of_the_cursor() {
         let mut feed = feed();
-        for num in 4..100 {
+        for num in 4..400 {
             assert_eq!(feed.show(&record(key(100 + num, num, 1), 7, num), false), Some(false));
             feed.advance(epoch(num), 1);
         }
         let (seen, greatest) = feed.place();
         let mut resumed = Feed::resumed(ClientId(1), seen, greatest);
-        for num in 4..100 {
+        for num in 4..400 {
             assert_eq!(resumed.show(&record(key(100 + num, num, 1), 7, num), false), None, "{num}");
         }
-        assert_eq!(resumed.show(&record(key(150, 99, 2), 8, 1), true), Some(true), "late, though it is the first here");
-        assert_eq!(resumed.show(&record(key(200, 100, 1), 8, 2), false), Some(false));
+        assert_eq!(resumed.show(&record(key(450, 399, 2), 8, 1), true), Some(true), "late, though it is the first here");
+        assert_eq!(resumed.show(&record(key(500, 400, 1), 8, 2), false), Some(false));
     }
 
     /// Seed 9100107 of the simulator, `--people`: what the first process had shown of an epoch came again at the third.
