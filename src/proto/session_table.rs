@@ -137,14 +137,14 @@ impl SessionTable {
             && self.by_client.get(&session.client) == Some(&id)
         {
             self.by_client.remove(&session.client);
-            self.part(now, session.client);
+            self.part(now + GONE_AFTER, session.client);
         }
     }
 
-    /// A client without a session, here or where it was, is gone unless it comes back in time.
-    pub fn part(&mut self, now: Time, client: ClientId) {
+    /// A client without a session, here or where it was, is gone unless it comes back until then.
+    pub fn part(&mut self, until: Time, client: ClientId) {
         if self.departed.len() < MAX_DEPARTED && !self.by_client.contains_key(&client) {
-            self.departed.entry(client).or_insert(now + GONE_AFTER);
+            self.departed.entry(client).or_insert(until);
         }
     }
 

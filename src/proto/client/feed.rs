@@ -201,7 +201,11 @@ mod tests {
         for num in 4..400 {
             assert_eq!(resumed.show(&record(key(100 + num, num, 1), 7, num), false), None, "{num}");
         }
-        assert_eq!(resumed.show(&record(key(450, 399, 2), 8, 1), true), Some(true), "late, though it is the first here");
+        assert_eq!(
+            resumed.show(&record(key(450, 399, 2), 8, 1), true),
+            Some(true),
+            "late, though it is the first here"
+        );
         assert_eq!(resumed.show(&record(key(500, 400, 1), 8, 2), false), Some(false));
     }
 

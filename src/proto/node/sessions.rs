@@ -7,7 +7,7 @@ use crate::proto::bugs::Bug;
 use crate::proto::io::{Action, ReadFor, SessionId};
 use crate::proto::recent::Known;
 use crate::proto::session_table::{Feed, MAX_STRETCHES, Session, SessionTable, Stretch, cursor_of};
-use crate::proto::settings::{BUSY_RETRY_MS, CLIENT_WINDOW, FILL_BYTES, FLOOR_AHEAD, FLOOR_RETRY_MS};
+use crate::proto::settings::{BUSY_RETRY_MS, CLIENT_WINDOW, FILL_BYTES, FLOOR_AHEAD, FLOOR_RETRY_MS, GONE_AFTER};
 use crate::record::{Entry, Kind, MAX_BODY_BYTES, Record, Submission, View};
 use crate::time::Hlc;
 use crate::wire::datagram::VERSION;
@@ -370,10 +370,10 @@ impl Node {
             self.reply(session, Reply::View(note.clone()));
         }
         self.tell_members(&view, reason, previous);
-        if view.epoch.leader == self.me {
-            for client in self.rooms.homeless(&view) {
-                self.sessions.part(self.now.mono, client);
-            }
+        // Whoever is still there when the leader should have told of it is told of by someone else.
+        let until = self.now.mono + if view.epoch.leader == self.me { GONE_AFTER } else { GONE_AFTER * 3 };
+        for client in self.rooms.homeless(&view) {
+            self.sessions.part(until, client);
         }
     }
 
