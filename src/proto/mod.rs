@@ -2,6 +2,7 @@
 //!
 //! Start at [`io`] for the calling contract, then [`node`], which wires the parts of a server, and [`client`].
 
+pub mod absent;
 pub mod announcements;
 pub mod beacon_gaps;
 pub mod bugs;

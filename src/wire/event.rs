@@ -105,6 +105,13 @@ pub enum Event {
         /// Its version.
         version: u8,
     },
+    /// A server has left, and said so.
+    Goodbye {
+        /// Which.
+        pid: Pid,
+        /// Its name.
+        name: String,
+    },
 }
 
 impl Event {
@@ -118,7 +125,10 @@ impl Event {
                     && view.members.iter().all(|member| short(&member.name))
                     && short(reason)
             }
-            Self::Suspected { name, .. } | Self::Failed { name, .. } | Self::Rejoined { name, .. } => short(name),
+            Self::Suspected { name, .. }
+            | Self::Failed { name, .. }
+            | Self::Rejoined { name, .. }
+            | Self::Goodbye { name, .. } => short(name),
             Self::Election { started_by, winner, .. } => short(started_by) && winner.iter().all(|name| short(name)),
             Self::Abandoned { reason, .. } => short(reason),
             Self::Ready

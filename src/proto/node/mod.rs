@@ -27,6 +27,7 @@ mod trace;
 mod view;
 
 use crate::ids::{EpochId, Pid};
+use crate::proto::absent::Absent;
 use crate::proto::announcements::Announcements;
 use crate::proto::bugs::Bug;
 use crate::proto::catch_up::CatchUp;
@@ -94,6 +95,7 @@ pub struct Node {
     compare_at: Time,
     pacer: Pacer,
     drops: BTreeMap<&'static str, u64>,
+    absent: Absent,
     trace: Trace,
     disk: Disk,
     leaving: bool,
@@ -182,6 +184,7 @@ impl Node {
             compare_at: now.mono,
             pacer: Pacer::new(RATE_BYTES, BURST_BYTES),
             drops: BTreeMap::new(),
+            absent: Absent::default(),
             trace: Trace::new(now, settings.record),
             disk: Disk::Works,
             leaving: false,

@@ -87,6 +87,7 @@ impl Node {
                 if was_dead {
                     self.announcements.hasten(self.now.mono);
                 }
+                self.absent.is_back(pid);
                 true
             }
             Sign::Stale | Sign::Stranger => {
@@ -128,7 +129,7 @@ impl Node {
             Message::Suspect { pids } => self.on_suspect(from, &pids),
             Message::Heard { pids } => pids.iter().for_each(|pid| self.detector.vouched(self.now.mono, *pid)),
             Message::Failed { pids } => self.on_told_failed(&pids),
-            Message::Bye => self.detector.proven_dead(self.now.mono, from),
+            Message::Bye => self.on_bye(from),
             message => self.on_message(from, message),
         }
     }

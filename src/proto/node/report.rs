@@ -33,7 +33,10 @@ impl Node {
         let members =
             self.live.as_ref().map(|live| live.view.members.iter().map(|member| member.pid)).into_iter().flatten();
         let known: BTreeSet<Pid> = self.detector.alive().into_iter().chain(members).chain([self.me]).collect();
-        let servers: Vec<ServerStatus> = known.into_iter().map(|pid| self.server_status(pid)).collect();
+        let is_known = |pid: &Pid| known.iter().any(|known| known.server == pid.server);
+        let missed: Vec<(Pid, &str)> = self.absent.missed(self.now.mono).filter(|(pid, _)| !is_known(pid)).collect();
+        let missed = missed.into_iter().map(|(pid, name)| self.missed_status(pid, name));
+        let servers: Vec<ServerStatus> = known.iter().map(|pid| self.server_status(*pid)).chain(missed).collect();
         let epoch = self.view_epoch();
         Status {
             net: self.settings.net_name.clone(),
@@ -72,6 +75,10 @@ impl Node {
             have,
             page: beacon.and_then(|beacon| beacon.page),
         }
+    }
+
+    fn missed_status(&self, pid: Pid, name: &str) -> ServerStatus {
+        ServerStatus { name: name.to_owned(), multicast: true, clients: 0, page: None, ..self.server_status(pid) }
     }
 
     /// This server's address, as the others hear it.

@@ -63,7 +63,7 @@ impl Node {
     pub(super) fn on_beacon(&mut self, from: Pid, beacon: Beacon) {
         let now = self.now.mono;
         if beacon.leaving {
-            self.detector.proven_dead(now, from);
+            self.on_bye(from);
         }
         let view = beacon.view;
         let (oseq, head, stable, have) = (beacon.oseq, beacon.head, beacon.stable, beacon.have);
@@ -177,12 +177,20 @@ impl Node {
         }
         for &pid in pids {
             let name = self.server_name(pid);
-            self.event(Event::Failed { pid, name, proven });
+            let member = self.live.as_ref().is_some_and(|live| live.view.has(pid));
+            let left = self.absent.ended(self.now.mono, pid, &name, member);
+            self.event(if left { Event::Goodbye { pid, name } } else { Event::Failed { pid, name, proven } });
             let ring = self.ring();
             let around = self.around(&ring);
             let hops = self.election.on_death(self.now, pid, &around);
             self.take_hops(hops);
         }
+    }
+
+    /// A process ends, and says so.
+    pub(super) fn on_bye(&mut self, from: Pid) {
+        self.absent.said_goodbye(from);
+        self.detector.proven_dead(self.now.mono, from);
     }
 
     pub(super) fn on_told_failed(&mut self, pids: &[Pid]) {

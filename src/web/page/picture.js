@@ -127,6 +127,7 @@ export class Picture {
         Object.assign(about, { isSuspected: true, suspectedAt: at / 1000 });
         break;
       case "failed":
+      case "goodbye":
         about.isSuspected = false;
         // Records come one after the other: who has told of itself since then lives, beyond a cut.
         if (!(about.heardAt > at / 1000)) about.isFailed = true;

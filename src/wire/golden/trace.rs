@@ -20,12 +20,13 @@ pub(super) fn events() -> Vec<Event> {
         Event::Rejoined { pid: pid(0x12), name: name.clone() },
         Event::CaughtUp { messages: 7, took },
         Event::Merged { messages: 7 },
-        Event::Election { num: 8, started_by: name.clone(), winner: Some(name), took },
+        Event::Election { num: 8, started_by: name.clone(), winner: Some(name.clone()), took },
         Event::Proposed { epoch: epoch(8), members: 2 },
         Event::Abandoned { epoch: epoch(8), reason: "silence".into() },
         Event::Cloned { pid: pid(0x12), addr: addr() },
         Event::ReadOnly { full: true },
         Event::OtherVersion { addr: addr(), version: 9 },
+        Event::Goodbye { pid: pid(0x12), name },
     ]
 }
 
@@ -77,7 +78,7 @@ pub(super) fn page() -> RecordPage {
 
 super::numbers! {
     of_event of Event: View Ready Suspected Failed Rejoined CaughtUp Merged Election Proposed Abandoned Cloned ReadOnly
-        OtherVersion;
+        OtherVersion Goodbye;
     of_sketch of Sketch: Beacon Scout Elsewhere Ping Pong Suspect Heard Failed Bye Elect ElectAck Propose State Refuse
         Commit Prepared Install Opened WantTable Table Data Order Ack Nack Heads Digest Want Fill Working Probe
         Echo;

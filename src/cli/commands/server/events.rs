@@ -44,6 +44,7 @@ impl Teller {
             Event::Ready => "ready  clients can come".to_owned(),
             Event::Suspected { name, .. } => format!("ring   {} is silent", shown(name)),
             Event::Failed { name, proven: true, .. } => format!("ring   {} is gone", shown(name)),
+            Event::Goodbye { name, .. } => format!("ring   {} has left", shown(name)),
             Event::Failed { name, proven: false, .. } => {
                 format!("ring   {} does not answer: taken for dead", shown(name))
             }
