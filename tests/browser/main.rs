@@ -6,6 +6,7 @@ mod chat;
 mod hostile;
 mod large;
 mod lesson;
+mod nick;
 mod page;
 #[path = "../cli/past.rs"]
 #[expect(dead_code, reason = "the tests of the terminal need more of it")]

@@ -29,7 +29,8 @@ export class Chat {
   #composer;
   #people;
   #outbox;
-  /** Servers of the view, and how many last came back to it. */
+  /** The view's epoch and servers, and how many last came back to it. */
+  #epoch = null;
   #members = new Set();
   #rejoined = 0;
 
@@ -175,7 +176,10 @@ export class Chat {
     const names = new Set((members ?? []).map((member) => (typeof member === "string" ? member : member?.name)));
     const came = this.#members.size === 0 ? 0 : [...names].filter((member) => !this.#members.has(member)).length;
     if (came > 0) this.#rejoined = came;
+    const isKnown = epoch === this.#epoch && names.size === this.#members.size && came === 0;
+    this.#epoch = epoch;
     this.#members = names;
+    if (isKnown) return;
     const of = Array.isArray(members) ? `, ${counted(members.length, "server")}` : "";
     this.#people.refreshSoon(this.#rooms.shown);
     this.note(`${shown(name)} leads now (epoch ${epoch}${of})`);
