@@ -1,4 +1,4 @@
-//! A nick that is asked for and refused.
+//! A nick that is asked for and refused, and names that are completed.
 
 use crate::browser::Browser;
 use crate::chat::{WITH_PAGE, enter, is_shown, window};
@@ -34,5 +34,32 @@ fn refused_nick_is_a_passing_notice_and_no_lost_server() {
     eva.say("renamed");
     eva.wait_until(&is_shown("renamed", "✓✓"));
     eva.wait_for("#where[data-state=open][data-server=oak]");
+    eva.assert_sound();
+}
+
+#[test]
+fn tab_completes_rooms_and_nicks_where_they_fit() {
+    let Some(mut browser) = Browser::start() else { return };
+    let mut ring = Ring::start(&[]);
+    ring.add_with("oak", &WITH_PAGE);
+    let _cleo = window(&ring, "cleo", "oak");
+    let mut eva = enter(&mut browser, &ring.page("oak"), "oak", "eva");
+    eva.wait_for("#people-list [data-person=cleo]");
+    for (typed, completed) in [
+        ("#lo", "#lobby "),
+        ("see #LO", "see #lobby "),
+        ("@cl", "@cleo "),
+        ("ask @cl", "ask @cleo "),
+        ("cl", "cleo: "),
+        ("ask cl", "ask cleo "),
+        ("/msg cl", "/msg cleo "),
+        ("/join #lo", "/join lobby"),
+        ("/jo", "/join "),
+    ] {
+        eva.type_in("#say", typed);
+        eva.press("Tab");
+        assert_eq!(eva.eval("document.querySelector('#say').value"), completed, "{typed}");
+        eva.eval("document.querySelector('#say').value = ''; true");
+    }
     eva.assert_sound();
 }

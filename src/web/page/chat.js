@@ -104,7 +104,8 @@ export class Chat {
       search: (words) => void this.finder.search(words),
       ring: () => void showRing(),
       help: () => this.#note(this.#composer.help()),
-      names: () => [...this.#people.names, ...this.#rooms.names],
+      nicks: () => this.#people.names,
+      rooms: () => this.#rooms.names,
     };
   }
 
