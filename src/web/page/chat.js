@@ -265,12 +265,16 @@ export class Chat {
     const room = this.#roomOf(this.#mark([hit])[0]);
     if (!room) return;
     if (room !== this.#rooms.shown) this.#rooms.open(room);
-    if (this.#view.toLine(hit.id)) return;
-    const before = await this.#questions.ask({ ...pageOf(room), before: hit.key, limit: PAGE });
+    if (!room.hasNewer && this.#view.toLine(hit.id)) return;
+    // What follows it too: a last line cannot stand in the middle.
+    const ask = (edge) => this.#questions.ask({ ...pageOf(room), before: null, ...edge, limit: PAGE });
+    const [before, after] = await Promise.all([ask({ before: hit.key }), ask({ after: hit.key })]);
     if (!before) return;
     room.clear();
-    room.takePage([...this.#mark(before.messages), ...this.#mark([hit])], { hasMore: Boolean(before.more) });
+    room.takePage([...this.#mark(before.messages), ...this.#mark([hit])], { hasMore: Boolean(before.more), edge: before.edge });
     room.hasNewer = true;
+    // A host that knows no pages below a place answers with the newest page.
+    if (after?.after !== undefined) room.takePage(this.#mark(after.messages), { isNewer: true, hasMore: Boolean(after.more), edge: after.edge });
     this.#view.toLine(hit.id);
   }
 
