@@ -191,9 +191,13 @@ function isHeard(server) {
   return performance.now() - server.beatAt < BEAT_MS;
 }
 
-/** Whether a server leads the view it is in. */
+/** Whether a server lives and leads the view it is in. */
 function leads(server) {
-  return server.ledEpoch > 0 && server.ledEpoch === server.viewEpoch && stateOf(server) !== "failed";
+  return isEnthroned(server) && stateOf(server) !== "failed";
+}
+
+function isEnthroned({ ledEpoch, viewEpoch }) {
+  return ledEpoch > 0 && ledEpoch === viewEpoch;
 }
 
 /** A server's state for people and for the ring's hooks. */
@@ -201,5 +205,6 @@ export function stateOf(server) {
   if (server.process === "crashed" || server.isFailed) return "failed";
   if (server.process === "paused") return "paused";
   if (server.isSuspected) return "suspected";
-  return server.state === "unreachable" ? "failed" : server.state;
+  if (server.state === "unreachable") return "failed";
+  return isEnthroned(server) ? "leader" : server.state;
 }

@@ -105,9 +105,8 @@ export class Watch {
   }
 
   #replayed() {
-    this.#picture.lookBack(this.#record.oldest);
+    // It tells the moment that it shows.
     this.diagram.openFile();
-    this.#changed();
   }
 
   #status(event) {
