@@ -79,7 +79,9 @@ export class Watch {
     });
   }
 
-  #welcomed({ mode }) {
+  #welcomed({ mode, client, nick, nicks }) {
+    if (client) this.#lanes.learn(`${client}-`, nick);
+    for (const [client, nick] of Object.entries(nicks ?? {})) this.#lanes.learn(`${client}-`, nick);
     const isNew = this.#mode !== mode;
     this.#mode = mode;
     if (!isNew) return;
