@@ -34,6 +34,11 @@ export class Picture {
     return [...this.servers.values()].sort(byId);
   }
 
+  /** How many servers live, as far as it is known. */
+  get living() {
+    return [...this.servers.values()].filter((server) => stateOf(server) !== "failed").length;
+  }
+
   /** Those who lead: one, or one on each side of a cut. The order of the ring's. */
   get leaders() {
     return this.ring.filter(leads).map(({ name }) => name);

@@ -173,7 +173,7 @@ export class Watch {
     this.ring.show(picture, this.faults.chosen);
     this.servers.show(picture, this.#mode === "demo");
     const { epoch, leaders, electing } = picture;
-    let words = leaders.length > 0 ? `${shown(leaders[0])} leads, epoch ${epoch}, ${counted(picture.ring.length, "server")}` : "Nobody leads";
+    let words = leaders.length > 0 ? `${shown(leaders[0])} leads, epoch ${epoch}, ${counted(picture.living, "server")}` : "Nobody leads";
     if (leaders.length > 1) words = `${leaders.length} rings, led by ${leaders.map(shown).join(" and ")}`;
     if (electing) words = `Election ${electing.num}: the token carries ${shown(electing.candidate)}`;
     const caption = $("ring-caption").firstChild;
