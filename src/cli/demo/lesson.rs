@@ -52,7 +52,12 @@ impl Stage {
         let Some(step) = play.announce() else { return Ok(()) };
         let (number, of, stepwise) = (play.step().map_or(0, |step| step.1), play.script.steps.len(), play.stepwise);
         let fields = json!({ "script": play.script.name, "step": number, "steps": of });
-        let wait = if stepwise { " (next: the space bar, or the page)" } else { "" };
+        let wait = match (stepwise, self.manner.keys, self.tale.pages().is_some()) {
+            (true, true, true) => " (next: the space bar, or the page)",
+            (true, true, false) => " (next: the space bar)",
+            (true, false, _) => " (next: the page)",
+            (false, ..) => "",
+        };
         self.tell("step", fields, &format!("Step {number} of {of}: {}{wait}", step.words(number)))
     }
 
