@@ -54,6 +54,22 @@ fn replay_opens_with_the_ring_of_the_moment_it_shows_and_knows_names() {
                      && document.querySelector('#ring-caption').textContent.includes(', 2 servers')",
     );
     page.keep_shot("replay");
+    // Of who tells nothing itself the others' views tell.
+    let told = page.eval(
+        "import('/app/picture.js').then(({ Picture, stateOf }) => {
+           const picture = new Picture();
+           const members = ['ash', 'elm', 'oak'].map((name, at) => ({ name, id: `${at}` }));
+           const view = (epoch, leader) => picture.trace({ server: 'oak', at_us: epoch, what: 'event',
+             fields: { event: 'view', epoch, leader, members } });
+           const all = () => picture.ring.map((server) => `${server.name} ${stateOf(server)}`).join(', ');
+           view(1, 'ash');
+           const first = all();
+           view(2, 'oak');
+           return [first, all()];
+         })",
+    );
+    let states = ["ash leader, elm member, oak member", "ash member, elm member, oak leader"];
+    assert_eq!(told, serde_json::json!(states));
     let record = ringtalk::web::record_file::read(&file).expect("a record");
     assert!(record.header.nicks.values().any(|nick| nick == "cleo"), "{:?}", record.header.nicks);
     page.assert_sound();

@@ -150,7 +150,14 @@ export class Picture {
 
   /** A server tells of the view it is in. */
   #viewed({ leader, epoch = 0, members }, teller) {
-    for (const { name, id } of (members ?? []).filter(({ id }) => id)) this.server(name).id = id;
+    for (const { name, id } of (members ?? []).filter(({ id }) => id)) {
+      const member = this.server(name);
+      member.id = id;
+      if (member.heardAt !== undefined) continue;
+      // It tells nothing itself: what others tell of it is all there is.
+      if (member.state === "unknown") member.state = "member";
+      Object.assign(member, { isFailed: false, viewEpoch: Math.max(member.viewEpoch, epoch) });
+    }
     const first = this.server(nameOf(leader));
     Object.assign(teller, { isFailed: false, isSuspected: false, viewEpoch: epoch || teller.viewEpoch, state: first === teller ? "leader" : "member" });
     this.#enthrone(first, epoch);
