@@ -9,8 +9,9 @@ use super::values::Peer;
 use crate::ids::ServerId;
 use crate::proto::trace::MAX_EVENTS;
 use crate::web::trace::Names;
+use crate::wire::event::Event;
 use crate::wire::session::{Answer, Query, ServerState, ServerStatus};
-use crate::wire::trace::{RecordPage, TraceEvent};
+use crate::wire::trace::{RecordPage, TraceEvent, What};
 use std::net::SocketAddr;
 
 /// What the servers of a ring remember.
@@ -88,7 +89,28 @@ pub(crate) fn collect(contact: &mut Contact, run: &Run, interrupt: &Interrupt) -
         }
     }
     records.servers.sort_by_key(|record| record.server);
+    // Who is gone has no record of its own: its name is in what others tell of it.
+    let names: Vec<(ServerId, String)> =
+        records.servers.iter().flat_map(|record| record.events.iter().flat_map(named)).collect();
+    records.names.learn(&names);
+    let known = status.servers.iter().map(|server| (server.pid.server, server.name.clone()));
+    records.names.learn(&known.filter(|(_, name)| !name.is_empty()).collect::<Vec<_>>());
     Ok(records)
+}
+
+/// Names of servers that an event tells.
+fn named(event: &TraceEvent) -> Vec<(ServerId, String)> {
+    let What::Event(told) = &event.what else { return Vec::new() };
+    let told: Vec<(ServerId, String)> = match &**told {
+        Event::View { view, .. } => {
+            view.members.iter().map(|member| (member.pid.server, member.name.clone())).collect()
+        }
+        Event::Suspected { pid, name } | Event::Failed { pid, name, .. } | Event::Rejoined { pid, name } => {
+            vec![(pid.server, name.clone())]
+        }
+        _ => Vec::new(),
+    };
+    told.into_iter().filter(|(_, name)| !name.is_empty()).collect()
 }
 
 type Read = (ServerRecord, Vec<(ServerId, String)>);

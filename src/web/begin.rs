@@ -113,6 +113,7 @@ fn replay(shared: &Shared, outlet: &Outlet, said: &Receiver<Said>) {
     let welcome = json!({
         "event": "welcome", "server": null, "client": null, "nick": null, "next_cseq": 1,
         "pages": shared.urls(), "mode": shared.mode.word(), "net": shared.net,
+        "nicks": shared.nicks,
     });
     let mut open = outlet.tell(to_json(&welcome));
     while open && let Ok(asked) = said.recv() {

@@ -65,6 +65,7 @@ pub struct HostBuilder {
     mode: Mode,
     controller: Option<Controller>,
     events: Arc<[Box<str>]>,
+    nicks: BTreeMap<String, String>,
 }
 
 impl HostBuilder {
@@ -84,6 +85,12 @@ impl HostBuilder {
     #[must_use]
     pub fn events(self, events: Vec<Box<str>>) -> Self {
         Self { events: events.into(), ..self }
+    }
+
+    /// Nicks by client id, for the people of a file.
+    #[must_use]
+    pub fn nicks(self, nicks: BTreeMap<String, String>) -> Self {
+        Self { nicks, ..self }
     }
 
     /// Starts to answer browsers.
@@ -106,6 +113,7 @@ impl HostBuilder {
             mode: self.mode,
             controller: self.controller,
             events: self.events,
+            nicks: self.nicks,
             looked: tokio::sync::Mutex::default(),
             browsers: Arc::new(Semaphore::new(MAX_BROWSERS)),
             here: Here::default(),
@@ -134,7 +142,7 @@ impl Host {
     /// A host at this door, whose browsers become clients as this builder makes them, on the net of this name.
     pub fn builder(door: Door, clients: client::Builder, net: &str) -> HostBuilder {
         let (net, mode, controller, events) = (net.to_owned(), Mode::default(), None, Arc::from(Vec::new()));
-        HostBuilder { door, clients, net, mode, controller, events }
+        HostBuilder { door, clients, net, mode, controller, events, nicks: BTreeMap::new() }
     }
 
     /// Where it listens.
@@ -180,6 +188,7 @@ pub(super) struct Shared {
     pub(super) mode: Mode,
     pub(super) controller: Option<Controller>,
     pub(super) events: Arc<[Box<str>]>,
+    pub(super) nicks: BTreeMap<String, String>,
     /// When the ring was last asked for its pages.
     looked: tokio::sync::Mutex<Option<Instant>>,
     /// Room for browsers.

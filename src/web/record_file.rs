@@ -1,7 +1,7 @@
 //! Record files: the event records of a ring's servers, merged, as lines of JSON.
 //!
 //! ```json
-//! {"ringtalk_record":1,"net":"default","from":"<rfc3339>","until":"<rfc3339>","servers":[{"name","id","addr"}],"events":2}
+//! {"ringtalk_record":1,"net":"default","from":"<rfc3339>","until":"<rfc3339>","servers":[{"name","id","addr"}],"events":2,"nicks":{}}
 //! {"server":"oak","seq":17,"at_us":1763995200123456,"what":"sent",…}
 //! {"server":"elm","seq":4,"at_us":1763995200123600,"what":"received",…}
 //! ```
@@ -9,6 +9,7 @@
 //! is bounded, and each line is a JSON object with those four fields, nothing more is promised of it.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -38,6 +39,9 @@ pub struct Header {
     pub servers: Vec<Server>,
     /// How many events follow; a file with fewer was cut.
     pub events: usize,
+    /// Who people were, as far as it was known: nicks by client id.
+    #[serde(default)]
+    pub nicks: BTreeMap<String, String>,
 }
 
 /// A server whose record is in a file.

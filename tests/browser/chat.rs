@@ -2,6 +2,7 @@
 
 use crate::browser::Browser;
 use crate::page::{LIMIT, Page, quoted};
+use crate::past;
 use crate::pty::{Window, now};
 use crate::ring::{Ring, documents};
 use serde_json::Value;
@@ -206,6 +207,32 @@ fn talk_of_two_is_there_again_after_a_reload() {
     eva.press("Enter");
     eva.click("#found [data-hit]");
     eva.wait_until("document.querySelector('#messages .hit .text')?.textContent === 'lunch?'");
+    eva.assert_sound();
+}
+
+#[test]
+fn found_message_stands_in_the_middle_with_what_followed_it() {
+    let Some(mut browser) = Browser::start() else { return };
+    let mut ring = Ring::start(&[]);
+    past::write(&ring.home().path().join("oak"), 1, "lobby", 2000, past::a_minute_ago());
+    ring.add_with("oak", &WITH_PAGE);
+    let mut eva = enter(&mut browser, &ring.page("oak"), "oak", "eva");
+    for number in [1234, 1300] {
+        eva.eval("document.querySelector('#words').value = ''; true");
+        eva.type_in("#words", &format!("line {number} many"));
+        eva.press("Enter");
+        let hit = quoted(&format!("line {number} of many"));
+        eva.wait_until(&format!("document.querySelector('#found [data-hit]')?.textContent.includes({hit})"));
+        eva.click("#found [data-hit]");
+        let place = "((hit, box) => (hit.top + hit.height / 2 - box.top) / box.height)(document.querySelector('#messages \
+                     .hit').getBoundingClientRect(), document.querySelector('#messages').getBoundingClientRect())";
+        let text = "document.querySelector('#messages .hit .text')?.textContent";
+        eva.wait_until(&format!("{text} === {hit}"));
+        let place = eva.eval(place).as_f64().expect("a number");
+        assert!((0.3..0.7).contains(&place), "{number}: {place}");
+        assert!(eva.text("#messages").contains(&format!("line {} of many", number + 5)));
+        eva.keep_shot("found");
+    }
     eva.assert_sound();
 }
 

@@ -79,6 +79,13 @@ fn leader_is_crashed_and_comes_back_and_a_split_heals_with_equal_histories() {
     let leader = page.wait_until("document.querySelector('#ring').dataset.leader");
     let leader = leader.as_str().expect("a name").to_owned();
 
+    // Those who talk are in the room, and called by their nicks.
+    page.click("#tab-chat");
+    for nick in ["ana", "bob", "cem", "dia"] {
+        page.wait_for(&format!("#people-list [data-person={nick}]"));
+    }
+    page.click("#tab-ring");
+
     page.eval(WATCH_TOKEN);
     page.click("#tab-faults");
     page.click("[data-do=crash][data-server=leader]");
@@ -88,6 +95,10 @@ fn leader_is_crashed_and_comes_back_and_a_split_heals_with_equal_histories() {
     ));
     page.wait_until(&format!("hops.some((hop) => !hop.split(' ').includes('{leader}'))"));
     page.click("#tab-servers");
+    // What is said of it is what holds while it is dead.
+    page.wait_until(&format!("document.querySelector('tr[data-server={leader}] td.clients').textContent === ''"));
+    page.wait_until("document.querySelector('#ring-caption').textContent.includes(', 4 servers')");
+    page.wait_for(".servers th.lag");
     page.keep_shot("lesson-1-crashed");
     page.click(&format!("tr[data-server={leader}] [data-do=restart]"));
     page.wait_for(&format!("tr[data-server={leader}] [data-do=crash]"));

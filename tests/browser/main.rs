@@ -6,6 +6,7 @@ mod chat;
 mod hostile;
 mod large;
 mod lesson;
+mod nick;
 mod page;
 #[path = "../cli/past.rs"]
 #[expect(dead_code, reason = "the tests of the terminal need more of it")]
@@ -14,6 +15,7 @@ mod picture;
 #[path = "../cli/pty.rs"]
 #[expect(dead_code, reason = "the tests of the terminal need more of it")]
 mod pty;
+mod replay;
 #[path = "../cli/ring.rs"]
 #[expect(dead_code, reason = "the tests of the commands need more of it")]
 mod ring;

@@ -181,12 +181,13 @@ impl Page {
         self.call("Input.insertText", &json!({ "text": text }));
     }
 
-    /// Presses a key: `Enter`, `End`, `Escape`.
+    /// Presses a key: `Enter`, `End`, `Escape`, `Tab`.
     pub(crate) fn press(&mut self, key: &str) {
         let (code, text) = match key {
             "Enter" => (13, "\r"),
             "Escape" => (27, ""),
             "End" => (35, ""),
+            "Tab" => (9, ""),
             _ => (0, ""),
         };
         let mut down = json!({ "type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code });

@@ -97,6 +97,9 @@ fn chat_in_a_pipe_joins_says_and_leaves() {
     assert!(ran.stdout.contains("#garden <ana> hello ✓"), "{ran:?}");
     assert!(ran.stdout.contains("#garden * ana waves ✓"), "{ran:?}");
     assert!(ran.stderr.contains("there is no /nonsense"), "{ran:?}");
+    let ran = ring.run_with_input(&["chat", "garden", "--nick", "ben"], b"/nick ana\nstill ben\n");
+    assert!(ran.stdout.contains("#garden <ben> still ben ✓"), "{ran:?}");
+    assert!(ran.stderr.contains("that nick is someone else's; ana2 is free"), "{ran:?}");
     let events = documents(&ring.run(&["history", "--events", "--all", "--json"]).stdout);
     let kinds: Vec<&str> = events.iter().filter_map(|event| event["event"].as_str()).collect();
     assert!(kinds.contains(&"joined") && kinds.contains(&"left"), "{kinds:?}");

@@ -184,6 +184,45 @@ fn each_step_of_a_lesson_waits_for_a_key_and_the_end_is_the_proof() {
     assert_eq!(entries(&home), 0);
 }
 
+/// A UDP port that nobody held.
+fn free_port() -> u16 {
+    std::net::UdpSocket::bind(("127.0.0.1", 0)).expect("a socket").local_addr().expect("a port").port()
+}
+
+#[test]
+fn way_to_join_a_classroom_stands_last_and_comes_back_by_a_key() {
+    let home = Home::new();
+    let port = free_port().to_string();
+    let args = ["-n", "class", "--port", &port, "--iface", "lo", "demo", "--classroom", "--servers", "2"];
+    let mut window = Window::open(command(&home, &[&args[..], &["--web", "127.0.0.1:0"]].concat()), 80, 24);
+    let how = [format!("ringtalk -n class --port {port} chat"), format!("ringtalk -n class --port {port} server")];
+    let stands = |screen: &str| how.iter().all(|line| screen.contains(line)) && screen.contains("http://127.0.0.1:");
+    window.until("they stand there", stands);
+    for key in ["?", "j"] {
+        // Lessons, and none of them, until all else has scrolled off.
+        window.press(&"s0".repeat(3));
+        window.until("they are gone", |screen| !how.iter().any(|line| screen.contains(line)));
+        assert!(window.text().contains("and it heals\n"), "lines break between words: {}", window.text());
+        window.press(key);
+        window.until("they stand there", stands);
+    }
+}
+
+#[test]
+fn net_and_port_that_are_asked_for_are_the_demos_and_a_net_in_use_is_refused() {
+    let home = Home::new();
+    let port = free_port().to_string();
+    let args = ["-n", "class", "--port", &port, "demo", "--servers", "2", "--script", "loss", "--json"];
+    let mut demo = Running::start(&home, &args);
+    let started = demo.wait_for("started");
+    assert_eq!((&started["net"], started["port"].to_string()), (&json!("class"), port.clone()));
+    demo.wait_for("talkers");
+    let ran = home.run(&args);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains("net \\\"class\\\" has servers"), "{ran:?}");
+    demo.kill_and_wait_until_nothing_is_left(&home);
+}
+
 #[test]
 fn steps_want_a_terminal() {
     let home = Home::new();

@@ -11,7 +11,12 @@ use crate::cli::signals::Interrupt;
 use crate::cli::times::{rfc3339, time_of_day};
 use crate::web::record_file::{self, Header, Line, RecordFileError, Server};
 use crate::web::trace;
+use crate::wire::session::{Answer, HistoryQuery, Query};
 use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Messages whose writers are named, and people in rooms, at most.
+const MAX_NICKS: u32 = 500;
 
 /// Runs the command.
 pub(super) fn run(args: &args::Record, run: &Run) -> Result<(), Failure> {
@@ -19,7 +24,7 @@ pub(super) fn run(args: &args::Record, run: &Run) -> Result<(), Failure> {
     let mut contact = Contact::open(run, &interrupt)?;
     let records = collect(&mut contact, run, &interrupt)?;
     let lines = lines(&records);
-    let header = header(&records, &lines);
+    let header = Header { nicks: nicks(&mut contact)?, ..header(&records, &lines) };
     record_file::write(&args.file, &header, &lines).map_err(|error| failure(&error))?;
     let file = args.file.display().to_string();
     if run.output.json {
@@ -36,6 +41,26 @@ pub(super) fn run(args: &args::Record, run: &Run) -> Result<(), Failure> {
         _ => String::new(),
     };
     run.output.line(&shown(&format!("{file} has {} events of {}{span}", lines.len(), names.join(", "))))
+}
+
+/// Who spoke lately and who is in a room. A server that does not answer leaves them unnamed.
+fn nicks(contact: &mut Contact) -> Result<BTreeMap<String, String>, Failure> {
+    let mut nicks = BTreeMap::new();
+    let newest = HistoryQuery { limit: MAX_NICKS, newest: true, ..HistoryQuery::default() };
+    for query in [Query::History(newest), Query::Who(None)] {
+        match contact.ask(query) {
+            Ok(Answer::Page { records, .. }) => nicks.extend(
+                records.into_iter().map(|(record, _)| (record.message.id.client.to_string(), record.message.nick)),
+            ),
+            Ok(Answer::Who(people)) => {
+                let people = people.into_iter().take(MAX_NICKS as usize);
+                nicks.extend(people.map(|person| (person.client.to_string(), person.nick)));
+            }
+            Err(failure) if failure.code == Code::Interrupted => return Err(failure),
+            _ => {}
+        }
+    }
+    Ok(nicks)
 }
 
 fn lines(records: &Records) -> Vec<Line> {

@@ -26,8 +26,8 @@ pub(super) fn run(args: &args::Replay, run: &Run) -> Result<(), Failure> {
         shown(&file.header.until)
     );
     run.output.note(&words);
-    let host = Host::builder(door, template(&run.settings), &file.header.net).mode(Mode::Replay).events(events);
-    let host = host.start().map_err(|error| failure(&error))?;
+    let host = Host::builder(door, template(&run.settings), &file.header.net).mode(Mode::Replay);
+    let host = host.events(events).nicks(file.header.nicks).start().map_err(|error| failure(&error))?;
     serve(&host, &interrupt, run)
 }
 

@@ -1,6 +1,8 @@
 //! How others join a demo: what students type, and the page's address as a picture.
 
 use super::ground::Ground;
+use super::tale::Tale;
+use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::net::PORT;
 use qrcode::render::unicode::Dense1x2;
@@ -11,25 +13,50 @@ use std::fmt::Write;
 const BLACK_ON_WHITE: &str = "\u{1b}[30;107m";
 const PLAIN: &str = "\u{1b}[0m";
 
-/// The invitation.
-pub(super) fn invitation(ground: &Ground, page: Option<&str>, output: &Output) -> String {
+/// How others come to a demo.
+#[derive(Debug, Default)]
+pub(super) struct Invitation {
+    /// Whether other machines may.
+    pub(super) is_for_all: bool,
+    words: String,
+    picture: Option<String>,
+}
+
+impl Invitation {
+    /// To look at the page, and with `is_for_all` to take part.
+    pub(super) fn new(ground: &Ground, is_for_all: bool, page: Option<&str>, output: &Output) -> Self {
+        let (words, picture) = match (is_for_all, page) {
+            (true, _) => (words(ground, page), page.and_then(|page| picture(page, output.color))),
+            (false, Some(page)) => (format!("page   {page}"), None),
+            (false, None) => ("No page, and nobody else can join: --web and --classroom change that.".to_owned(), None),
+        };
+        Self { is_for_all, words, picture }
+    }
+
+    /// Tells all of it: the words last, so that they stay in sight.
+    pub(super) fn tell(&self, tale: &Tale) -> Result<(), Failure> {
+        self.picture.iter().try_for_each(|picture| tale.draw(picture))?;
+        self.tell_words(tale)
+    }
+
+    /// Tells what is to be typed.
+    pub(super) fn tell_words(&self, tale: &Tale) -> Result<(), Failure> {
+        tale.say(&self.words)
+    }
+}
+
+fn words(ground: &Ground, page: Option<&str>) -> String {
     let net = match ground.port {
         PORT => format!("ringtalk -n {}", ground.net),
         port => format!("ringtalk -n {} --port {port}", ground.net),
     };
     let mut text = format!(
-        "Everyone on this network can join. On another machine, type\n\n    {net} chat\n    {net} server\n\n\
-         The first talks, the second adds a server to the ring. Faults reach the demo's own servers only."
+        "Anyone on this network can join; faults reach the demo's own servers only:\n\
+         \u{20}   talk          {net} chat\n\
+         \u{20}   add a server  {net} server\n"
     );
     if let Some(page) = page {
-        let _ = write!(
-            text,
-            "\n\nThe page, for who may see it (whoever has this address can break things):\n\n    {page}\n"
-        );
-        if let Some(picture) = picture(page, output.color) {
-            text += "\n";
-            text += &picture;
-        }
+        let _ = write!(text, "    the page      {page}\nWhoever has the page's address can break things.");
     }
     text
 }
@@ -49,6 +76,7 @@ fn picture(url: &str, color: bool) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ground::Place;
     use super::*;
 
     #[test]
@@ -64,8 +92,8 @@ mod tests {
 
     #[test]
     fn invitation_has_the_commands_to_type() {
-        let ground = Ground::new(None).unwrap();
-        let text = invitation(&ground, None, &Output::default());
+        let ground = Ground::new(Place::default()).unwrap();
+        let text = words(&ground, None);
         assert!(text.contains(&format!("ringtalk -n {} --port {} chat\n", ground.net, ground.port)), "{text}");
         assert!(!text.contains("page"));
     }

@@ -108,7 +108,12 @@ impl Commentary {
                     0 => "nothing had to be sent again".to_owned(),
                     count => format!("{} sent again, each kept once", messages(*count)),
                 };
-                let words = format!("{nick} was at {from} and is at {to} after {} ms: {again}.", took.as_millis());
+                let ms = span(*took);
+                let words = if from == to {
+                    format!("{nick} was without {from} for {ms} and is there again: {again}.")
+                } else {
+                    format!("{nick} was at {from} and is at {to} after {ms}: {again}.")
+                };
                 self.note(now, Topic::Moved(nick.to_owned()), nick, 0, words);
             }
             _ => {}
@@ -137,9 +142,9 @@ impl Commentary {
             lines = told(std::mem::take(&mut self.heard));
         }
         if let Some(filled) = self.filled.take_if(|filled| now >= filled.last + CATCH_UP) {
-            let ms = filled.last.duration_since(filled.first).as_millis();
-            let words =
-                format!("Messages were missing, and others filled them in, within {ms} ms: {}.", each(&filled.at));
+            let took = filled.last.duration_since(filled.first);
+            let how_soon = if took.as_millis() == 0 { "at once".to_owned() } else { format!("within {}", span(took)) };
+            let words = format!("Messages were missing, and others filled them in {how_soon}: {}.", each(&filled.at));
             lines.push((filled.last, words));
         }
         if self.left_out > 0 {
@@ -262,8 +267,8 @@ fn election_words(event: &Value) -> String {
         _ => "a token went round the ring".to_owned(),
     };
     let num = event["num"].as_u64().unwrap_or(0);
-    let ms = event["ms"].as_u64().unwrap_or(0);
-    format!("Election {num}: {begun}; everyone put in who is best, and {winner}'s name came home after {ms} ms.")
+    let ms = span(Duration::from_millis(event["ms"].as_u64().unwrap_or(0)));
+    format!("Election {num}: {begun}; everyone put in who is best, and {winner}'s name came home after {ms}.")
 }
 
 /// Who leads, and why.
@@ -320,6 +325,14 @@ pub(super) fn list<T: AsRef<str>>(names: &[T]) -> String {
             let all: Vec<&str> = all.iter().map(AsRef::as_ref).collect();
             format!("{} and {}", all.join(", "), last.as_ref())
         }
+    }
+}
+
+/// `7 ms`, and no `0 ms`: everything takes some time.
+pub(super) fn span(took: Duration) -> String {
+    match took.as_millis() {
+        0 => "less than 1 ms".to_owned(),
+        ms => format!("{ms} ms"),
     }
 }
 
@@ -389,8 +402,22 @@ mod tests {
         }
         assert!(commentary.take(now + TOGETHER).is_empty() && !commentary.is_busy());
         let lines = commentary.take(now + CATCH_UP);
-        assert_eq!(lines[0].1, "Messages were missing, and others filled them in, within 0 ms: 8 at ash, 4 at elm.");
+        assert_eq!(span(Duration::from_micros(1700)), "1 ms");
+        assert_eq!(lines[0].1, "Messages were missing, and others filled them in at once: 8 at ash, 4 at elm.");
         assert_eq!(commentary.due(), None);
+    }
+
+    #[test]
+    fn person_who_comes_back_to_the_same_server_is_there_again() {
+        let (mut commentary, now) = (Commentary::default(), clock());
+        let took = Duration::from_millis(1288);
+        let moved = |to: &str| Notice::Moved { from: "fir".into(), to: to.into(), took, resent: 0 };
+        commentary.hear_person(now, "bob", &moved("fir"));
+        commentary.hear_person(now, "cem", &moved("oak"));
+        let lines: Vec<String> = commentary.take(now + TOGETHER).into_iter().map(|(_, words)| words).collect();
+        let again = "nothing had to be sent again.";
+        assert_eq!(lines[0], format!("bob was without fir for 1288 ms and is there again: {again}"));
+        assert_eq!(lines[1], format!("cem was at fir and is at oak after 1288 ms: {again}"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// The ground of one demo. Dropped, its directory is gone.
 #[derive(Debug)]
 pub(super) struct Ground {
-    /// The net's name, drawn at random.
+    /// The net's name, drawn at random unless asked for.
     pub(super) net: String,
     /// The UDP port.
     pub(super) port: u16,
@@ -26,25 +26,48 @@ pub(super) struct Ground {
     dir: PathBuf,
 }
 
+/// Where a demo is wanted.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    net: Option<String>,
+    port: Option<u16>,
+    lan: Option<Vec<String>>,
+}
+
+impl Place {
+    /// What the command line says, and for a classroom the port and the interfaces that these settings name. A net that is the
+    /// user's own by habit is not the demo's.
+    pub(super) fn of(own: &Settings, is_classroom: bool) -> Self {
+        let is_port_asked = is_classroom || own.port.origin == Origin::Flag;
+        Self {
+            net: is_net_asked(own).then(|| own.net.value.as_str().to_owned()),
+            port: is_port_asked.then_some(own.port.value),
+            lan: is_classroom.then(|| own.iface.value.clone()),
+        }
+    }
+}
+
+/// Whether the command line names the net.
+pub(super) fn is_net_asked(own: &Settings) -> bool {
+    own.net.origin == Origin::Flag
+}
+
 impl Ground {
-    /// Draws a net and makes the directory; on this machine alone, on a port that nobody held, or for a classroom on the
-    /// interfaces and the port that these settings name.
+    /// Makes the directory, and draws what was not asked for: a net, and a port that nobody held.
     ///
     /// # Errors
     /// [`Code::Io`], [`Code::NoSpace`].
-    pub(super) fn new(classroom: Option<&Settings>) -> Result<Self, Failure> {
+    pub(super) fn new(place: Place) -> Result<Self, Failure> {
+        let Place { net, port, lan } = place;
         let drawn = getrandom::u64().map_err(|error| Failure::new(Code::Failed, format!("no randomness: {error}")))?;
         // Students type the net's name: that of a classroom is short.
-        let net = match classroom {
+        let net = net.unwrap_or_else(|| match lan {
             Some(_) => format!("demo-{:04x}", drawn >> 48),
             None => format!("demo-{:012x}", drawn >> 16),
-        };
+        });
         let dir = std::env::temp_dir().join(format!("ringtalk-demo-{:012x}", drawn >> 16));
         fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|error| Failure::io("make", &dir, &error))?;
-        let (port, lan) = match classroom {
-            Some(own) => (own.port.value, Some(own.iface.value.clone())),
-            None => (free_port()?, None),
-        };
+        let port = port.map_or_else(free_port, Ok)?;
         let ground = Self { net, port, lan, dir };
         let mark = ground.dir.join(MARK);
         fs::write(&mark, "").map_err(|error| Failure::io("write", &mark, &error))?;
@@ -120,7 +143,7 @@ mod tests {
 
     #[test]
     fn directory_ends_with_its_ground_or_with_its_last_server() {
-        let ground = Ground::new(None).unwrap();
+        let ground = Ground::new(Place::default()).unwrap();
         let (dir, oak, elm) = (ground.dir.clone(), ground.data_of("oak"), ground.data_of("elm"));
         for data in [&oak, &elm] {
             fs::create_dir(data).unwrap();
@@ -130,7 +153,7 @@ mod tests {
         assert!(!oak.exists() && elm.exists());
         remove_data(&elm);
         assert!(!dir.exists());
-        let other = Ground::new(None).unwrap();
+        let other = Ground::new(Place::default()).unwrap();
         assert_ne!(other.net, ground.net);
         let dir = other.dir.clone();
         drop(other);

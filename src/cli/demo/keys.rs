@@ -21,11 +21,13 @@ const BURST: u32 = 200;
 const SPEEDS: [f64; 4] = [1.0, 5.0, 10.0, 20.0];
 /// What the keys do.
 const HELP: &str = "\
-c crash the leader     k crash one …       r restart all      z pause one …      u resume all
-x cut the leader's half off    i isolate one …    w one hears one no more …    m nobody hears the leader
-l lose 20 % everywhere         h heal              d slow motion: 1, 5, 10, 20 times
-b a burst of 200 messages      p how the proof stands
-s a lesson …      space the next step      . stop the lesson      ? these lines      q end with the proof";
+c crash the leader            k crash one …              r restart all
+x cut the leader's half off   i isolate one …            h heal
+m nobody hears the leader     w one hears one no more …  l lose 20 % everywhere
+z pause one …                 u resume all               b 200 messages at once
+d slow: 1, 5, 10, 20 times    p how the proof stands     j page, how to join
+s a lesson …                  space the next step        . stop the lesson
+? these lines                 q end with the proof";
 
 /// What a first key has asked for, and the next completes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +48,7 @@ enum Meaning {
     CutHalf,
     Slower,
     Proof,
+    Invite,
     Help,
     Quit,
     Nothing,
@@ -59,6 +62,9 @@ pub(super) fn play(stage: &mut Stage) -> Result<(), Failure> {
     let terminal = Terminal::take();
     stage.listen_to(listen()?);
     stage.tale.say(HELP)?;
+    if stage.invitation.is_for_all {
+        stage.invitation.tell(&stage.tale)?;
+    }
     let mut asked = None;
     loop {
         let Some(key) = stage.turn(clock() + LONG)? else { continue };
@@ -78,7 +84,11 @@ pub(super) fn play(stage: &mut Stage) -> Result<(), Failure> {
                 obey(stage, Action::Delay(Whom::All, next))?;
             }
             Meaning::Proof => stage.tell_report()?,
-            Meaning::Help => stage.tale.say(HELP)?,
+            Meaning::Invite => stage.invitation.tell(&stage.tale)?,
+            Meaning::Help => {
+                stage.tale.say(HELP)?;
+                stage.invitation.tell_words(&stage.tale)?;
+            }
             Meaning::Quit => break,
             Meaning::Nothing => {}
         }
@@ -177,6 +187,7 @@ fn meaning(key: u8, asked: Option<Asked>, servers: usize) -> Meaning {
         b' ' | b'n' | b'\n' => Meaning::Do(Action::Step),
         b'.' => Meaning::Do(Action::Stop),
         b'p' => Meaning::Proof,
+        b'j' => Meaning::Invite,
         b'q' => Meaning::Quit,
         _ => Meaning::Help,
     }
@@ -261,6 +272,11 @@ mod tests {
         let cut = Action::Cut { from: 0, to: 1, both: false };
         assert_eq!(meaning(b'2', Some(Asked::To(0)), 5), Meaning::Do(cut));
         assert_eq!(meaning(b'1', Some(Asked::To(0)), 5), Meaning::Nothing);
+    }
+
+    #[test]
+    fn lines_of_help_fit_a_terminal() {
+        assert!(HELP.lines().all(|line| line.chars().count() < 80));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::action::{Action, Whom};
 use super::acts::Trouble;
-use super::commentary::messages;
+use super::commentary::{messages, span};
 use super::fleet::State;
 use super::play::{Until, Wait};
 use super::script::Step;
@@ -52,7 +52,12 @@ impl Stage {
         let Some(step) = play.announce() else { return Ok(()) };
         let (number, of, stepwise) = (play.step().map_or(0, |step| step.1), play.script.steps.len(), play.stepwise);
         let fields = json!({ "script": play.script.name, "step": number, "steps": of });
-        let wait = if stepwise { " (next: the space bar, or the page)" } else { "" };
+        let wait = match (stepwise, self.manner.keys, self.tale.pages().is_some()) {
+            (true, true, true) => " (next: the space bar, or the page)",
+            (true, true, false) => " (next: the space bar)",
+            (true, false, _) => " (next: the page)",
+            (false, ..) => "",
+        };
         self.tell("step", fields, &format!("Step {number} of {of}: {}{wait}", step.words(number)))
     }
 
@@ -92,18 +97,19 @@ impl Stage {
 
     /// Tells what has come, and how long it took.
     fn tell_answer(&mut self, until: &Until, since: Instant, met: Instant) -> Result<(), Failure> {
-        let ms = u64::try_from(met.saturating_duration_since(since).as_millis()).unwrap_or(u64::MAX);
+        let took = met.saturating_duration_since(since);
+        let (ms, span) = (u64::try_from(took.as_millis()).unwrap_or(u64::MAX), span(took));
         match until {
             Until::Ring(these) => {
                 let view = self.fleet.view_of(these).cloned();
-                view.map_or(Ok(()), |view| self.tell_ring(&view, &format!("after {ms} ms")))
+                view.map_or(Ok(()), |view| self.tell_ring(&view, &format!("after {span}")))
             }
             Until::NextAcknowledgement(_) => {
-                let words = format!("Talk goes on: the first message after that was acknowledged {ms} ms later.");
+                let words = format!("Talk goes on: the first message after that was acknowledged {span} later.");
                 self.tell("talks_on", json!({ "pause_ms": ms }), &words)
             }
             Until::Acknowledged(_) => {
-                let words = format!("All of them are acknowledged, {ms} ms later.");
+                let words = format!("All of them are acknowledged, {span} later.");
                 self.tell("burst_acknowledged", json!({ "ms": ms }), &words)
             }
             Until::Equal(_) => self.tell_report(),
@@ -228,18 +234,19 @@ impl Stage {
     fn tell_talk(&mut self) -> Result<(), Failure> {
         let (made, stable) = self.ledger.counts();
         let waits = self.ledger.take_waits();
-        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let usual = ms(waits.sum / waits.count.max(1));
-        let longest = ms(waits.longest);
+        let (usual, longest) = (waits.sum / waits.count.max(1), waits.longest);
         let how = if waits.count == 0 {
             String::new()
         } else {
-            format!(" In this step they waited {usual} ms for that on average, {longest} ms at most.")
+            let (usual, longest) = (span(usual), span(longest));
+            format!(" In this step they waited {usual} for that on average, {longest} at most.")
         };
         let words = format!(
             "{} said, {stable} of them acknowledged: stored by every server of their view.{how}",
             messages(made)
         );
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (usual, longest) = (ms(usual), ms(longest));
         let fields = json!({ "submitted": made, "acknowledged": stable, "average_ms": usual, "longest_ms": longest });
         self.tell("talked", fields, &words)
     }

@@ -42,14 +42,20 @@ pub(in crate::cli) use ground::remove_data;
 
 use super::Run;
 use super::args;
+use super::config::Settings;
+use super::contact::Contact;
 use super::failure::{Code, Failure};
+use super::output::Output;
 use super::signals::Interrupt;
 use super::times::clock;
+use super::values::Span;
 use crate::client::Notice;
 use crate::web::Host;
+use crate::wire::session::Query;
 use action::Action;
 use child::Life;
-use ground::Ground;
+use classroom::Invitation;
+use ground::{Ground, Place};
 use script::{SCRIPTS, Script};
 use serde_json::{Value, json};
 use stage::{Manner, Stage};
@@ -60,6 +66,9 @@ use std::time::Duration;
 /// The time between two messages of one talker, when people look on and when they do not.
 const PACE_WATCHED: Duration = Duration::from_millis(400);
 const PACE_ALONE: Duration = Duration::from_millis(50);
+
+/// How long servers of a net that was asked for may take to answer.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How long the loop waits when nothing happens.
 const LONG: Duration = Duration::from_mins(1);
@@ -108,7 +117,10 @@ pub(super) fn run(args: &args::Demo, run: &Run) -> Result<(), Failure> {
         None => Way::Alone(&SCRIPTS[0]),
     };
     let interrupt = Interrupt::install()?;
-    let ground = Ground::new(args.classroom.then_some(&run.settings))?;
+    let ground = Ground::new(Place::of(&run.settings, args.classroom))?;
+    if ground::is_net_asked(&run.settings) {
+        refuse_a_net_in_use(&ground, run, &interrupt)?;
+    }
     let is_watched = !matches!(way, Way::Alone(_));
     let wants_page = is_watched || args.classroom || page::is_asked_for(&run.settings);
     let page = if wants_page { page::open(run, &ground, args.classroom)? } else { None };
@@ -116,17 +128,33 @@ pub(super) fn run(args: &args::Demo, run: &Run) -> Result<(), Failure> {
     let manner = Manner {
         servers: usize::from(args.servers),
         pace: if is_watched { PACE_WATCHED } else { PACE_ALONE },
+        keys: matches!(way, Way::Keys | Way::Steps(_)),
         strict: matches!(way, Way::Steps(_) | Way::Alone(_)),
     };
     let mut stage = Stage::open(manner, ground, run, &interrupt, controls)?;
     stage.begin(host.as_ref().map(Host::url))?;
-    if args.classroom {
-        stage.tale.say(&classroom::invitation(&stage.ground, host.as_ref().map(Host::url), &run.output))?;
+    stage.invitation = Invitation::new(&stage.ground, args.classroom, host.as_ref().map(Host::url), &run.output);
+    if args.classroom && !matches!(way, Way::Keys) {
+        stage.invitation.tell(&stage.tale)?;
     }
     if let Some(host) = host.as_ref().filter(|_| args.open) {
         page::show(run, host.url());
     }
     go(&mut stage, &way)
+}
+
+/// A demo's servers are killed and its people chatter: no ring of others is the place for that.
+fn refuse_a_net_in_use(ground: &Ground, run: &Run, interrupt: &Interrupt) -> Result<(), Failure> {
+    let settings = Settings { timeout: ground::set(Span(LOOK)), ..ground.settings(&run.settings)? };
+    let looking = Run { settings, output: Output { quiet: true, ..run.output.clone() } };
+    match Contact::open(&looking, interrupt)?.ask(Query::Status) {
+        Ok(_) => {
+            Err(Failure::new(Code::Usage, format!("net \"{}\" has servers: a demo wants one of its own", ground.net))
+                .hint("another -n, or none: then a name is drawn"))
+        }
+        Err(failure) if failure.code == Code::Interrupted => Err(failure),
+        Err(_) => Ok(()),
+    }
 }
 
 /// How a demo is led.

@@ -3,6 +3,7 @@
 use super::Happening;
 use super::acts::Trouble;
 use super::child::Life;
+use super::classroom::Invitation;
 use super::commentary::{Commentary, short};
 use super::fleet::{Fleet, State};
 use super::ground::{Ground, set};
@@ -55,6 +56,8 @@ pub(super) struct Manner {
     pub(super) servers: usize,
     /// The time between two messages of one talker.
     pub(super) pace: Duration,
+    /// Whether keys are listened to.
+    pub(super) keys: bool,
     /// Whether a lesson that does not come out as it should ends the demo.
     pub(super) strict: bool,
 }
@@ -72,6 +75,7 @@ pub(super) struct Stage {
     run: Run,
     interrupt: Interrupt,
     pub(super) tale: Tale,
+    pub(super) invitation: Invitation,
     pub(super) ledger: Ledger,
     pub(super) manner: Manner,
     commentary: Commentary,
@@ -123,6 +127,7 @@ impl Stage {
             told,
             keys: never(),
             tale: Tale::new(&run.output, pages),
+            invitation: Invitation::default(),
             run: Run { settings, output: Output { quiet: true, ..run.output.clone() } },
             interrupt: interrupt.clone(),
             ledger: Ledger::default(),

@@ -186,6 +186,10 @@ struct Monologue {
 
 impl Monologue {
     fn go(mut self, is_enough: &Receiver<Infallible>) -> usize {
+        for room in ROOMS {
+            // That it is in the room is for others to see; nothing is proved by it.
+            let _ = self.talk.submit(Draft { room: room.to_owned(), kind: Kind::Join, body: String::new() });
+        }
         let beat = tick(BEAT.min(self.company.pace));
         loop {
             select! {
@@ -243,8 +247,9 @@ impl Monologue {
     fn hear(&mut self, event: Event) {
         match event {
             Event::Progress { id, progress: Progress::Stable { .. } } => {
-                let took = self.pending.remove(&id).map(|said| said.elapsed()).unwrap_or_default();
-                self.company.ledger.acknowledge(id, took);
+                if let Some(said) = self.pending.remove(&id) {
+                    self.company.ledger.acknowledge(id, said.elapsed());
+                }
             }
             Event::Notice(notice @ (Notice::Home { .. } | Notice::Gone { .. } | Notice::Moved { .. })) => {
                 // News that nobody has time for are only news.

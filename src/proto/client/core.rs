@@ -1,6 +1,6 @@
 //! The client: gives each part what concerns it, and makes one part's change another's call. No algorithm lives here.
 
-use super::directory::Directory;
+use super::directory::{Choice, Directory};
 use super::feed::Feed;
 use super::io::{
     Action, Command, ConnectionId, Draft, Event, FeedCursor, Input, Loaded, Message, Notice, Progress, Save, Settings,
@@ -16,7 +16,7 @@ use crate::ids::{ClientId, MessageId};
 use crate::proto::bugs::{Bug, bug};
 use crate::proto::io::Route;
 use crate::proto::rng::Rng;
-use crate::record::{Kind, MAX_BODY_BYTES};
+use crate::record::{Kind, MAX_BODY_BYTES, View};
 use crate::time::{Hlc, Now, Time};
 use crate::wire::datagram::{self, Header, Malformed};
 use crate::wire::message::{self, Beacon, Scout};
@@ -58,6 +58,10 @@ pub struct Client {
     pub(super) unacknowledged: Patience,
     /// The nick it went by before it asked for another, until a server agrees.
     pub(super) old_nick: Option<String>,
+    /// The server whose session it ended for another nick, and when, until a session stands.
+    pub(super) renamed_at: Option<(String, Time)>,
+    /// What [`Event::View`] told last.
+    pub(super) told_view: Option<View>,
     /// What [`Event::Cursor`] told last.
     told: Option<(FeedCursor, u64)>,
     strangers: BTreeSet<String>,
@@ -90,6 +94,8 @@ impl Client {
             homeless: Patience::Idle,
             unacknowledged: Patience::Idle,
             old_nick: None,
+            renamed_at: None,
+            told_view: None,
             told: None,
             strangers: BTreeSet::new(),
             connections: 0,
@@ -410,6 +416,10 @@ impl Client {
         if self.gone.is_none() && any && self.stage.gathers(now) {
             return;
         }
+        self.connect(now, choice);
+    }
+
+    pub(super) fn connect(&mut self, now: Time, choice: Choice) {
         self.connections += 1;
         let connection = ConnectionId(self.connections);
         self.act(Action::Connect { connection, addr: choice.addr });

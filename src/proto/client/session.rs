@@ -1,6 +1,7 @@
 //! The client's side of a session: from the connection to the goodbye.
 
 use super::core::Client;
+use super::directory::Choice;
 use super::feed::Feed;
 use super::io::{Action, ConnectionId, Draft, Event, Notice, Progress, Save};
 use super::liveness::Liveness;
@@ -81,17 +82,23 @@ impl Client {
         self.gone.get_or_insert((home.name, now));
     }
 
-    /// Takes another nick, and tells the server with a new session.
+    /// Takes another nick, and tells the same server with a new session.
     pub(super) fn rename(&mut self, now: Time, nick: String) {
         let old = std::mem::replace(&mut self.settings.nick, nick);
         self.old_nick.get_or_insert(old);
-        if let Some(connection) = self.stage.connection() {
-            self.act(Action::Disconnect(connection));
-            self.outbox.disconnected();
-            self.reception.moved(now);
-            self.search.start(now);
-            self.stage = Stage::NEXT;
-        }
+        let (connection, choice) = match std::mem::replace(&mut self.stage, Stage::NEXT) {
+            Stage::Searching { .. } => return,
+            Stage::Connecting(attempt) | Stage::Greeting(attempt) => (attempt.connection, attempt.choice),
+            Stage::Home(Home { connection, pid, name, addr, live: _ }) => {
+                self.renamed_at.get_or_insert_with(|| (name.clone(), now));
+                (connection, Choice { name, server: Some(pid.server), addr })
+            }
+        };
+        self.act(Action::Disconnect(connection));
+        self.outbox.disconnected();
+        self.reception.moved(now);
+        self.search.start(now);
+        self.connect(now, choice);
     }
 
     /// The server speaks.
@@ -149,7 +156,8 @@ impl Client {
 
     fn tell_of_the_new_home(&mut self, now: Time, addr: std::net::SocketAddr, resent: u64) {
         let to = self.home().unwrap_or_default().to_owned();
-        let notice = match self.gone.take() {
+        let renamed_at = self.renamed_at.take().filter(|(from, _)| *from != to);
+        let notice = match self.gone.take().or(renamed_at) {
             Some((from, since)) => Notice::Moved { from, to, took: now.since(since), resent },
             None => Notice::Home { server: to, addr },
         };
@@ -189,10 +197,18 @@ impl Client {
         if let Stage::Greeting(attempt) = &self.stage {
             let server = attempt.choice.name.clone();
             let taken = matches!(why, Refusal::NickTaken(_) | Refusal::BadName);
-            if let Some(old) = self.old_nick.take_if(|_| taken) {
-                self.settings.nick = old;
-            }
+            let old = self.old_nick.take_if(|_| taken);
+            let choice = attempt.choice.clone();
+            let connection = attempt.connection;
             self.tell(Event::Notice(Notice::Refused { server, why }));
+            if let Some(old) = old {
+                self.settings.nick = old;
+                // The server is well: it had taken the old nick, and does so again.
+                if self.renamed_at.is_some() {
+                    self.act(Action::Disconnect(connection));
+                    return self.connect(now, choice);
+                }
+            }
         }
         self.abandon(now);
     }
@@ -250,7 +266,10 @@ impl Client {
         if let Some(feed) = &self.feed {
             self.reception.enter(view.clone(), feed.length(view.epoch), from);
         }
-        self.tell(Event::View { view, reason });
+        if self.told_view.as_ref() != Some(&view) {
+            self.told_view = Some(view.clone());
+            self.tell(Event::View { view, reason });
+        }
     }
 
     /// A block of the session's feed: in its place when it is of the current view, at once when it is of another.

@@ -29,7 +29,8 @@ export class Chat {
   #composer;
   #people;
   #outbox;
-  /** Servers of the view, and how many last came back to it. */
+  /** The view's epoch and servers, and how many last came back to it. */
+  #epoch = null;
   #members = new Set();
   #rejoined = 0;
 
@@ -103,7 +104,8 @@ export class Chat {
       search: (words) => void this.finder.search(words),
       ring: () => void showRing(),
       help: () => this.#note(this.#composer.help()),
-      names: () => [...this.#people.names, ...this.#rooms.names],
+      nicks: () => this.#people.names,
+      rooms: () => this.#rooms.names,
     };
   }
 
@@ -175,7 +177,10 @@ export class Chat {
     const names = new Set((members ?? []).map((member) => (typeof member === "string" ? member : member?.name)));
     const came = this.#members.size === 0 ? 0 : [...names].filter((member) => !this.#members.has(member)).length;
     if (came > 0) this.#rejoined = came;
+    const isKnown = epoch === this.#epoch && names.size === this.#members.size && came === 0;
+    this.#epoch = epoch;
     this.#members = names;
+    if (isKnown) return;
     const of = Array.isArray(members) ? `, ${counted(members.length, "server")}` : "";
     this.#people.refreshSoon(this.#rooms.shown);
     this.note(`${shown(name)} leads now (epoch ${epoch}${of})`);
@@ -260,12 +265,16 @@ export class Chat {
     const room = this.#roomOf(this.#mark([hit])[0]);
     if (!room) return;
     if (room !== this.#rooms.shown) this.#rooms.open(room);
-    if (this.#view.toLine(hit.id)) return;
-    const before = await this.#questions.ask({ ...pageOf(room), before: hit.key, limit: PAGE });
+    if (!room.hasNewer && this.#view.toLine(hit.id)) return;
+    // What follows it too: a last line cannot stand in the middle.
+    const ask = (edge) => this.#questions.ask({ ...pageOf(room), before: null, ...edge, limit: PAGE });
+    const [before, after] = await Promise.all([ask({ before: hit.key }), ask({ after: hit.key })]);
     if (!before) return;
     room.clear();
-    room.takePage([...this.#mark(before.messages), ...this.#mark([hit])], { hasMore: Boolean(before.more) });
+    room.takePage([...this.#mark(before.messages), ...this.#mark([hit])], { hasMore: Boolean(before.more), edge: before.edge });
     room.hasNewer = true;
+    // A host that knows no pages below a place answers with the newest page.
+    if (after?.after !== undefined) room.takePage(this.#mark(after.messages), { isNewer: true, hasMore: Boolean(after.more), edge: after.edge });
     this.#view.toLine(hit.id);
   }
 

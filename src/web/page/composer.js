@@ -23,7 +23,7 @@ export class Composer {
   #acts;
   #completion = null;
 
-  /** `acts` has a function for each command, `say(text)`, and `names()` for completion. */
+  /** `acts` has a function for each command, `say(text)`, `nicks()` and `rooms()` for completion. */
   constructor({ form, input, hint }, acts) {
     this.#input = input;
     this.#hint = hint;
@@ -66,6 +66,7 @@ export class Composer {
   }
 
   #typed() {
+    this.#completion = null;
     this.#grow();
     const command = /^\/(\w*)$/.exec(this.text);
     if (!command) return this.warn("");
@@ -122,8 +123,18 @@ export class Composer {
     if (start === 0 && stem.startsWith("/")) {
       return Object.keys(COMMANDS).map((name) => `/${name} `).filter((name) => name.startsWith(stem));
     }
-    const bare = stem.replace(/^@/, "").toLowerCase();
-    const names = this.#acts.names().filter((name) => bare && name.toLowerCase().startsWith(bare));
-    return names.map((name) => (start === 0 ? `${name}: ` : `${name} `));
+    const command = start > 0 ? (/^\/(\w+)\s/.exec(this.text)?.[1] ?? "") : "";
+    if (command === "join") return ways(stem.replace(/^#/, ""), this.#acts.rooms(), { isAll: true });
+    if (command === "msg") return ways(stem.replace(/^@/, ""), this.#acts.nicks(), { after: " ", isAll: true });
+    if (stem.startsWith("#")) return ways(stem.slice(1), this.#acts.rooms(), { sign: "#", after: " ", isAll: true });
+    if (stem.startsWith("@")) return ways(stem.slice(1), this.#acts.nicks(), { sign: "@", after: " ", isAll: start > 0 });
+    return ways(stem, this.#acts.nicks(), { after: start === 0 ? ": " : " " });
   }
+}
+
+/** The names that begin so, as they are to stand there; of an empty beginning all if `isAll`, else none. */
+function ways(stem, names, { sign = "", after = "", isAll = false }) {
+  const folded = stem.toLowerCase();
+  const fitting = names.filter((name) => (folded || isAll) && name.toLowerCase().startsWith(folded));
+  return fitting.map((name) => `${sign}${name}${after}`);
 }

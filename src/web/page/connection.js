@@ -29,7 +29,8 @@ export class Connection {
     setInterval(() => this.#listenForSilence(), 1000);
   }
 
-  /** Calls `listener` with each event of the name: the host's, and `host-gone`, `host-moving`, `host-unreachable`, `host-replaced`. */
+  /** Calls `listener` with each event of the name: the host's, and `host-gone`, `host-moving`, `host-unreachable`,
+   * `host-refused`, `host-replaced`. */
   on(name, listener) {
     if (!this.#listeners.has(name)) this.#listeners.set(name, []);
     this.#listeners.get(name).push(listener);
@@ -108,6 +109,7 @@ export class Connection {
         else if (event?.event === "lost") this.#tell("lost", event);
         else if (event?.event === "error") {
           this.#tell("error", event);
+          this.#tell("host-refused", event);
           give(null);
         } else if (event && this.#early.length < MAX_EARLY) this.#early.push(event);
       };

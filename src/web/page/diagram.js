@@ -69,8 +69,7 @@ export class Diagram {
   openFile() {
     this.#isFile = true;
     this.#play(false);
-    this.#end = this.#record.oldest + this.#span;
-    this.#touch();
+    this.#goTo(this.#record.oldest + this.#span);
   }
 
   /** Events have come; `landmark` is the group of something to be seen from afar. */

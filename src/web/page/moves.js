@@ -27,7 +27,8 @@ export class Moves {
       .on("host-moving", ({ from, page }) => this.#say(`${shown(from)} is gone. Moving to ${new URL(page).host} …`))
       .on("host-unreachable", ({ from }) => this.#unreachable(from))
       .on("host-replaced", () => this.#replaced())
-      .on("error", (event) => this.#refused(event))
+      .on("host-refused", (event) => this.#refused(event))
+      .on("error", ({ code }) => code === "replaced" && this.#replaced())
       .on("lost", () => this.#lost())
       .on("moved", (event) => this.#moved(event, connection));
   }
@@ -59,9 +60,8 @@ export class Moves {
   }
 
   /** The host does not take us: what it says is more than that nobody answers. */
-  #refused({ tag, code, message, hint }) {
-    if (code === "replaced") return this.#replaced();
-    if (tag !== null && tag !== undefined) return;
+  #refused({ code, message, hint }) {
+    if (code === "replaced") return;
     this.#isRefused = true;
     this.#where.dataset.state = "lost";
     this.#say(shown([message, hint].filter(Boolean).join(" ")));

@@ -34,6 +34,11 @@ export class Picture {
     return [...this.servers.values()].sort(byId);
   }
 
+  /** How many servers live, as far as it is known. */
+  get living() {
+    return [...this.servers.values()].filter((server) => stateOf(server) !== "failed").length;
+  }
+
   /** Those who lead: one, or one on each side of a cut. The order of the ring's. */
   get leaders() {
     return this.ring.filter(leads).map(({ name }) => name);
@@ -146,7 +151,14 @@ export class Picture {
 
   /** A server tells of the view it is in. */
   #viewed({ leader, epoch = 0, members }, teller) {
-    for (const { name, id } of (members ?? []).filter(({ id }) => id)) this.server(name).id = id;
+    for (const { name, id } of (members ?? []).filter(({ id }) => id)) {
+      const member = this.server(name);
+      member.id = id;
+      if (member.heardAt !== undefined) continue;
+      // It tells nothing itself: what others tell of it is all there is.
+      if (member.state === "unknown") member.state = "member";
+      Object.assign(member, { isFailed: false, viewEpoch: Math.max(member.viewEpoch, epoch) });
+    }
     const first = this.server(nameOf(leader));
     Object.assign(teller, { isFailed: false, isSuspected: false, viewEpoch: epoch || teller.viewEpoch, state: first === teller ? "leader" : "member" });
     this.#enthrone(first, epoch);
@@ -192,9 +204,13 @@ function isHeard(server) {
   return performance.now() - server.beatAt < BEAT_MS;
 }
 
-/** Whether a server leads the view it is in. */
+/** Whether a server lives and leads the view it is in. */
 function leads(server) {
-  return server.ledEpoch > 0 && server.ledEpoch === server.viewEpoch && stateOf(server) !== "failed";
+  return isEnthroned(server) && stateOf(server) !== "failed";
+}
+
+function isEnthroned({ ledEpoch, viewEpoch }) {
+  return ledEpoch > 0 && ledEpoch === viewEpoch;
 }
 
 /** A server's state for people and for the ring's hooks. */
@@ -202,5 +218,6 @@ export function stateOf(server) {
   if (server.process === "crashed" || server.isFailed) return "failed";
   if (server.process === "paused") return "paused";
   if (server.isSuspected) return "suspected";
-  return server.state === "unreachable" ? "failed" : server.state;
+  if (server.state === "unreachable") return "failed";
+  return isEnthroned(server) ? "leader" : server.state;
 }

@@ -9,14 +9,16 @@ const COLUMNS = [
   ["head", "the order goes up to this place", (server) => whole(server.head)],
   ["have", "on this server's disk up to here", (server) => whole(server.have)],
   ["stable", "on every server's disk up to here", (server) => whole(server.stable)],
-  ["lag", "places behind", (server) => whole(server.lag)],
-  ["clients", "clients with a session here", (server) => whole(server.clients)],
+  ["lag", "places behind", (server) => now(server, server.lag)],
+  ["clients", "clients with a session here", (server) => now(server, server.clients)],
   ["loss", "beacons lost on the way to here", (server) => (server.loss === undefined ? "" : `${server.loss}%`)],
   ["NACKs/min", "repairs asked for in the last minute", (server) => whole(server.nacks_per_min ?? server.nacks)],
   ["repairs", "messages sent again for others, as seen here", (server) => whole(server.repairs)],
 ];
 
 const whole = (number) => (Number.isFinite(number) ? String(number) : "");
+/** What holds only while a server lives. */
+const now = (server, number) => (stateOf(server) === "failed" ? "" : whole(number));
 
 export class Servers {
   #box;

@@ -79,7 +79,9 @@ export class Watch {
     });
   }
 
-  #welcomed({ mode }) {
+  #welcomed({ mode, client, nick, nicks }) {
+    if (client) this.#lanes.learn(`${client}-`, nick);
+    for (const [client, nick] of Object.entries(nicks ?? {})) this.#lanes.learn(`${client}-`, nick);
     const isNew = this.#mode !== mode;
     this.#mode = mode;
     if (!isNew) return;
@@ -105,9 +107,8 @@ export class Watch {
   }
 
   #replayed() {
-    this.#picture.lookBack(this.#record.oldest);
+    // It tells the moment that it shows.
     this.diagram.openFile();
-    this.#changed();
   }
 
   #status(event) {
@@ -172,7 +173,7 @@ export class Watch {
     this.ring.show(picture, this.faults.chosen);
     this.servers.show(picture, this.#mode === "demo");
     const { epoch, leaders, electing } = picture;
-    let words = leaders.length > 0 ? `${shown(leaders[0])} leads, epoch ${epoch}, ${counted(picture.ring.length, "server")}` : "Nobody leads";
+    let words = leaders.length > 0 ? `${shown(leaders[0])} leads, epoch ${epoch}, ${counted(picture.living, "server")}` : "Nobody leads";
     if (leaders.length > 1) words = `${leaders.length} rings, led by ${leaders.map(shown).join(" and ")}`;
     if (electing) words = `Election ${electing.num}: the token carries ${shown(electing.candidate)}`;
     const caption = $("ring-caption").firstChild;

@@ -21,7 +21,7 @@ use crate::cli::window;
 use crate::client::{Command, Draft, Event, Message, Notice, Progress};
 use crate::ids::{ClientId, MessageId, Pid};
 use crate::record::{Kind, View};
-use crate::wire::session::{Answer, HistoryQuery, Query};
+use crate::wire::session::{Answer, HistoryQuery, Query, Refusal};
 use answers::Asked;
 use crossbeam_channel::{Receiver, after, never, select};
 use ladder::{Ladder, stable_mark};
@@ -388,6 +388,10 @@ impl Chat {
         }
         match news {
             Notice::Home { .. } => {}
+            Notice::Refused { why: Refusal::NickTaken(free), .. } if self.contact.home().is_some() => {
+                let free = shown(free);
+                self.notice(&format!("that nick is someone else's; {free} is free: /nick {free}"));
+            }
             Notice::Refused { .. } | Notice::Elsewhere { .. } if self.contact.home().is_some() => {}
             news => self.notice(&shown(&news.to_string())),
         }

@@ -264,6 +264,10 @@ fn noise_changes_nothing_and_breaks_nothing() {
 #[test]
 fn new_nick_is_told_with_a_new_session_and_given_up_when_another_owns_it() {
     let mut bench = Bench::at_home();
+    let views = |bench: &Bench| bench.events.iter().filter(|event| matches!(event, Event::View { .. })).count();
+    bench.accept(Some(note(1, 0, None)));
+    let told = views(&bench);
+    bench.beacon(2, true);
     bench.command(Command::Nick("eva".into()));
     bench.accept(Some(note(1, 0, None)));
     assert_eq!(hello(&bench).nick, "eva");
@@ -271,9 +275,21 @@ fn new_nick_is_told_with_a_new_session_and_given_up_when_another_owns_it() {
     bench.give(super::super::Input::Connected(bench.connection()));
     assert_eq!(hello(&bench).nick, "bob");
     bench.reply(Reply::Refused(Refusal::NickTaken("bob2".into())));
-    bench.beacon(1, true);
-    bench.pass(600);
     bench.accept(Some(note(1, 0, None)));
     assert_eq!(hello(&bench).nick, "eva");
-    assert!(!bench.notices().iter().any(|notice| matches!(notice, Notice::Gone { .. })));
+    assert!(!bench.notices().iter().any(|notice| matches!(notice, Notice::Gone { .. } | Notice::Moved { .. })));
+    assert!(bench.connects.iter().all(|(_, to)| *to == addr(1)), "a refused nick is no failed server");
+    assert_eq!(views(&bench), told, "the view is the same");
+}
+
+#[test]
+fn server_that_dies_while_a_nick_is_asked_for_is_moved_away_from_in_words() {
+    let mut bench = Bench::at_home();
+    bench.beacon(2, true);
+    bench.command(Command::Nick("eva".into()));
+    bench.give(super::super::Input::Broken(bench.connection()));
+    bench.accept(Some(note(1, 0, None)));
+    assert_eq!(hello(&bench).nick, "eva");
+    let moved = |notice: &&&Notice| matches!(notice, Notice::Moved { from, to, .. } if from == "oak" && to == "elm");
+    assert!(bench.notices().iter().any(|notice| moved(&notice)));
 }
