@@ -7,8 +7,9 @@ use super::shown::shown;
 use super::signals::Interrupt;
 use super::times::clock;
 use super::values::Name;
-use crate::client::{Command, Draft, Event, Notice, SubmitError, words};
+use crate::client::{Command, Draft, Event, Notice, Progress, SubmitError, words};
 use crate::ids::{ClientId, MessageId};
+use crate::record::Kind;
 use crate::wire::session::{Answer, Query, Refusal};
 use crossbeam_channel::{Receiver, after, never, select};
 use std::collections::{BTreeSet, VecDeque};
@@ -19,6 +20,9 @@ const MAX_KEPT: usize = 65_536;
 
 /// Most nicks that are tried: each may be taken while it is offered.
 const MAX_OFFERS: usize = 8;
+
+/// How long who is interrupted waits for its goodbye to be stable.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What a command needs of a running client: the real one, or a test's.
 pub(crate) trait Talk: std::fmt::Debug {
@@ -222,6 +226,34 @@ impl Contact {
                 Err(_) => Err(self.stopped()),
             },
             recv(limit) -> _ => Ok(Next::TimeLimit),
+        }
+    }
+
+    /// Leaves all rooms, then says goodbye. It may take a moment: others would see this person for seconds more if no
+    /// server had the word of it.
+    pub(crate) fn leave(&self) {
+        let draft = Draft { room: String::new(), kind: Kind::Leave, body: String::new() };
+        // Nobody to tell: nobody has seen this person either.
+        if self.home().is_some()
+            && let Ok(id) = self.talk.submit(draft)
+        {
+            self.until_settled(id);
+        }
+        self.close();
+    }
+
+    fn until_settled(&self, message: MessageId) {
+        let limit = after(GOODBYE);
+        loop {
+            select! {
+                recv(self.talk.events()) -> event => match event {
+                    Ok(Event::Progress { id, progress: Progress::Stable { .. } | Progress::Rejected(_) })
+                        if id == message => return,
+                    Ok(_) => {}
+                    Err(_) => return,
+                },
+                recv(limit) -> _ => return,
+            }
         }
     }
 

@@ -62,7 +62,8 @@ impl Told<'_> {
             Kind::Leave => format!("{at} {room} -- {nick} left"),
             Kind::Nick if message.body.is_empty() => format!("{at} -- {nick} came to another server"),
             Kind::Nick => format!("{at} -- {nick} is the name of {}", message.id.client),
-            Kind::Gone { client } => format!("{at} -- {client} is gone"),
+            Kind::Gone { client } if message.nick.is_empty() => format!("{at} -- {client} is gone"),
+            Kind::Gone { .. } => format!("{at} -- {nick} is gone"),
         }
     }
 }
@@ -122,6 +123,7 @@ mod tests {
         assert_eq!(line(Kind::Action, None), "14:01:03 #lobby * bob can everyone see this?");
         assert_eq!(line(Kind::Direct { to }, Some(to)), "14:01:03 (to you) <bob> can everyone see this?");
         assert_eq!(line(Kind::Join, None), "14:01:03 #lobby -- bob joined");
+        assert_eq!(line(Kind::Gone { client: to }, None), "14:01:03 -- bob is gone");
     }
 
     #[test]

@@ -61,7 +61,11 @@ pub(crate) fn chat(
     let model = Model::new(person, screen.size());
     let mut window = Window { contact, interrupt, screen, model, color: run.output.color, end: None };
     let outcome = window.run(rooms);
-    window.contact.close();
+    if window.model.is_leaving() {
+        window.contact.close();
+    } else {
+        window.contact.leave();
+    }
     drop(window.screen);
     outcome
 }
