@@ -28,6 +28,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub(crate) trait Talk: std::fmt::Debug {
     /// Who it is.
     fn id(&self) -> ClientId;
+    /// Whether this was said before, and kept in the outbox.
+    fn was_kept(&self, id: MessageId) -> bool;
     /// Makes a message; it is on its way when this returns.
     fn submit(&self, draft: Draft) -> Result<MessageId, SubmitError>;
     /// Asks for something.
@@ -136,6 +138,11 @@ impl Contact {
     /// Who this is.
     pub(crate) fn id(&self) -> ClientId {
         self.talk.id()
+    }
+
+    /// Whether this was said before, and kept in the outbox.
+    pub(crate) fn was_kept(&self, id: MessageId) -> bool {
+        self.talk.was_kept(id)
     }
 
     /// How long to wait for an answer, or for progress.
