@@ -58,6 +58,9 @@ use crate::wire::message::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
+/// Most clones of this server that are told of.
+const MAX_CLONES: usize = 16;
+
 /// A server, without its sockets, its disk and its clock. The calling contract is [`io`](super::io)'s.
 #[derive(Debug)]
 pub struct Node {
@@ -94,6 +97,8 @@ pub struct Node {
     compare_at: Time,
     pacer: Pacer,
     drops: BTreeMap<&'static str, u64>,
+    /// Processes with this server's id, and where they were heard.
+    clones: BTreeSet<(Pid, SocketAddr)>,
     trace: Trace,
     disk: Disk,
     leaving: bool,
@@ -182,6 +187,7 @@ impl Node {
             compare_at: now.mono,
             pacer: Pacer::new(RATE_BYTES, BURST_BYTES),
             drops: BTreeMap::new(),
+            clones: BTreeSet::new(),
             trace: Trace::new(now, settings.record),
             disk: Disk::Works,
             leaving: false,
@@ -339,6 +345,13 @@ impl Node {
             self.writing_since = self.now.mono;
         }
         self.writes.push_back((ticket, pending));
+    }
+
+    /// Its beacons come ten times a second: each process is told of once for each place it is heard from.
+    fn tell_of_clone(&mut self, pid: Pid, addr: SocketAddr) {
+        if self.clones.len() < MAX_CLONES && self.clones.insert((pid, addr)) {
+            self.event(Event::Cloned { pid, addr });
+        }
     }
 
     fn event(&mut self, event: Event) {
