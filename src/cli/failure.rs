@@ -3,6 +3,7 @@
 use super::shown::{shown, shown_lines};
 use serde::Serialize;
 use std::fmt;
+use std::io::ErrorKind;
 
 /// Exit statuses, as `--help` and the manual list them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -217,10 +218,10 @@ impl Failure {
     /// A file or directory that cannot be used: `op` is a verb, as in "read".
     pub(crate) fn io(op: &str, path: &std::path::Path, source: &std::io::Error) -> Self {
         let code = match source.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::NoSpace,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Code::NoSpace,
             _ => Code::Io,
         };
-        Self::new(code, format!("cannot {op} {}: {}", path.display(), plain(source)))
+        Self::new(code, format!("cannot {op} {}: {}", path.display(), plain(source))).hint(io_hint(op, source.kind()))
     }
 
     /// What goes to stderr, with its line breaks.
@@ -263,6 +264,23 @@ pub(crate) fn plain(error: &std::io::Error) -> String {
 mod tests {
     use super::*;
 
+/// What to do about a file that cannot be used.
+fn io_hint(op: &str, why: ErrorKind) -> &'static str {
+    let reads = matches!(op, "read" | "open" | "scan");
+    match why {
+        ErrorKind::NotFound if reads => "check the path",
+        ErrorKind::NotFound => "make its directory first, or name another place",
+        ErrorKind::PermissionDenied => "check whose it is and who may use it, or name another place",
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "a file is where a directory should be: name another place"
+        }
+        ErrorKind::IsADirectory => "name a file, not a directory",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room, or name another place",
+        ErrorKind::ReadOnlyFilesystem => "name a place that can be written",
+        _ => "check the disk, or name another place",
+    }
+}
+
     #[test]
     fn failure_is_a_line_and_a_hint_or_one_json_document() {
         let failure = Failure::new(Code::NoServer, "No ringtalk server answered.").hint("Start one: ringtalk server");
@@ -284,3 +302,24 @@ mod tests {
         }
     }
 }
+    #[test]
+    fn recommended_command_is_for_the_net_of_this_one() {
+        let failure = Failure::new(Code::NoServer, "").hint("Start one: ringtalk server · Why: ringtalk --help");
+        let hint = failure.on_net(" --local -n lab").hint;
+        assert_eq!(hint, "Start one: ringtalk --local -n lab server · Why: ringtalk --help");
+    }
+
+    #[test]
+    fn file_that_cannot_be_used_is_told_with_what_to_do() {
+        for (op, kind, word) in [
+            ("create", ErrorKind::NotFound, "make its directory"),
+            ("open", ErrorKind::NotFound, "path"),
+            ("create", ErrorKind::AlreadyExists, "directory should be"),
+            ("write", ErrorKind::PermissionDenied, "who may"),
+            ("write", ErrorKind::Other, "disk"),
+        ] {
+            let failure = Failure::io(op, std::path::Path::new("/x"), &kind.into());
+            assert!(failure.hint.contains(word), "{failure:?}");
+        }
+    }
+

@@ -24,7 +24,7 @@ pub(super) fn backup(args: &args::Backup, run: &Run) -> Result<(), Failure> {
 /// Runs `restore`.
 pub(super) fn restore(args: &args::Restore, run: &Run) -> Result<(), Failure> {
     if !args.file.exists() {
-        return Err(Failure::new(Code::Io, format!("There is no file {}.", args.file.display())));
+        return Err(Failure::new(Code::Io, format!("There is no file {}.", args.file.display())).hint("check the path"));
     }
     let data = &run.settings.data.value;
     sqlite::restore(&args.file, data).map_err(|error| store_failure(&error))?;
