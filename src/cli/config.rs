@@ -206,6 +206,25 @@ impl Settings {
         rows
     }
 
+    /// The flags that put a command on this net, as they were given: a command that is recommended needs them too.
+    pub(crate) fn net_flags(&self) -> String {
+        let mut flags = String::new();
+        let mut add = |origin: &Origin, flag: String| {
+            if *origin == Origin::Flag {
+                flags.push(' ');
+                flags.push_str(&flag);
+            }
+        };
+        add(&self.local.origin, "--local".to_owned());
+        add(&self.net.origin, format!("-n {}", quoted(self.net.value.as_str())));
+        add(&self.iface.origin, format!("--iface {}", quoted(&self.iface.value.join(","))));
+        if let Some(group) = self.group.value {
+            add(&self.group.origin, format!("--group {}", group.0));
+        }
+        add(&self.port.origin, format!("--port {}", self.port.value));
+        flags
+    }
+
     /// Which key does what in the chat window.
     pub(crate) fn keymap(&self) -> Keymap {
         Keymap::new(self.keys.iter().map(|(action, chosen)| (*action, chosen.value.clone())))
@@ -312,6 +331,12 @@ fn files(chosen: Option<&Path>) -> Vec<(PathBuf, bool)> {
     match chosen {
         Some(path) => vec![(path.to_owned(), true)],
         None => vec![(user_file(), false), (PathBuf::from("/etc/ringtalk/config.toml"), false)],
+/// As a shell takes it for one word.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_.,:/+".contains(c);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
     }
 }
 
@@ -411,5 +436,12 @@ mod tests {
         for fallback in [DEFAULT_NET, "server", "guest"] {
             assert_eq!(name_or("", fallback).as_str(), fallback);
         }
+    #[test]
+    fn recommended_command_gets_the_flags_of_this_one() {
+        let layers =
+            [(Origin::Flag, layer("net = \"it's\"\nport = 9000")), (Origin::Environment, layer("local = true"))];
+        assert_eq!(Settings::resolve(&layers).net_flags(), r" -n 'it'\''s' --port 9000");
+    }
+
     }
 }

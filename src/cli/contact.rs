@@ -61,6 +61,8 @@ struct Learned {
     home: Option<String>,
     elsewhere: BTreeSet<(String, String)>,
     version: Option<(String, u8)>,
+    /// Servers that answered, and that were not asked for.
+    others: BTreeSet<String>,
     refused: Option<(String, Refusal)>,
 }
 
@@ -312,6 +314,7 @@ impl Contact {
             .hint("its version may differ: ringtalk --version")
     }
 
+            Notice::NotAsked { server } => _ = self.learned.others.insert(server.clone()),
     fn name(&self) -> &str {
         self.home().unwrap_or("the server")
     }
@@ -336,8 +339,13 @@ impl Contact {
             Some(server) => format!("No ringtalk server named {server} answered"),
             None => "No ringtalk server answered".to_owned(),
         };
-        Failure::new(Code::NoServer, format!("{who} on {} (net \"{}\", {span}).", self.interface, self.net))
-            .hint("Start one: ringtalk server · Other subnet: --peer HOST")
+        let failure =
+            Failure::new(Code::NoServer, format!("{who} on {} (net \"{}\", {span}).", self.interface, self.net));
+        if !self.learned.others.is_empty() {
+            let others: Vec<&str> = self.learned.others.iter().map(String::as_str).collect();
+            return failure.hint(format!("Others did: {}.", others.join(", ")));
+        }
+        failure.hint("Start one: ringtalk server · Other subnet: --peer HOST")
     }
 
     fn span(&self) -> String {

@@ -168,6 +168,9 @@ impl Code {
     }
 }
 
+/// Commands that hints recommend, and that belong to a net.
+const NET_COMMANDS: [&str; 4] = ["server", "status", "who", "chat"];
+
 /// Why a command ends without having done what it was asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Failure {
@@ -202,6 +205,14 @@ impl Failure {
     /// The same with a hint.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
+        self
+    }
+
+    /// The same where the commands that the hint recommends need these flags, each with a space before it.
+    pub(crate) fn on_net(mut self, flags: &str) -> Self {
+        for command in NET_COMMANDS {
+            self.hint = self.hint.replace(&format!("ringtalk {command}"), &format!("ringtalk{flags} {command}"));
+        }
         self
     }
 

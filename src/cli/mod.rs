@@ -68,7 +68,8 @@ fn run(line: Vec<OsString>) -> Result<(), Failure> {
         }
         None => return Err(Failure::new(Code::Usage, "no command, and no terminal to chat on").hint("ringtalk --help")),
     };
-    commands::run(command, &Run { settings, output })
+    let flags = settings.net_flags();
+    commands::run(command, &Run { settings, output }).map_err(|failure| failure.on_net(&flags))
 }
 
 /// `--help` and `--version` are no failures.

@@ -113,6 +113,7 @@ fn second_server_on_one_directory_and_unknown_server_are_told() {
     assert_eq!(unknown.code, 3);
     assert!(unknown.stderr.contains("No ringtalk server named fir answered on lo"), "{unknown:?}");
 }
+    assert!(unknown.stderr.ends_with("hint: Others did: oak.\n"), "{unknown:?}");
 
 #[test]
 fn backup_of_a_running_server_restores_as_a_new_one() {
@@ -142,7 +143,7 @@ fn nobody_there_is_exit_3_with_what_to_do() {
     assert_eq!(
         ran.stderr,
         "ringtalk: No ringtalk server answered on lo (net \"nobody\", 300 ms).\n\
-         hint: Start one: ringtalk server · Other subnet: --peer HOST\n"
+         hint: Start one: ringtalk --local -n nobody --port 9 server · Other subnet: --peer HOST\n"
     );
 }
 

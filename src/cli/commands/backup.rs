@@ -38,7 +38,7 @@ fn tell(event: &str, file: &Path, data: &Path, run: &Run) -> Result<(), Failure>
         return run.output.document(&json!({ "event": event, "file": file, "data": data, "bytes": bytes }));
     }
     let text = match event {
-        "restored" => format!("{data} starts from {file}: ringtalk server --data {data}"),
+        "restored" => format!("{data} starts from {file}: ringtalk{} server --data {data}", run.settings.net_flags()),
         _ => format!("{file} has the history of {data}, {} KiB", bytes.div_ceil(1024)),
     };
     run.output.line(&shown(&text))

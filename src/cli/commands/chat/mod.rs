@@ -406,7 +406,7 @@ impl Chat {
             return;
         }
         match news {
-            Notice::Home { .. } => {}
+            Notice::Home { .. } | Notice::NotAsked { .. } => {}
             Notice::Refused { why: Refusal::NickTaken(free), .. } => {
                 let free = shown(free);
                 self.notice(&format!("that nick is someone else's; {free} is free: /nick {free}"));
