@@ -59,7 +59,8 @@ pub(crate) fn chat(
     };
     let screen = Screen::open(run.output.color)?;
     let model = Model::new(person, screen.size());
-    let mut window = Window { contact, interrupt, screen, model, color: run.output.color, end: None };
+    let flags = run.settings.net_flags();
+    let mut window = Window { contact, interrupt, screen, model, color: run.output.color, flags, end: None };
     let outcome = window.run(rooms);
     if window.model.is_leaving() {
         window.contact.close();
@@ -77,6 +78,8 @@ struct Window {
     screen: Screen,
     model: Model,
     color: bool,
+    /// What a command needs to be on this net.
+    flags: String,
     end: Option<Result<(), Failure>>,
 }
 
@@ -86,6 +89,10 @@ impl Window {
         self.perform(effects)?;
         for event in self.contact.take_kept() {
             self.happened(Input::Heard(event))?;
+        }
+        if self.contact.home().is_none() {
+            let Failure { message, hint, .. } = self.contact.silence().on_net(&self.flags);
+            self.happened(Input::Nobody(format!("{message} {hint} · Still looking …")))?;
         }
         let mut checked = clock();
         loop {
