@@ -292,7 +292,12 @@ impl Layer {
                 let upto = &text.as_bytes()[..span.start.min(text.len())];
                 upto.split(|&byte| byte == b'\n').count()
             });
-            (line, error.message().replace('\n', " "))
+            let why = error.message().replace('\n', " ");
+            let key = line.and_then(|line| text.lines().nth(line - 1)?.split_once('=')).map(|(key, _)| key.trim());
+            match key.filter(|key| !key.is_empty() && !why.contains(key)) {
+                Some(key) => (line, format!("{key}: {why}")),
+                None => (line, why),
+            }
         })
     }
 }
@@ -326,17 +331,17 @@ fn row<T: Serialize>(key: &'static str, setting: &Setting<T>) -> Row {
     Row { key, value: serde_json::to_value(&setting.value).unwrap_or_default(), origin }
 }
 
-/// The files to read, and whether each must be there.
-fn files(chosen: Option<&Path>) -> Vec<(PathBuf, bool)> {
-    match chosen {
-        Some(path) => vec![(path.to_owned(), true)],
-        None => vec![(user_file(), false), (PathBuf::from("/etc/ringtalk/config.toml"), false)],
 /// As a shell takes it for one word.
 fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_.,:/+".contains(c);
     if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
+/// The files to read, and whether each must be there.
+fn files(chosen: Option<&Path>) -> Vec<(PathBuf, bool)> {
+    match chosen {
+        Some(path) => vec![(path.to_owned(), true)],
+        None => vec![(user_file(), false), (PathBuf::from("/etc/ringtalk/config.toml"), false)],
     }
 }
 
@@ -416,6 +421,9 @@ mod tests {
             ("# c\n\nport = 0", 3, "port"),
             ("port = 70000", 1, "70000"),
             ("nick = 'a b'", 1, "spaces"),
+            ("nick = 'a b'", 1, "nick: "),
+            ("[keys]\nsearch = 'f3'\nsned = 'f4'", 3, "sned"),
+            ("[keys]\nfirst = 'f3'\nsearch = ['f3']", 3, "f3 is given to both first and search"),
             ("net = 'a'\ntimeout = '5 parsecs'", 2, "unit"),
             ("peer = ['oak:x']", 1, "peer"),
             ("group = '10.0.0.1'", 1, "multicast"),
@@ -429,6 +437,13 @@ mod tests {
     }
 
     #[test]
+    fn recommended_command_gets_the_flags_of_this_one() {
+        let layers =
+            [(Origin::Flag, layer("net = \"it's\"\nport = 9000")), (Origin::Environment, layer("local = true"))];
+        assert_eq!(Settings::resolve(&layers).net_flags(), r" -n 'it'\''s' --port 9000");
+    }
+
+    #[test]
     fn hosts_and_users_of_any_name_give_names() {
         for (text, name) in [("oak", "oak"), ("-#x", "x"), ("", "server"), ("a b\u{1b}", "ab"), ("@@", "server")] {
             assert_eq!(name_or(text, "server").as_str(), name);
@@ -436,12 +451,5 @@ mod tests {
         for fallback in [DEFAULT_NET, "server", "guest"] {
             assert_eq!(name_or("", fallback).as_str(), fallback);
         }
-    #[test]
-    fn recommended_command_gets_the_flags_of_this_one() {
-        let layers =
-            [(Origin::Flag, layer("net = \"it's\"\nport = 9000")), (Origin::Environment, layer("local = true"))];
-        assert_eq!(Settings::resolve(&layers).net_flags(), r" -n 'it'\''s' --port 9000");
-    }
-
     }
 }
