@@ -2,6 +2,7 @@
 
 use super::Run;
 use super::failure::{Code, Failure};
+use super::message::Live;
 use super::output::{Output, tell};
 use super::shown::shown;
 use super::signals::Interrupt;
@@ -10,7 +11,7 @@ use super::values::Name;
 use crate::client::{Command, Draft, Event, Notice, Progress, SubmitError, words};
 use crate::ids::{ClientId, MessageId};
 use crate::record::Kind;
-use crate::wire::session::{Answer, Query, Refusal};
+use crate::wire::session::{Answer, Query, Refusal, ServerState};
 use crossbeam_channel::{Receiver, after, never, select};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -60,9 +61,9 @@ pub(crate) struct Contact {
 struct Learned {
     home: Option<String>,
     elsewhere: BTreeSet<(String, String)>,
-    version: Option<(String, u8)>,
     /// Servers that answered, and that were not asked for.
     others: BTreeSet<String>,
+    version: Option<(String, u8)>,
     refused: Option<(String, Refusal)>,
 }
 
@@ -205,6 +206,24 @@ impl Contact {
         }
     }
 
+    /// How history came to be: it was on every disk of its view, and who came later has it before it takes people.
+    ///
+    /// # Errors
+    /// As [`Contact::ask`].
+    pub(crate) fn settled(&mut self) -> Result<Live, Failure> {
+        let status = match self.ask(Query::Status)? {
+            Answer::Status(status) => status,
+            other => return Err(self.nonsense(&other)),
+        };
+        let count = |states: &[ServerState]| {
+            let servers = status.servers.iter().filter(|server| states.contains(&server.state)).count().max(1);
+            u16::try_from(servers).unwrap_or(u16::MAX)
+        };
+        let full = [ServerState::Leader, ServerState::Member];
+        let copies = count(&full);
+        Ok(Live { copies, of: copies.max(count(&[full[0], full[1], ServerState::CatchingUp])), late: false })
+    }
+
     /// The next event, or that the deadline has passed.
     ///
     /// # Errors
@@ -295,6 +314,7 @@ impl Contact {
             Notice::Elsewhere { net, server } => {
                 self.learned.elsewhere.insert((net.clone(), server.clone()));
             }
+            Notice::NotAsked { server } => _ = self.learned.others.insert(server.clone()),
             Notice::OtherVersion { addr, version } => self.learned.version = Some((addr.to_string(), *version)),
             Notice::Refused { server, why } => self.learned.refused = Some((server.clone(), why.clone())),
             Notice::Gone { .. } | Notice::Waiting(_) => {}
@@ -314,7 +334,6 @@ impl Contact {
             .hint("its version may differ: ringtalk --version")
     }
 
-            Notice::NotAsked { server } => _ = self.learned.others.insert(server.clone()),
     fn name(&self) -> &str {
         self.home().unwrap_or("the server")
     }

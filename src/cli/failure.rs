@@ -264,17 +264,6 @@ impl From<crate::name::BadName> for Failure {
     }
 }
 
-/// An I/O error in words, without the number that the standard library appends.
-pub(crate) fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let words = text.split(" (os error").next().unwrap_or(&text);
-    words.to_lowercase()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
 /// What to do about a file that cannot be used.
 fn io_hint(op: &str, why: ErrorKind) -> &'static str {
     let reads = matches!(op, "read" | "open" | "scan");
@@ -292,6 +281,17 @@ fn io_hint(op: &str, why: ErrorKind) -> &'static str {
     }
 }
 
+/// An I/O error in words, without the number that the standard library appends.
+pub(crate) fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or(&text);
+    words.to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
     #[test]
     fn failure_is_a_line_and_a_hint_or_one_json_document() {
         let failure = Failure::new(Code::NoServer, "No ringtalk server answered.").hint("Start one: ringtalk server");
@@ -303,16 +303,6 @@ fn io_hint(op: &str, why: ErrorKind) -> &'static str {
         );
     }
 
-    #[test]
-    fn hostile_names_in_failures_are_escaped() {
-        let failure = Failure::new(Code::OtherNet, "net \u{1b}]52;c;x\u{7}").hint("two\nlines\u{202e}");
-        for json in [false, true] {
-            let text = failure.render(json);
-            assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
-            assert!(!text.contains('\u{202e}'));
-        }
-    }
-}
     #[test]
     fn recommended_command_is_for_the_net_of_this_one() {
         let failure = Failure::new(Code::NoServer, "").hint("Start one: ringtalk server · Why: ringtalk --help");
@@ -334,3 +324,13 @@ fn io_hint(op: &str, why: ErrorKind) -> &'static str {
         }
     }
 
+    #[test]
+    fn hostile_names_in_failures_are_escaped() {
+        let failure = Failure::new(Code::OtherNet, "net \u{1b}]52;c;x\u{7}").hint("two\nlines\u{202e}");
+        for json in [false, true] {
+            let text = failure.render(json);
+            assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+            assert!(!text.contains('\u{202e}'));
+        }
+    }
+}

@@ -45,6 +45,15 @@ impl Told<'_> {
         self.line(&date_and_time(self.at_ms()), reader, output)
     }
 
+    /// The line of one's own one-to-one message, to this person: `14:01:03 (to ana) <bob> lunch?`
+    pub(crate) fn line_to(&self, to: &str, output: &Output) -> String {
+        let message = &self.record.message;
+        let at = output.paint(Style::Dim, &time_of_day(self.at_ms()));
+        let nick = output.paint(Style::Bold, &shown(&message.nick));
+        let to = private(&format!("to {}", shown(to)), output);
+        format!("{at} {to} <{nick}> {}", shown(&message.body))
+    }
+
     fn line(&self, at: &str, reader: Option<ClientId>, output: &Output) -> String {
         let message = &self.record.message;
         let at = output.paint(Style::Dim, at);

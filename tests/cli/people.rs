@@ -100,3 +100,42 @@ fn send_tells_of_words_that_were_kept_and_of_nothing_else() {
     let sent = ring.run(&["send", "lobby", "hello", "--nick", "kim"]);
     assert_eq!((sent.code, sent.stderr.as_str()), (0, "✓ 1 message stable on 1 of 1 server\n"));
 }
+
+#[test]
+fn private_words_say_to_whom_they_went() {
+    let ring = Ring::start(&["oak"]);
+    assert_eq!(ring.run(&["send", "lobby", "mine", "--nick", "ana"]).code, 0);
+    let mut dora = Chat::start(&ring, "dora");
+    dora.say("/msg ana lunch?");
+    dora.until("(to ana) <dora> lunch?");
+}
+
+#[test]
+fn tail_marks_what_came_late() {
+    let mut ring = Ring::start(&[]);
+    ring.add_faulty("oak");
+    ring.add_faulty("elm");
+    ring.until_one_view();
+    let args = ring.args(&["tail", "lobby", "--late", "--server", "oak"]);
+    let mut command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut tail = command.stderr(Stdio::inherit()).spawn().expect("it starts");
+    let shown = Lines::of(tail.stdout.take().expect("a pipe"));
+    let until = |text: &str| loop {
+        let line = shown.next().expect("it goes on");
+        if line.contains(text) {
+            return line;
+        }
+    };
+    assert_eq!(ring.run(&["send", "lobby", "before", "--server", "oak"]).code, 0);
+    // The tail may be slower than who sends.
+    while !ring.run(&["send", "lobby", "begin", "--server", "oak"]).stderr.contains("2 of 2") {}
+    until("begin");
+    let elm = ring.addr("elm");
+    ring.fault("oak", &format!("cut {elm} both"));
+    while !ring.run(&["send", "lobby", "over there", "--server", "elm"]).stderr.contains("1 of 1") {}
+    while !ring.run(&["send", "lobby", "over here", "--server", "oak"]).stderr.contains("1 of 1") {}
+    assert!(!until("over here").contains("(late)"));
+    ring.fault("oak", "heal");
+    assert!(until("over there").ends_with("over there (late)"));
+    tail.kill().and_then(|()| tail.wait()).expect("it ends");
+}

@@ -303,7 +303,11 @@ impl Chat {
         if record.message.kind == Kind::Nick {
             return self.renamed(&told);
         }
-        let mut text = told.live_line(Some(self.contact.id()), &self.output);
+        let to = if let Kind::Direct { to } = record.message.kind { self.people.get(&to) } else { None };
+        let mut text = match to {
+            Some(nick) => told.line_to(nick, &self.output),
+            None => told.live_line(Some(self.contact.id()), &self.output),
+        };
         if record.message.id.client == self.contact.id() && told.is_from_a_person() {
             let mark = stable_mark(message.copies, message.of);
             text = format!("{text} {}", self.output.paint(Style::Green, &mark));
