@@ -106,8 +106,18 @@ impl Window {
                 if !self.screen.is_alive() {
                     return Err(Failure::silent(Code::Interrupted));
                 }
+                self.follow_size()?;
             }
         }
+    }
+
+    /// The word of a new size may be lost when a key comes at the same moment.
+    fn follow_size(&mut self) -> Result<(), Failure> {
+        let (width, height) = self.screen.size();
+        if self.model.size() == (width, height) {
+            return Ok(());
+        }
+        self.happened(Input::Resized(width, height))
     }
 
     fn draw(&mut self) -> Result<(), Failure> {

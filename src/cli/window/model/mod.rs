@@ -292,6 +292,11 @@ impl Model {
         *asked = (asked.0.or(before), asked.1.or(after));
     }
 
+    /// Columns and lines of the window.
+    pub(crate) fn size(&self) -> (u16, u16) {
+        self.size
+    }
+
     /// The conversation one is in, as it is laid out.
     pub(crate) fn sheet(&self) -> Option<Sheet<'_>> {
         let place = self.places.get(self.here)?;
