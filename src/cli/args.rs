@@ -1,6 +1,6 @@
 //! The command line: every command and flag, and the words of `--help` and the manual.
 
-use super::values::{Color, Durability, Group, Name, Peer, Span, Target, Web as Place, room};
+use super::values::{Color, Durability, Group, Name, Peer, Span, Target, Web as Place, count, port, room};
 use crate::ids::MessageId;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -58,7 +58,7 @@ pub(crate) struct Global {
     pub(crate) group: Option<Group>,
     /// The UDP port that everyone shares [default: 8284]
     #[arg(long, global = true, env = "RINGTALK_PORT", value_name = "N", hide_env = true,
-          value_parser = clap::value_parser!(u16).range(1..))]
+          value_parser = port)]
     pub(crate) port: Option<u16>,
     /// Where this machine's history lives [default: ~/.local/share/ringtalk/NET]
     #[arg(long, global = true, env = "RINGTALK_DATA", value_name = "DIR", hide_env = true)]
@@ -233,10 +233,10 @@ pub(crate) struct Tail {
     #[arg(value_name = "ROOM", required = true, value_parser = room)]
     pub(crate) rooms: Vec<Name>,
     /// Begin with the last N messages
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = count::<u32>)]
     pub(crate) last: u32,
     /// End after N messages
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count::<u64>)]
     pub(crate) count: Option<u64>,
     /// Also show messages that a merge brought, behind what was shown before
     #[arg(long)]
@@ -250,7 +250,7 @@ pub(crate) struct History {
     #[arg(value_name = "ROOM", value_parser = room)]
     pub(crate) rooms: Vec<Name>,
     /// The last N that match
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count::<u64>)]
     pub(crate) last: Option<u64>,
     /// From here on: 2h ago, 14:05 today, 2026-11-20, or RFC 3339
     #[arg(long, value_name = "TIME")]
@@ -288,7 +288,7 @@ pub(crate) struct Search {
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
     /// The last N that match [default: 100]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count::<u64>)]
     pub(crate) last: Option<u64>,
 }
 
@@ -384,6 +384,7 @@ pub(crate) struct Sim {
 
 /// `config`.
 #[derive(Args, Debug)]
+#[command(arg_required_else_help = false)]
 pub(crate) struct Config {
     #[command(subcommand)]
     pub(crate) what: ConfigWhat,

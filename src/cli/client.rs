@@ -137,6 +137,10 @@ impl Talk for Client {
         Self::id(self)
     }
 
+    fn was_kept(&self, id: MessageId) -> bool {
+        self.kept().contains(&id)
+    }
+
     fn submit(&self, draft: Draft) -> Result<MessageId, SubmitError> {
         Self::submit(self, draft)
     }

@@ -206,6 +206,25 @@ impl Settings {
         rows
     }
 
+    /// The flags that put a command on this net, as they were given: a command that is recommended needs them too.
+    pub(crate) fn net_flags(&self) -> String {
+        let mut flags = String::new();
+        let mut add = |origin: &Origin, flag: String| {
+            if *origin == Origin::Flag {
+                flags.push(' ');
+                flags.push_str(&flag);
+            }
+        };
+        add(&self.local.origin, "--local".to_owned());
+        add(&self.net.origin, format!("-n {}", quoted(self.net.value.as_str())));
+        add(&self.iface.origin, format!("--iface {}", quoted(&self.iface.value.join(","))));
+        if let Some(group) = self.group.value {
+            add(&self.group.origin, format!("--group {}", group.0));
+        }
+        add(&self.port.origin, format!("--port {}", self.port.value));
+        flags
+    }
+
     /// Which key does what in the chat window.
     pub(crate) fn keymap(&self) -> Keymap {
         Keymap::new(self.keys.iter().map(|(action, chosen)| (*action, chosen.value.clone())))
@@ -273,7 +292,12 @@ impl Layer {
                 let upto = &text.as_bytes()[..span.start.min(text.len())];
                 upto.split(|&byte| byte == b'\n').count()
             });
-            (line, error.message().replace('\n', " "))
+            let why = error.message().replace('\n', " ");
+            let key = line.and_then(|line| text.lines().nth(line - 1)?.split_once('=')).map(|(key, _)| key.trim());
+            match key.filter(|key| !key.is_empty() && !why.contains(key)) {
+                Some(key) => (line, format!("{key}: {why}")),
+                None => (line, why),
+            }
         })
     }
 }
@@ -305,6 +329,12 @@ fn row<T: Serialize>(key: &'static str, setting: &Setting<T>) -> Row {
         ref other => other.to_string(),
     };
     Row { key, value: serde_json::to_value(&setting.value).unwrap_or_default(), origin }
+}
+
+/// As a shell takes it for one word.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_.,:/+".contains(c);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// The files to read, and whether each must be there.
@@ -391,6 +421,9 @@ mod tests {
             ("# c\n\nport = 0", 3, "port"),
             ("port = 70000", 1, "70000"),
             ("nick = 'a b'", 1, "spaces"),
+            ("nick = 'a b'", 1, "nick: "),
+            ("[keys]\nsearch = 'f3'\nsned = 'f4'", 3, "sned"),
+            ("[keys]\nfirst = 'f3'\nsearch = ['f3']", 3, "f3 is given to both first and search"),
             ("net = 'a'\ntimeout = '5 parsecs'", 2, "unit"),
             ("peer = ['oak:x']", 1, "peer"),
             ("group = '10.0.0.1'", 1, "multicast"),
@@ -401,6 +434,13 @@ mod tests {
             assert_eq!(at, Some(line), "{text}: {why}");
             assert!(why.contains(word), "{text}: {why}");
         }
+    }
+
+    #[test]
+    fn recommended_command_gets_the_flags_of_this_one() {
+        let layers =
+            [(Origin::Flag, layer("net = \"it's\"\nport = 9000")), (Origin::Environment, layer("local = true"))];
+        assert_eq!(Settings::resolve(&layers).net_flags(), r" -n 'it'\''s' --port 9000");
     }
 
     #[test]

@@ -2,14 +2,16 @@
 
 use super::Run;
 use super::failure::{Code, Failure};
+use super::message::Live;
 use super::output::{Output, tell};
 use super::shown::shown;
 use super::signals::Interrupt;
 use super::times::clock;
 use super::values::Name;
-use crate::client::{Command, Draft, Event, Notice, SubmitError, words};
+use crate::client::{Command, Draft, Event, Notice, Progress, SubmitError, words};
 use crate::ids::{ClientId, MessageId};
-use crate::wire::session::{Answer, Query, Refusal};
+use crate::record::Kind;
+use crate::wire::session::{Answer, Query, Refusal, ServerState};
 use crossbeam_channel::{Receiver, after, never, select};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -20,10 +22,15 @@ const MAX_KEPT: usize = 65_536;
 /// Most nicks that are tried: each may be taken while it is offered.
 const MAX_OFFERS: usize = 8;
 
+/// How long who is interrupted waits for its goodbye to be stable.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// What a command needs of a running client: the real one, or a test's.
 pub(crate) trait Talk: std::fmt::Debug {
     /// Who it is.
     fn id(&self) -> ClientId;
+    /// Whether this was said before, and kept in the outbox.
+    fn was_kept(&self, id: MessageId) -> bool;
     /// Makes a message; it is on its way when this returns.
     fn submit(&self, draft: Draft) -> Result<MessageId, SubmitError>;
     /// Asks for something.
@@ -54,6 +61,8 @@ pub(crate) struct Contact {
 struct Learned {
     home: Option<String>,
     elsewhere: BTreeSet<(String, String)>,
+    /// Servers that answered, and that were not asked for.
+    others: BTreeSet<String>,
     version: Option<(String, u8)>,
     refused: Option<(String, Refusal)>,
 }
@@ -134,6 +143,11 @@ impl Contact {
         self.talk.id()
     }
 
+    /// Whether this was said before, and kept in the outbox.
+    pub(crate) fn was_kept(&self, id: MessageId) -> bool {
+        self.talk.was_kept(id)
+    }
+
     /// How long to wait for an answer, or for progress.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
@@ -192,6 +206,24 @@ impl Contact {
         }
     }
 
+    /// How history came to be: it was on every disk of its view, and who came later has it before it takes people.
+    ///
+    /// # Errors
+    /// As [`Contact::ask`].
+    pub(crate) fn settled(&mut self) -> Result<Live, Failure> {
+        let status = match self.ask(Query::Status)? {
+            Answer::Status(status) => status,
+            other => return Err(self.nonsense(&other)),
+        };
+        let count = |states: &[ServerState]| {
+            let servers = status.servers.iter().filter(|server| states.contains(&server.state)).count().max(1);
+            u16::try_from(servers).unwrap_or(u16::MAX)
+        };
+        let full = [ServerState::Leader, ServerState::Member];
+        let copies = count(&full);
+        Ok(Live { copies, of: copies.max(count(&[full[0], full[1], ServerState::CatchingUp])), late: false })
+    }
+
     /// The next event, or that the deadline has passed.
     ///
     /// # Errors
@@ -225,6 +257,34 @@ impl Contact {
         }
     }
 
+    /// Leaves all rooms, then says goodbye. It may take a moment: others would see this person for seconds more if no
+    /// server had the word of it.
+    pub(crate) fn leave(&self) {
+        let draft = Draft { room: String::new(), kind: Kind::Leave, body: String::new() };
+        // Nobody to tell: nobody has seen this person either.
+        if self.home().is_some()
+            && let Ok(id) = self.talk.submit(draft)
+        {
+            self.until_settled(id);
+        }
+        self.close();
+    }
+
+    fn until_settled(&self, message: MessageId) {
+        let limit = after(GOODBYE);
+        loop {
+            select! {
+                recv(self.talk.events()) -> event => match event {
+                    Ok(Event::Progress { id, progress: Progress::Stable { .. } | Progress::Rejected(_) })
+                        if id == message => return,
+                    Ok(_) => {}
+                    Err(_) => return,
+                },
+                recv(limit) -> _ => return,
+            }
+        }
+    }
+
     /// Says goodbye; what is not acknowledged stays in the outbox.
     pub(crate) fn close(&self) {
         self.talk.command(Command::Close);
@@ -254,6 +314,7 @@ impl Contact {
             Notice::Elsewhere { net, server } => {
                 self.learned.elsewhere.insert((net.clone(), server.clone()));
             }
+            Notice::NotAsked { server } => _ = self.learned.others.insert(server.clone()),
             Notice::OtherVersion { addr, version } => self.learned.version = Some((addr.to_string(), *version)),
             Notice::Refused { server, why } => self.learned.refused = Some((server.clone(), why.clone())),
             Notice::Gone { .. } | Notice::Waiting(_) => {}
@@ -297,8 +358,13 @@ impl Contact {
             Some(server) => format!("No ringtalk server named {server} answered"),
             None => "No ringtalk server answered".to_owned(),
         };
-        Failure::new(Code::NoServer, format!("{who} on {} (net \"{}\", {span}).", self.interface, self.net))
-            .hint("Start one: ringtalk server · Other subnet: --peer HOST")
+        let failure =
+            Failure::new(Code::NoServer, format!("{who} on {} (net \"{}\", {span}).", self.interface, self.net));
+        if !self.learned.others.is_empty() {
+            let others: Vec<&str> = self.learned.others.iter().map(String::as_str).collect();
+            return failure.hint(format!("Others did: {}.", others.join(", ")));
+        }
+        failure.hint("Start one: ringtalk server · Other subnet: --peer HOST")
     }
 
     fn span(&self) -> String {

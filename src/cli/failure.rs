@@ -3,6 +3,7 @@
 use super::shown::{shown, shown_lines};
 use serde::Serialize;
 use std::fmt;
+use std::io::ErrorKind;
 
 /// Exit statuses, as `--help` and the manual list them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -167,6 +168,9 @@ impl Code {
     }
 }
 
+/// Commands that hints recommend, and that belong to a net.
+const NET_COMMANDS: [&str; 4] = ["server", "status", "who", "chat"];
+
 /// Why a command ends without having done what it was asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Failure {
@@ -204,6 +208,14 @@ impl Failure {
         self
     }
 
+    /// The same where the commands that the hint recommends need these flags, each with a space before it.
+    pub(crate) fn on_net(mut self, flags: &str) -> Self {
+        for command in NET_COMMANDS {
+            self.hint = self.hint.replace(&format!("ringtalk {command}"), &format!("ringtalk{flags} {command}"));
+        }
+        self
+    }
+
     /// An exit status without words: the command has said already what there was to say.
     pub(crate) fn silent(code: Code) -> Self {
         Self { silent: true, ..Self::new(code, "") }
@@ -217,10 +229,10 @@ impl Failure {
     /// A file or directory that cannot be used: `op` is a verb, as in "read".
     pub(crate) fn io(op: &str, path: &std::path::Path, source: &std::io::Error) -> Self {
         let code = match source.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::NoSpace,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Code::NoSpace,
             _ => Code::Io,
         };
-        Self::new(code, format!("cannot {op} {}: {}", path.display(), plain(source)))
+        Self::new(code, format!("cannot {op} {}: {}", path.display(), plain(source))).hint(io_hint(op, source.kind()))
     }
 
     /// What goes to stderr, with its line breaks.
@@ -252,6 +264,23 @@ impl From<crate::name::BadName> for Failure {
     }
 }
 
+/// What to do about a file that cannot be used.
+fn io_hint(op: &str, why: ErrorKind) -> &'static str {
+    let reads = matches!(op, "read" | "open" | "scan");
+    match why {
+        ErrorKind::NotFound if reads => "check the path",
+        ErrorKind::NotFound => "make its directory first, or name another place",
+        ErrorKind::PermissionDenied => "check whose it is and who may use it, or name another place",
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "a file is where a directory should be: name another place"
+        }
+        ErrorKind::IsADirectory => "name a file, not a directory",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room, or name another place",
+        ErrorKind::ReadOnlyFilesystem => "name a place that can be written",
+        _ => "check the disk, or name another place",
+    }
+}
+
 /// An I/O error in words, without the number that the standard library appends.
 pub(crate) fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
@@ -272,6 +301,27 @@ mod tests {
             "{\"error\":{\"code\":\"no_server\",\"message\":\"No ringtalk server answered.\",\
              \"hint\":\"Start one: ringtalk server\"}}\n"
         );
+    }
+
+    #[test]
+    fn recommended_command_is_for_the_net_of_this_one() {
+        let failure = Failure::new(Code::NoServer, "").hint("Start one: ringtalk server · Why: ringtalk --help");
+        let hint = failure.on_net(" --local -n lab").hint;
+        assert_eq!(hint, "Start one: ringtalk --local -n lab server · Why: ringtalk --help");
+    }
+
+    #[test]
+    fn file_that_cannot_be_used_is_told_with_what_to_do() {
+        for (op, kind, word) in [
+            ("create", ErrorKind::NotFound, "make its directory"),
+            ("open", ErrorKind::NotFound, "path"),
+            ("create", ErrorKind::AlreadyExists, "directory should be"),
+            ("write", ErrorKind::PermissionDenied, "who may"),
+            ("write", ErrorKind::Other, "disk"),
+        ] {
+            let failure = Failure::io(op, std::path::Path::new("/x"), &kind.into());
+            assert!(failure.hint.contains(word), "{failure:?}");
+        }
     }
 
     #[test]

@@ -45,6 +45,15 @@ impl Told<'_> {
         self.line(&date_and_time(self.at_ms()), reader, output)
     }
 
+    /// The line of one's own one-to-one message, to this person: `14:01:03 (to ana) <bob> lunch?`
+    pub(crate) fn line_to(&self, to: &str, output: &Output) -> String {
+        let message = &self.record.message;
+        let at = output.paint(Style::Dim, &time_of_day(self.at_ms()));
+        let nick = output.paint(Style::Bold, &shown(&message.nick));
+        let to = private(&format!("to {}", shown(to)), output);
+        format!("{at} {to} <{nick}> {}", shown(&message.body))
+    }
+
     fn line(&self, at: &str, reader: Option<ClientId>, output: &Output) -> String {
         let message = &self.record.message;
         let at = output.paint(Style::Dim, at);
@@ -62,7 +71,8 @@ impl Told<'_> {
             Kind::Leave => format!("{at} {room} -- {nick} left"),
             Kind::Nick if message.body.is_empty() => format!("{at} -- {nick} came to another server"),
             Kind::Nick => format!("{at} -- {nick} is the name of {}", message.id.client),
-            Kind::Gone { client } => format!("{at} -- {client} is gone"),
+            Kind::Gone { client } if message.nick.is_empty() => format!("{at} -- {client} is gone"),
+            Kind::Gone { .. } => format!("{at} -- {nick} is gone"),
         }
     }
 }
@@ -122,6 +132,7 @@ mod tests {
         assert_eq!(line(Kind::Action, None), "14:01:03 #lobby * bob can everyone see this?");
         assert_eq!(line(Kind::Direct { to }, Some(to)), "14:01:03 (to you) <bob> can everyone see this?");
         assert_eq!(line(Kind::Join, None), "14:01:03 #lobby -- bob joined");
+        assert_eq!(line(Kind::Gone { client: to }, None), "14:01:03 -- bob is gone");
     }
 
     #[test]

@@ -15,9 +15,12 @@ pub(crate) fn store_failure(error: &StoreError) -> Failure {
         StoreError::InUse { .. } => {
             Failure::new(Code::DirectoryInUse, text).hint("A second server here wants --data DIR of its own.")
         }
-        StoreError::Exists { .. } => Failure::new(Code::StoreExists, text).hint("choose another directory: --data DIR"),
-        StoreError::Foreign { .. } => {
-            Failure::new(Code::DamagedStore, text).hint("nothing was touched; check the path")
+        // Their texts begin with a path, which is no word of a sentence.
+        StoreError::Exists { path } => Failure::new(Code::StoreExists, format!("{} exists already.", path.display()))
+            .hint("choose another directory: --data DIR"),
+        StoreError::Foreign { path } => {
+            Failure::new(Code::DamagedStore, format!("{} is not a ringtalk store.", path.display()))
+                .hint("nothing was touched; check the path")
         }
         StoreError::Corrupt { .. } | StoreError::DamagedIndex { .. } => Failure::new(Code::DamagedStore, text)
             .hint("a server sets aside what is damaged and fetches it from others"),

@@ -46,6 +46,16 @@ pub(crate) fn room(text: &str) -> Result<Name, crate::name::BadName> {
     text.strip_prefix('#').unwrap_or(text).parse()
 }
 
+/// A port of UDP and TCP.
+pub(crate) fn port(text: &str) -> Result<u16, &'static str> {
+    text.parse().ok().filter(|port| *port > 0).ok_or("a port is a number from 1 to 65535")
+}
+
+/// How many: `--last -1` is no flag, and no number either.
+pub(crate) fn count<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    text.parse().map_err(|_| "not a count: write a whole number, as in 20")
+}
+
 /// Where a message goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Target {

@@ -4,17 +4,18 @@ use super::connection::{self, Connection};
 use super::error::OpenError;
 use super::handle;
 use super::outbox::OutboxFile;
-use crate::ids::ClientId;
+use crate::ids::{ClientId, MessageId};
 use crate::net::{Receiver as Ears, Sender as Mouth, Transport};
 use crate::proto::client::{
     Action, Client, Command, ConnectionId, Draft, Event, Input, Loaded, Notice, Progress, Save, Settings, SubmitError,
 };
 use crate::proto::io::Route;
+use crate::record::Kind;
 use crate::runtime::clock::Clock;
 use crate::time::Time;
 use crate::wire::session::{Answer, Query, Reply};
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -39,7 +40,7 @@ const REJOIN: Duration = Duration::from_mins(1);
 /// What an application wants.
 #[derive(Debug)]
 pub(super) enum Order {
-    Submit { draft: Draft, told: Option<Sender<Progress>>, answer: Sender<Result<crate::ids::MessageId, SubmitError>> },
+    Submit { draft: Draft, told: Option<Sender<Progress>>, answer: Sender<Result<MessageId, SubmitError>> },
     Command(Command),
     Saved { cseq: u64 },
     Ask { tag: u64, query: Query, told: Sender<Answer> },
@@ -114,12 +115,16 @@ pub(super) fn start(
         let (inlet, stop) = (inlet.clone(), stop.clone());
         thread(name, move || listen(ears, &inlet, &stop)).map_err(OpenError::Thread)?;
     }
-    let saves = match outbox {
-        Outbox::Memory => None,
-        Outbox::File(file) => Some(keep(file, durable.clone(), wake.clone()).map_err(OpenError::Thread)?),
-        Outbox::Application(keeper) => Some(keeper),
+    let (saves, keeper) = match outbox {
+        Outbox::Memory => (None, None),
+        Outbox::File(file) => {
+            let (saves, keeper) = keep(file, durable.clone(), wake.clone()).map_err(OpenError::Thread)?;
+            (Some(saves), Some(keeper))
+        }
+        Outbox::Application(saves) => (Some(saves), None),
     };
     let clock = Clock::start();
+    let kept = words_of(&loaded);
     let (id, interface) = (loaded.client, transport.choice().data.name.clone());
     let client = Client::new(settings, loaded, clock.now(), random());
     let mut driver = Driver {
@@ -131,6 +136,7 @@ pub(super) fn start(
         clock,
         inlet,
         saves,
+        keeper,
         stop,
         event,
         notice,
@@ -146,7 +152,16 @@ pub(super) fn start(
     let run = move || driver.run(&orders, &came, &woken);
     let thread = thread("client", run).map_err(OpenError::Thread)?;
     let failure = move || durable.failure.lock().ok().and_then(|mut failure| failure.take());
-    Ok(handle::Client::new(id, interface, (order, events, notices), Box::new(failure), thread))
+    Ok(handle::Client::new(id, interface, kept, (order, events, notices), Box::new(failure), thread))
+}
+
+/// What a person had said and nobody has acknowledged; claims and the like are not words.
+fn words_of(loaded: &Loaded) -> BTreeSet<MessageId> {
+    let is_words = |draft: &Draft| {
+        matches!(draft.kind, Kind::Text | Kind::Action | Kind::Topic | Kind::Direct { .. }) && !draft.body.is_empty()
+    };
+    let words = loaded.messages.iter().filter(|(_, draft)| is_words(draft));
+    words.map(|(cseq, _)| MessageId { client: loaded.client, cseq: *cseq }).collect()
 }
 
 /// Reads one socket until the client ends.
@@ -166,7 +181,7 @@ fn listen(mut ears: Ears, inlet: &Sender<Came>, stop: &AtomicBool) {
 
 /// Writes the outbox on a thread of its own; whatever waits is written together. It never waits for the client, which
 /// may be waiting for it: `woken` holds one word, and a second is not needed.
-fn keep(mut file: OutboxFile, durable: Arc<Saved>, woken: Sender<()>) -> io::Result<Sender<Save>> {
+fn keep(mut file: OutboxFile, durable: Arc<Saved>, woken: Sender<()>) -> io::Result<(Sender<Save>, JoinHandle<()>)> {
     let (save, saves) = bounded::<Save>(MAX_SAVES);
     let run = move || {
         while let Ok(first) = saves.recv() {
@@ -184,8 +199,7 @@ fn keep(mut file: OutboxFile, durable: Arc<Saved>, woken: Sender<()>) -> io::Res
             _ = woken.try_send(());
         }
     };
-    thread("client-outbox", run)?;
-    Ok(save)
+    Ok((save, thread("client-outbox", run)?))
 }
 
 struct Driver {
@@ -197,6 +211,8 @@ struct Driver {
     any_net: SocketAddr,
     inlet: Sender<Came>,
     saves: Option<Sender<Save>>,
+    /// Writes the outbox file, and holds its lock.
+    keeper: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     event: Sender<Event>,
     notice: Sender<Notice>,
@@ -223,6 +239,15 @@ impl Driver {
             }
         }
         self.stop.store(true, Ordering::Relaxed);
+        self.close_outbox();
+    }
+
+    /// All of it is written, and the file is unlocked: who opens it next finds nobody there.
+    fn close_outbox(&mut self) {
+        drop(self.saves.take());
+        if self.keeper.take().is_some_and(|keeper| keeper.join().is_err()) {
+            log::error!("the outbox's thread broke");
+        }
     }
 
     fn wait(&mut self, orders: &Receiver<Order>, came: &Receiver<Came>, woken: &Receiver<()>) {

@@ -8,6 +8,7 @@ use crate::proto::client::{Command, Draft, Event, Notice, Progress, SubmitError}
 use crate::record::Kind;
 use crate::wire::session::{Answer, Query};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ type Failure = Box<dyn Fn() -> Option<OpenError> + Send + Sync>;
 pub struct Client {
     id: ClientId,
     interface: String,
+    kept: BTreeSet<MessageId>,
     orders: Sender<Order>,
     events: Receiver<Event>,
     notices: Receiver<Notice>,
@@ -63,12 +65,13 @@ impl Client {
     pub(super) fn new(
         id: ClientId,
         interface: String,
+        kept: BTreeSet<MessageId>,
         channels: (Sender<Order>, Receiver<Event>, Receiver<Notice>),
         failure: Failure,
         thread: JoinHandle<()>,
     ) -> Self {
         let (orders, events, notices) = channels;
-        Self { id, interface, orders, events, notices, failure, thread: Some(thread) }
+        Self { id, interface, kept, orders, events, notices, failure, thread: Some(thread) }
     }
 
     /// Its id, kept with the outbox file.
@@ -79,6 +82,11 @@ impl Client {
     /// The name of the interface it talks on.
     pub fn interface(&self) -> &str {
         &self.interface
+    }
+
+    /// What was said before it began, by its outbox file, and was not acknowledged then.
+    pub fn kept(&self) -> &BTreeSet<MessageId> {
+        &self.kept
     }
 
     /// What happens. Disconnected once the client has ended.

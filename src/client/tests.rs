@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// No test waits longer for anything.
 const LIMIT: Duration = Duration::from_secs(20);
+/// No server of any test is on it.
+const PORT_OF_NOBODY: u16 = 18_399;
 
 /// What a played server does with what clients say.
 type Script = fn(&Request) -> Vec<Reply>;
@@ -262,4 +264,19 @@ fn nobody_there_is_said_after_the_time_limit() {
     assert!(matches!(error, ConnectError::NoServer), "{error}");
     let error = builder("-", 18_405).connect(LIMIT).unwrap_err();
     assert!(matches!(error, ConnectError::Open(OpenError::Name { .. })), "{error}");
+}
+
+#[test]
+fn outbox_of_a_client_that_was_closed_is_free_and_tells_which_words_it_keeps() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("outbox");
+    let start = || Client::builder().net("closed").port(PORT_OF_NOBODY).local(true).outbox(&path).start().unwrap();
+    for said in 0..20 {
+        let client = start();
+        assert_eq!(client.kept().len(), said, "claims and the like are not words");
+        let receipt = client.say("lobby", "anyone?").unwrap();
+        assert!(!client.kept().contains(&receipt.id()));
+        client.submit(Draft { room: "lobby".into(), kind: Kind::Join, body: String::new() }).unwrap();
+        client.close();
+    }
 }

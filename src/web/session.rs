@@ -314,9 +314,11 @@ impl Session {
             Notice::Gone { .. } => self.tell(&json!({ "event": "lost" })),
             Notice::Waiting(_) if self.home.is_none() => self.tell(&json!({ "event": "lost" })),
             Notice::Refused { why: Refusal::NickTaken(free), .. } => self.nick_taken(free),
-            Notice::Refused { .. } | Notice::Elsewhere { .. } | Notice::OtherVersion { .. } | Notice::Waiting(_) => {
-                Ok(())
-            }
+            Notice::Refused { .. }
+            | Notice::Elsewhere { .. }
+            | Notice::NotAsked { .. }
+            | Notice::OtherVersion { .. }
+            | Notice::Waiting(_) => Ok(()),
         }
     }
 

@@ -66,6 +66,7 @@ fn tail_shows_what_was_said_before_and_what_comes_and_ends_at_its_count() {
         assert!(out.read_line(&mut line).expect("readable") > 0, "tail ended");
         let event: Value = serde_json::from_str(&line).expect("JSON");
         if event["event"] == "message" {
+            assert_eq!((&event["copies"], &event["of"], &event["late"]), (&1.into(), &1.into(), &false.into()));
             return event["text"].clone();
         }
     };
@@ -115,6 +116,7 @@ fn second_server_on_one_directory_and_unknown_server_are_told() {
     let unknown = ring.run(&["rooms", "--server", "fir", "--timeout", "1s"]);
     assert_eq!(unknown.code, 3);
     assert!(unknown.stderr.contains("No ringtalk server named fir answered on lo"), "{unknown:?}");
+    assert!(unknown.stderr.ends_with("hint: Others did: oak.\n"), "{unknown:?}");
 }
 
 #[test]
@@ -145,7 +147,7 @@ fn nobody_there_is_exit_3_with_what_to_do() {
     assert_eq!(
         ran.stderr,
         "ringtalk: No ringtalk server answered on lo (net \"nobody\", 300 ms).\n\
-         hint: Start one: ringtalk server · Other subnet: --peer HOST\n"
+         hint: Start one: ringtalk --local -n nobody --port 9 server · Other subnet: --peer HOST\n"
     );
 }
 
@@ -182,4 +184,43 @@ fn people_in_a_room_are_counted_while_they_are_there() {
     assert_eq!(people(), 1);
     drop(said);
     assert_eq!(chat.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn what_is_found_tells_its_copies_and_nothing_found_is_told() {
+    let ring = Ring::start(&["oak"]);
+    assert_eq!(ring.run(&["send", "lobby", "needle"]).code, 0);
+    ring.until_history_has("needle");
+    let found = documents(&ring.run(&["search", "needle", "--json"]).stdout);
+    assert_eq!((&found[0]["copies"], &found[0]["of"], &found[0]["late"]), (&1.into(), &1.into(), &false.into()));
+    let history = documents(&ring.run(&["history", "--json"]).stdout);
+    assert!(history[0].get("copies").is_none(), "the same bytes on every server");
+    for (args, words) in [(&["history", "nowhere"][..], "no messages\n"), (&["search", "straw"], "nothing found\n")] {
+        let ran = ring.run(args);
+        assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "", words));
+        let ran = ring.run(&[args, &["--json"]].concat());
+        assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "", ""));
+    }
+}
+
+#[test]
+fn file_that_cannot_be_used_is_told_by_name_with_what_to_do() {
+    let ring = Ring::start(&["oak"]);
+    let home = ring.home.path();
+    let path = |name: &str| home.join(name).to_str().expect("text").to_owned();
+    std::fs::write(home.join("junk"), [7; 10_000]).expect("written");
+    let (data, junk, nowhere, new) = (path("oak"), path("junk"), path("nowhere/x"), path("new"));
+    for (args, code, named) in [
+        (&["server", "--data", &junk][..], 7, &junk),
+        (&["backup", &nowhere, "--data", &data], 7, &nowhere),
+        (&["record", &nowhere], 1, &nowhere),
+        (&["replay", &nowhere], 1, &nowhere),
+        (&["restore", &nowhere, "--data", &new], 1, &nowhere),
+        (&["restore", &junk, "--data", &new], 7, &junk),
+    ] {
+        let ran = ring.run(args);
+        assert_eq!(ran.code, code, "{args:?}: {ran:?}");
+        assert!(ran.stderr.contains(named) && ran.stderr.contains("\nhint: "), "{args:?}: {ran:?}");
+    }
+    assert!(!home.join("new").exists(), "nothing is left behind");
 }

@@ -5,6 +5,7 @@ mod demo;
 mod hostile;
 mod page;
 mod past;
+mod people;
 mod pty;
 mod records;
 mod ring;

@@ -18,6 +18,8 @@ fn wrong_usage_is_exit_2_with_a_line_and_a_hint() {
         &["tail"],
         &["tail", "room\u{202e}"],
         &["history", "--last", "3", "--all"],
+        &["history", "--last", "-1"],
+        &["config"],
         &["demo", "--servers", "1"],
         &["sim", "--seeds", "9..3"],
         &["server", "--no-such-flag"],
@@ -98,4 +100,18 @@ fn reader_that_goes_away_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn wrong_value_is_told_with_where_it_came_from() {
+    let home = Home::new();
+    let port = "a port is a number from 1 to 65535";
+    let ran = home.run_with(&["status"], ("RINGTALK_PORT", "abc"));
+    assert!(ran.stderr.starts_with(&format!("ringtalk: invalid value 'abc' for RINGTALK_PORT: {port}\n")), "{ran:?}");
+    let ran = home.run_with(&["status", "--port", "abc"], ("RINGTALK_PORT", "abc"));
+    assert!(ran.stderr.contains(&format!("'abc' for '--port <N>': {port}\n")), "{ran:?}");
+    let ran = home.run(&["history", "--last", "-1"]);
+    assert!(ran.stderr.contains("'--last <N>': not a count") && !ran.stderr.contains("-- -1"), "{ran:?}");
+    let ran = home.run(&["config"]);
+    assert!(ran.stderr.contains("requires a subcommand") && ran.stderr.contains("show, path"), "{ran:?}");
 }

@@ -194,3 +194,16 @@ fn servers_are_watched_live_until_q() {
     assert_eq!(watch.wait(), 0);
     assert!(watch.is_given_back());
 }
+
+#[test]
+fn window_without_a_server_says_what_to_do_and_goes_on_looking() {
+    let mut ring = Ring::start(&[]);
+    let args = ring.args(&["chat", "--nick", "ana", "--timeout", "500ms"]);
+    let command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut ana = Window::open(command, 160, 24);
+    ana.until_shown("Start one: ringtalk --local -n ");
+    ana.until_shown("Still looking");
+    assert!(!ana.text().contains("under way"), "{}", ana.text());
+    ring.add("oak");
+    ana.until_shown("at oak");
+}

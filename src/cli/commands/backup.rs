@@ -24,7 +24,7 @@ pub(super) fn backup(args: &args::Backup, run: &Run) -> Result<(), Failure> {
 /// Runs `restore`.
 pub(super) fn restore(args: &args::Restore, run: &Run) -> Result<(), Failure> {
     if !args.file.exists() {
-        return Err(Failure::new(Code::Io, format!("There is no file {}.", args.file.display())));
+        return Err(Failure::new(Code::Io, format!("There is no file {}.", args.file.display())).hint("check the path"));
     }
     let data = &run.settings.data.value;
     sqlite::restore(&args.file, data).map_err(|error| store_failure(&error))?;
@@ -38,7 +38,7 @@ fn tell(event: &str, file: &Path, data: &Path, run: &Run) -> Result<(), Failure>
         return run.output.document(&json!({ "event": event, "file": file, "data": data, "bytes": bytes }));
     }
     let text = match event {
-        "restored" => format!("{data} starts from {file}: ringtalk server --data {data}"),
+        "restored" => format!("{data} starts from {file}: ringtalk{} server --data {data}", run.settings.net_flags()),
         _ => format!("{file} has the history of {data}, {} KiB", bytes.div_ceil(1024)),
     };
     run.output.line(&shown(&text))

@@ -5,7 +5,7 @@ use crate::cli::args;
 use crate::cli::client::own_id;
 use crate::cli::contact::Contact;
 use crate::cli::failure::Failure;
-use crate::cli::message::Told;
+use crate::cli::message::{Live, Told};
 use crate::cli::page::{Pages, Part, Row};
 use crate::cli::signals::Interrupt;
 use crate::cli::times::moment;
@@ -54,16 +54,28 @@ pub(super) fn search(args: &args::Search, run: &Run) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Prints what matches, or that nothing does; tells whether there is more before it.
 fn show(words: Option<String>, within: HistoryQuery, part: Part, run: &Run) -> Result<bool, Failure> {
+    let nothing = if words.is_some() { "nothing found" } else { "no messages" };
     let interrupt = Interrupt::install()?;
     let mut contact = Contact::open(run, &interrupt)?;
     let reader = own_id(&run.settings).unwrap_or(contact.id());
     let within = HistoryQuery { reader: Some(reader), ..within };
-    Pages { contact: &mut contact, words, within }.read(part, |row| line(row, reader, run))
+    // History is the same on every server; what is found also tells how it is kept now.
+    let live = if run.output.json && words.is_some() { Some(contact.settled()?) } else { None };
+    let mut is_empty = true;
+    let more = Pages { contact: &mut contact, words, within }.read(part, |row| {
+        is_empty = false;
+        line(row, live, reader, run)
+    })?;
+    if is_empty && !run.output.json {
+        run.output.note(nothing);
+    }
+    Ok(more)
 }
 
-fn line((record, leader): &Row, reader: ClientId, run: &Run) -> Result<(), Failure> {
-    let told = Told { record, leader, live: None };
+fn line((record, leader): &Row, live: Option<Live>, reader: ClientId, run: &Run) -> Result<(), Failure> {
+    let told = Told { record, leader, live };
     let text = if run.output.json { told.json() } else { told.dated_line(Some(reader), &run.output) };
     run.output.line(&text)
 }

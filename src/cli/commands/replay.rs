@@ -33,7 +33,7 @@ pub(super) fn run(args: &args::Replay, run: &Run) -> Result<(), Failure> {
 
 fn unreadable(error: &RecordFileError) -> Failure {
     let (code, hint) = match error {
-        RecordFileError::Io { .. } => (Code::Io, ""),
+        RecordFileError::Io { op, path, source } => return Failure::io(op, path, source),
         RecordFileError::Newer { .. } => (Code::OtherVersion, "update ringtalk here"),
         _ => (Code::Failed, "ringtalk record FILE makes one"),
     };

@@ -160,7 +160,7 @@ impl<'a> Sending<'a> {
             Progress::Stable { key, copies, of } => {
                 self.progress = clock();
                 let Some(since) = self.pending.remove(&id) else {
-                    self.earlier += 1;
+                    self.earlier += u64::from(contact.was_kept(id));
                     return Ok(());
                 };
                 self.stable += 1;

@@ -58,10 +58,11 @@ impl Tail<'_> {
             ..HistoryQuery::default()
         };
         // One message is asked for even when none is wanted: an answer tells that somebody is there.
+        let live = if self.output.json && last > 0 { Some(contact.settled()?) } else { None };
         let (rows, _) = Pages { contact, words: None, within }.last(last.max(1))?;
         for (record, leader) in rows.iter().filter(|_| last > 0) {
             self.shown_before.insert(record.message.id);
-            self.show(&Told { record, leader, live: None })?;
+            self.show(&Told { record, leader, live })?;
         }
         Ok(())
     }
@@ -101,7 +102,14 @@ impl Tail<'_> {
         if self.left == Some(0) {
             return Ok(());
         }
-        let text = if self.output.json { told.json() } else { told.live_line(Some(self.reader), self.output) };
+        let text = match told.live {
+            _ if self.output.json => told.json(),
+            Some(Live { late: true, .. }) => {
+                let line = told.live_line(Some(self.reader), self.output);
+                format!("{line} {}", self.output.paint(Style::Dim, "(late)"))
+            }
+            _ => told.live_line(Some(self.reader), self.output),
+        };
         self.output.line(&text)?;
         self.left = self.left.map(|left| left - 1);
         Ok(())

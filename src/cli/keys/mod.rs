@@ -4,8 +4,10 @@ mod chord;
 
 pub(crate) use chord::{Chord, Key};
 
-use serde::Deserialize;
+use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What a key can do in the chat window.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -147,8 +149,7 @@ impl Action {
 }
 
 /// What one file says in `[keys]`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(try_from = "BTreeMap<String, Chords>")]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Bindings(BTreeMap<Action, Vec<Chord>>);
 
 /// One key or a list of them.
@@ -159,35 +160,70 @@ enum Chords {
     Many(Vec<String>),
 }
 
-impl TryFrom<BTreeMap<String, Chords>> for Bindings {
-    type Error = String;
+impl<'de> Deserialize<'de> for Bindings {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Table)
+    }
+}
 
-    fn try_from(table: BTreeMap<String, Chords>) -> Result<Self, String> {
-        let mut bindings = BTreeMap::new();
-        let mut taken: BTreeMap<Chord, String> = BTreeMap::new();
-        for (name, chords) in table {
-            let names =
-                || Action::all().filter_map(|action| action.setting().strip_prefix("keys.")).collect::<Vec<_>>();
-            let unknown = || format!("there is no key action \"{name}\"; there are {}", names().join(", "));
-            let action = Action::of_name(&name).ok_or_else(unknown)?;
-            let texts = match chords {
-                Chords::One(text) => vec![text],
-                Chords::Many(texts) => texts,
-            };
-            let mut keys = Vec::new();
-            for text in texts {
-                let chord: Chord = text.parse().map_err(|why| format!("{name}: {why}"))?;
-                if let Some(other) = taken.insert(chord, name.clone()).filter(|other| *other != name) {
-                    return Err(format!("{chord} is given to both {other} and {name}"));
-                }
-                keys.push(chord);
-            }
-            if keys.is_empty() && matches!(action, Action::Send | Action::Quit) {
-                return Err(format!("{name} needs at least one key"));
-            }
+/// Reads the table.
+struct Table;
+
+impl<'de> Visitor<'de> for Table {
+    type Value = Bindings;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a table of actions and their keys")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Bindings, A::Error> {
+        let (mut bindings, mut taken) = (BTreeMap::new(), BTreeMap::new());
+        while let Some(name) = table.next_key::<String>()? {
+            let (action, keys) = table.next_value_seed(Entry { name, taken: &mut taken })?;
             bindings.insert(action, keys);
         }
-        Ok(Self(bindings))
+        Ok(Bindings(bindings))
+    }
+}
+
+/// Reads the keys of one action: what is wrong with them is told with their line, not with the table's.
+struct Entry<'a> {
+    name: String,
+    /// What keys do by the lines before.
+    taken: &'a mut BTreeMap<Chord, String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Entry<'_> {
+    type Value = (Action, Vec<Chord>);
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        let chords = Chords::deserialize(from)?;
+        self.read(chords).map_err(D::Error::custom)
+    }
+}
+
+impl Entry<'_> {
+    fn read(self, chords: Chords) -> Result<(Action, Vec<Chord>), String> {
+        let Self { name, taken } = self;
+        let names = || Action::all().filter_map(|action| action.setting().strip_prefix("keys.")).collect::<Vec<_>>();
+        let unknown = || format!("there is no key action \"{name}\"; there are {}", names().join(", "));
+        let action = Action::of_name(&name).ok_or_else(unknown)?;
+        let texts = match chords {
+            Chords::One(text) => vec![text],
+            Chords::Many(texts) => texts,
+        };
+        let mut keys = Vec::new();
+        for text in texts {
+            let chord: Chord = text.parse().map_err(|why| format!("{name}: {why}"))?;
+            if let Some(other) = taken.insert(chord, name.clone()).filter(|other| *other != name) {
+                return Err(format!("{chord} is given to both {other} and {name}"));
+            }
+            keys.push(chord);
+        }
+        if keys.is_empty() && matches!(action, Action::Send | Action::Quit) {
+            return Err(format!("{name} needs at least one key"));
+        }
+        Ok((action, keys))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::layout::{Layout, most_input};
 use super::model::{Model, PROMPT};
-use super::place::Place;
+use super::place::{Place, Where};
 use super::row::MARGIN;
 use super::text::{Line, Piece, fitted, line_width, safe, width};
 use super::tone::Tone;
@@ -128,7 +128,8 @@ impl Canvas<'_> {
     }
 
     fn people(&mut self, model: &Model, area: Rect) {
-        let Some(place) = model.places().get(model.here()).filter(|_| area.width > 0 && area.height > 0) else {
+        let here = model.places().get(model.here()).filter(|place| matches!(place.at, Where::Room(_)));
+        let Some(place) = here.filter(|_| area.width > 0 && area.height > 0) else {
             return;
         };
         let mut nicks: Vec<&String> = place.people.values().collect();
@@ -250,8 +251,8 @@ fn left_status(model: &Model) -> String {
 fn right_status(model: &Model) -> String {
     let keys = &model.person().keymap;
     let mut parts = Vec::new();
-    if model.unsettled() > 0 {
-        parts.push(format!("{} under way", model.unsettled()));
+    if model.words_under_way() > 0 {
+        parts.push(format!("{} under way", model.words_under_way()));
     }
     if let Some(place) = model.places().get(model.here())
         && place.scroll != super::scroll::Scroll::Present

@@ -59,9 +59,14 @@ pub(crate) fn chat(
     };
     let screen = Screen::open(run.output.color)?;
     let model = Model::new(person, screen.size());
-    let mut window = Window { contact, interrupt, screen, model, color: run.output.color, end: None };
+    let flags = run.settings.net_flags();
+    let mut window = Window { contact, interrupt, screen, model, color: run.output.color, flags, end: None };
     let outcome = window.run(rooms);
-    window.contact.close();
+    if window.model.is_leaving() {
+        window.contact.close();
+    } else {
+        window.contact.leave();
+    }
     drop(window.screen);
     outcome
 }
@@ -73,6 +78,8 @@ struct Window {
     screen: Screen,
     model: Model,
     color: bool,
+    /// What a command needs to be on this net.
+    flags: String,
     end: Option<Result<(), Failure>>,
 }
 
@@ -82,6 +89,10 @@ impl Window {
         self.perform(effects)?;
         for event in self.contact.take_kept() {
             self.happened(Input::Heard(event))?;
+        }
+        if self.contact.home().is_none() {
+            let Failure { message, hint, .. } = self.contact.silence().on_net(&self.flags);
+            self.happened(Input::Nobody(format!("{message} {hint} · Still looking …")))?;
         }
         let mut checked = clock();
         loop {
@@ -95,8 +106,18 @@ impl Window {
                 if !self.screen.is_alive() {
                     return Err(Failure::silent(Code::Interrupted));
                 }
+                self.follow_size()?;
             }
         }
+    }
+
+    /// The word of a new size may be lost when a key comes at the same moment.
+    fn follow_size(&mut self) -> Result<(), Failure> {
+        let (width, height) = self.screen.size();
+        if self.model.size() == (width, height) {
+            return Ok(());
+        }
+        self.happened(Input::Resized(width, height))
     }
 
     fn draw(&mut self) -> Result<(), Failure> {

@@ -168,7 +168,7 @@ fn cut(line: &[Piece], columns: usize) -> Line {
 /// A hit of a search as an entry.
 pub(crate) fn hit(record: &Record, saying: &Saying, place: &str) -> Entry {
     let at = crate::cli::times::date_and_time(record.key.hlc.wall_ms());
-    let at = at.get(2..16).unwrap_or(&at).to_owned();
+    let at = at.get(..16).unwrap_or(&at).to_owned();
     let line = vec![
         Piece::new(format!("{at} "), Tone::Dim),
         Piece::new(format!("{} ", safe(place)), Tone::Room),
@@ -205,6 +205,20 @@ mod tests {
         let chosen = panel.choice().cloned();
         panel.add_before(entries(10), false);
         assert_eq!(panel.choice().cloned(), chosen);
+    }
+
+    #[test]
+    fn hit_tells_its_whole_date() {
+        let id = crate::ids::MessageId { client: crate::ids::ClientId(1), cseq: 1 };
+        let record = Record {
+            key: crate::ids::RecordKey {
+                hlc: crate::time::Hlc::from_wall_ms(1_795_183_501_220),
+                ..crate::ids::RecordKey::default()
+            },
+            message: crate::record::tests::message(1, 1, "hi"),
+        };
+        let saying = super::super::place::saying(&record, id.client, (1, 1), false).unwrap();
+        assert!(hit(&record, &saying, "#lobby").line[0].text.starts_with("2026-11-20 "), "{record:?}");
     }
 
     #[test]

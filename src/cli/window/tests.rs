@@ -168,3 +168,21 @@ fn no_size_is_too_small_to_be_drawn() {
         }
     }
 }
+
+#[test]
+fn what_nobody_typed_is_not_under_way() {
+    let mut bench = Bench::new((160, 50));
+    let all = lines(&drawn(&bench, (160, 50), true)).join("\n");
+    assert!(!all.contains("under way"), "a claim and a join are not settled, but nobody's words:\n{all}");
+    bench.say("yes");
+    assert!(lines(&drawn(&bench, (160, 50), true)).join("\n").contains("1 under way"));
+}
+
+#[test]
+fn nobody_is_counted_where_one_talks_to_one_person() {
+    let mut bench = talk((160, 50));
+    bench.message(ClientId(2), 40, "", "bob", Kind::Direct { to: ClientId(1) }, "psst", false);
+    bench.press("ctrl-n ctrl-n");
+    let all = lines(&drawn(&bench, (160, 50), true)).join("\n");
+    assert!(all.contains("psst") && !all.contains(" here"), "{all}");
+}

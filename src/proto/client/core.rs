@@ -325,6 +325,11 @@ impl Client {
     fn beacon(&mut self, now: Time, header: Header, from: SocketAddr, multicast: bool, beacon: Box<Beacon>) {
         let pid = header.sender;
         self.directory.heard(now, pid, from, &beacon);
+        let asked = self.settings.server.as_ref();
+        if asked.is_some_and(|name| !crate::name::same(name, &beacon.name)) && self.stage.home().is_none() {
+            let server = beacon.name.clone();
+            self.stranger(format!("\0{server}"), Notice::NotAsked { server });
+        }
         for hearing in beacon.heard.iter().filter(|hearing| !self.directory.knows(hearing.pid.server)) {
             self.search.meet(now, hearing.addr);
         }

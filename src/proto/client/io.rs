@@ -329,6 +329,11 @@ pub enum Notice {
         /// Its server's name.
         server: String,
     },
+    /// Only the server of one name will do, and one of this name has answered. Told once for each.
+    NotAsked {
+        /// Its name.
+        server: String,
+    },
     /// A server there speaks another version of the protocol. Told once for each.
     OtherVersion {
         /// Where.
@@ -376,6 +381,7 @@ impl fmt::Display for Notice {
             }
             Self::Refused { server, why } => write!(out, "{server} refuses: {}.", words(why)),
             Self::Elsewhere { net, server } => write!(out, "There is a server on net \"{net}\" ({server})."),
+            Self::NotAsked { server } => write!(out, "{server} is there, but was not asked for."),
             Self::OtherVersion { addr, version } => {
                 let here = crate::wire::datagram::VERSION;
                 write!(out, "{addr} speaks protocol {version}, this program {here}.")

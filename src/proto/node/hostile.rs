@@ -4,6 +4,7 @@
 use super::Node;
 use crate::ids::{ClientId, EpochId, Incarnation, Pid, ServerId, ViewTag};
 use crate::proto::bugs::Bugs;
+use crate::proto::event::Event;
 use crate::proto::io::{Action, Input, Recovered, Route, SessionId};
 use crate::proto::rng::Rng;
 use crate::proto::settings::Settings;
@@ -404,4 +405,23 @@ fn order_of_more_than_was_sent_lets_an_origin_go_on() {
     assert!(node.origin.offer(pair.now.mono, message(1, 1, "hello")));
     pair.pass(10);
     assert_eq!(pair.nodes[to].origin.head(), 1);
+}
+
+#[test]
+fn clone_is_told_of_once_for_each_place_it_is_heard_from() {
+    let mut pair = Pair::ringed();
+    let twin = Pid { incarnation: Incarnation { boot: 2, random: 7 }, ..pid(0) };
+    let mut bytes = Vec::new();
+    let header = Header { net: NET, sender: twin, client: false };
+    datagram::encode(&header, &Message::Ping { nonce: 1 }, &mut bytes);
+    let mut told = Vec::new();
+    for from in [addr(4), addr(4), addr(5), addr(4)] {
+        pair.nodes[0].handle(pair.now, Input::Datagram { from, multicast: true, bytes: &bytes });
+        while let Some(action) = pair.nodes[0].poll_action() {
+            if let Action::Event(Event::Cloned { addr, .. }) = action {
+                told.push(addr);
+            }
+        }
+    }
+    assert_eq!(told, [addr(4), addr(5)]);
 }

@@ -95,7 +95,7 @@ impl Node {
                 false
             }
             Sign::Twin => {
-                self.event(Event::Cloned { pid, addr });
+                self.tell_of_clone(pid, addr);
                 false
             }
         }

@@ -15,12 +15,17 @@ use std::path::{Path, PathBuf};
 /// [`StoreError::Exists`] when there is a store already, [`StoreError::InUse`], [`StoreError::Newer`],
 /// [`StoreError::Foreign`]: nothing was touched. [`StoreError::Full`], [`StoreError::Io`]: there is no store yet.
 pub fn restore(file: &Path, data_dir: &Path) -> Result<(), StoreError> {
+    // First: a file that is no copy leaves nothing behind.
+    let copy = SqliteReader::open_file(file).map_err(|error| match error {
+        StoreError::Corrupt { .. } => StoreError::Foreign { path: file.into() },
+        error => error,
+    })?;
     let _lock = Lock::take(data_dir)?;
     let dest = data_dir.join(FILE_NAME);
     if dest.exists() {
         return Err(StoreError::Exists { path: dest });
     }
-    SqliteReader::open_file(file)?.backup(&dest)
+    copy.backup(&dest)
 }
 
 /// Writes what the connection sees, without the identity, beside `dest`; then renames it.

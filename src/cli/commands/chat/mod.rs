@@ -15,7 +15,7 @@ use crate::cli::output::{Output, Style, to_json};
 use crate::cli::said::{HELP, Said};
 use crate::cli::shown::shown;
 use crate::cli::signals::Interrupt;
-use crate::cli::times::{clock, rfc3339};
+use crate::cli::times::{clock, rfc3339, time_of_day};
 use crate::cli::values::Name;
 use crate::cli::window;
 use crate::client::{Command, Draft, Event, Message, Notice, Progress};
@@ -48,7 +48,7 @@ pub(super) fn run(args: &args::Chat, run: &Run) -> Result<(), Failure> {
         return window::chat(run, contact, interrupt, &nick, &rooms);
     }
     let typed = Lines::of_stdin()?.into_channel();
-    let mut chat = Chat::new(contact, typed, interrupt, nick, run.output.clone());
+    let mut chat = Chat::new(contact, typed, interrupt, &nick, run.output.clone());
     chat.begin(rooms);
     chat.go()
 }
@@ -59,7 +59,7 @@ struct Chat {
     typed: Receiver<io::Result<String>>,
     interrupt: Interrupt,
     output: Output,
-    nick: Name,
+    nick: String,
     /// Rooms that were entered; what is typed goes to the last.
     rooms: Vec<Name>,
     ladder: Ladder,
@@ -83,7 +83,7 @@ impl Chat {
         contact: Contact,
         typed: Receiver<io::Result<String>>,
         interrupt: Interrupt,
-        nick: Name,
+        nick: &Name,
         output: Output,
     ) -> Self {
         Self {
@@ -91,7 +91,7 @@ impl Chat {
             typed,
             interrupt,
             output,
-            nick,
+            nick: nick.as_str().to_owned(),
             rooms: Vec::new(),
             ladder: Ladder::default(),
             asked: BTreeMap::new(),
@@ -103,7 +103,7 @@ impl Chat {
 
     /// Claims the nick and enters the rooms; all of it waits in the outbox until a server is there.
     fn begin(&mut self, rooms: &[Name]) {
-        self.submit("", Kind::Nick, self.nick.as_str().to_owned());
+        self.submit("", Kind::Nick, self.nick.clone());
         for room in rooms {
             self.enter(room);
         }
@@ -131,7 +131,7 @@ impl Chat {
         let typed = if self.leaving.is_some() { &nothing } else { &self.typed };
         select! {
             recv(self.interrupt.channel()) -> _ => {
-                self.say_goodbye();
+                self.leave_at_once();
                 return Err(Failure::interrupted());
             }
             recv(self.contact.events()) -> event => {
@@ -174,6 +174,11 @@ impl Chat {
     fn leave_all(&mut self) {
         self.leaving = Some(clock());
         self.submit("", Kind::Leave, String::new());
+    }
+
+    /// Does not wait for what was said; it stays in the outbox.
+    fn leave_at_once(&self) {
+        if self.leaving.is_some() { self.contact.close() } else { self.contact.leave() }
     }
 
     fn say_goodbye(&mut self) {
@@ -295,7 +300,14 @@ impl Chat {
         if self.output.json {
             return self.output.line(&told.json());
         }
-        let mut text = told.live_line(Some(self.contact.id()), &self.output);
+        if record.message.kind == Kind::Nick {
+            return self.renamed(&told);
+        }
+        let to = if let Kind::Direct { to } = record.message.kind { self.people.get(&to) } else { None };
+        let mut text = match to {
+            Some(nick) => told.line_to(nick, &self.output),
+            None => told.live_line(Some(self.contact.id()), &self.output),
+        };
         if record.message.id.client == self.contact.id() && told.is_from_a_person() {
             let mark = stable_mark(message.copies, message.of);
             text = format!("{text} {}", self.output.paint(Style::Green, &mark));
@@ -303,6 +315,17 @@ impl Chat {
             text = format!("{text} {}", self.output.paint(Style::Dim, "(late)"));
         }
         self.output.line(&text)
+    }
+
+    /// A server has it that one goes by this nick; at the start that is no news.
+    fn renamed(&mut self, told: &Told) -> Result<(), Failure> {
+        let nick = &told.record.message.nick;
+        if *nick == self.nick {
+            return Ok(());
+        }
+        nick.clone_into(&mut self.nick);
+        let at = self.output.paint(Style::Dim, &time_of_day(told.at_ms()));
+        self.output.line(&format!("{at} -- you are {} now", shown(nick)))
     }
 
     /// Words of my rooms, to me or from me; and who comes to and leaves my rooms.
@@ -387,7 +410,7 @@ impl Chat {
             return;
         }
         match news {
-            Notice::Home { .. } => {}
+            Notice::Home { .. } | Notice::NotAsked { .. } => {}
             Notice::Refused { why: Refusal::NickTaken(free), .. } if self.contact.home().is_some() => {
                 let free = shown(free);
                 self.notice(&format!("that nick is someone else's; {free} is free: /nick {free}"));

@@ -221,6 +221,7 @@ impl Model {
                     self.flash = Some(notice.to_string());
                 }
             }
+            Notice::NotAsked { .. } => {}
             Notice::Waiting(waiting) => self.ring.waiting = Some(waiting.to_string()),
         }
     }

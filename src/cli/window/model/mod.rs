@@ -49,6 +49,8 @@ pub(crate) enum Input {
         /// Its id.
         outcome: Result<MessageId, SubmitError>,
     },
+    /// No server was found in time: why, and what to do.
+    Nobody(String),
     /// Time has passed.
     Tick,
 }
@@ -134,6 +136,15 @@ enum Asked {
     Letters,
 }
 
+/// What a person sees of an own message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sort {
+    /// All of it: it was typed.
+    Words,
+    /// Nothing: a claim on a nick, a join, a leave.
+    Claim,
+}
+
 /// A message that was given to the client and has no id yet.
 #[derive(Debug)]
 struct Submitting {
@@ -161,7 +172,7 @@ pub(crate) struct Model {
     submitting: BTreeMap<u64, Submitting>,
     last_tag: u64,
     /// Own messages of any kind that are not stable.
-    unsettled: BTreeSet<MessageId>,
+    unsettled: BTreeMap<MessageId, Sort>,
     known_rooms: BTreeSet<String>,
     size: (u16, u16),
     /// A word to the person, until the next key.
@@ -190,7 +201,7 @@ impl Model {
             asked: BTreeMap::new(),
             submitting: BTreeMap::new(),
             last_tag: 0,
-            unsettled: BTreeSet::new(),
+            unsettled: BTreeMap::new(),
             known_rooms: BTreeSet::new(),
             size,
             flash: None,
@@ -226,6 +237,7 @@ impl Model {
             Input::Resized(width, height) => self.size = (width, height),
             Input::Heard(event) => self.heard(event),
             Input::Submitted { tag, outcome } => self.submitted(tag, outcome),
+            Input::Nobody(why) => self.note(why),
             Input::Tick => {}
         }
         self.settle();
@@ -280,6 +292,11 @@ impl Model {
         *asked = (asked.0.or(before), asked.1.or(after));
     }
 
+    /// Columns and lines of the window.
+    pub(crate) fn size(&self) -> (u16, u16) {
+        self.size
+    }
+
     /// The conversation one is in, as it is laid out.
     pub(crate) fn sheet(&self) -> Option<Sheet<'_>> {
         let place = self.places.get(self.here)?;
@@ -309,7 +326,7 @@ impl Model {
         let Some(Submitting { to, manner, text, at_ms }) = self.submitting.remove(&tag) else { return };
         match outcome {
             Ok(id) => {
-                self.unsettled.insert(id);
+                self.unsettled.insert(id, if to.is_some() { Sort::Words } else { Sort::Claim });
                 let nick = self.person.nick.clone();
                 let mark = Some(Mark::Queued);
                 let saying = Saying { key: None, id, nick, manner, text, mark, late: false };
@@ -402,9 +419,9 @@ impl Model {
         self.flash.as_deref()
     }
 
-    /// Own messages that are not stable.
-    pub(crate) fn unsettled(&self) -> usize {
-        self.unsettled.len()
+    /// The person's own words that are not stable.
+    pub(crate) fn words_under_way(&self) -> usize {
+        self.unsettled.values().filter(|sort| **sort == Sort::Words).count()
     }
 
     /// Whether the person is on the way out.

@@ -237,9 +237,9 @@ fn stable_on_the_only_server_is_one_tick() {
 fn refused_message_says_why_and_is_no_longer_waited_for() {
     let mut bench = Bench::new((80, 24));
     bench.say("hello");
-    let waiting = bench.model.unsettled();
+    let waiting = bench.model.words_under_way();
     bench.progress(bench.last_id(), Progress::Rejected(Refusal::ReadOnly));
-    assert_eq!(bench.model.unsettled(), waiting - 1);
+    assert_eq!(bench.model.words_under_way(), waiting - 1);
     assert!(bench.texts().iter().any(|text| text.contains("✗ hello") && text.contains("read-only")));
 }
 

@@ -1,0 +1,141 @@
+//! People who come, go, and change their names.
+
+use crate::pty::Window;
+use crate::ring::Ring;
+use crate::support::Lines;
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::Write;
+use std::process::{Child, ChildStdin, Stdio};
+
+/// A plain chat whose person types when a test does.
+struct Chat {
+    child: Child,
+    typed: ChildStdin,
+    said: Lines,
+}
+
+impl Drop for Chat {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Chat {
+    fn start(ring: &Ring, nick: &str) -> Self {
+        let args = ring.args(&["chat", "lobby", "--plain", "--nick", nick]);
+        let mut command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("it starts");
+        let (typed, said) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+        Self { child, typed, said: Lines::of(said) }
+    }
+
+    fn say(&mut self, line: &str) {
+        writeln!(self.typed, "{line}").and_then(|()| self.typed.flush()).expect("it reads");
+    }
+
+    /// The first line with this in it, and those before.
+    fn until(&self, text: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line: &String| !line.contains(text)) {
+            lines.push(self.said.next().expect("it says so"));
+        }
+        lines
+    }
+}
+
+fn people(ring: &Ring) -> String {
+    ring.run(&["who"]).stdout
+}
+
+#[test]
+fn who_is_interrupted_says_goodbye() {
+    let ring = Ring::start(&["oak"]);
+    let mut ana = Chat::start(&ring, "ana");
+    ana.say("here");
+    ana.until("<ana> here");
+    assert!(people(&ring).contains("ana"));
+    kill_process(Pid::from_child(&ana.child), Signal::TERM).expect("it runs");
+    assert_eq!(ana.child.wait().expect("it ends").code(), Some(130));
+    assert!(!people(&ring).contains("ana"), "{}", people(&ring));
+
+    for how in [Signal::TERM, Signal::INT] {
+        let args = ring.args(&["chat", "--nick", "bob"]);
+        let command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut bob = Window::open(command, 80, 24);
+        bob.until_shown("1 here");
+        assert!(people(&ring).contains("bob"));
+        if how == Signal::INT {
+            bob.press("\u{3}");
+        } else {
+            bob.signal(how);
+        }
+        assert_eq!(bob.wait(), 130);
+        assert!(!people(&ring).contains("bob"), "{}", people(&ring));
+    }
+}
+
+#[test]
+fn who_asks_for_the_nick_of_another_is_told_and_offered_one() {
+    let ring = Ring::start(&["oak"]);
+    assert_eq!(ring.run(&["send", "lobby", "mine", "--nick", "ana"]).code, 0);
+    let dora = ring.run_with_input(&["chat", "--nick", "dora"], b"/nick ana\n");
+    assert_eq!(dora.code, 0, "{dora:?}");
+    assert!(dora.stderr.contains("that nick is someone else's; ana2 is free: /nick ana2"), "{dora:?}");
+    assert!(!dora.stdout.contains("is the name of"), "{dora:?}");
+
+    let mut dora = Chat::start(&ring, "dora");
+    dora.say("/nick flora");
+    let lines = dora.until("-- you are flora now");
+    assert!(!lines.iter().any(|line| line.contains("you are dora")), "{lines:?}");
+}
+
+#[test]
+fn send_tells_of_words_that_were_kept_and_of_nothing_else() {
+    let mut ring = Ring::start(&["oak"]);
+    ring.kill("oak");
+    let nobody = ring.run(&["chat", "--plain", "--nick", "kim", "--timeout", "300ms"]);
+    assert_eq!(nobody.code, 3, "{nobody:?}");
+    ring.add("oak");
+    let sent = ring.run(&["send", "lobby", "hello", "--nick", "kim"]);
+    assert_eq!((sent.code, sent.stderr.as_str()), (0, "✓ 1 message stable on 1 of 1 server\n"));
+}
+
+#[test]
+fn private_words_say_to_whom_they_went() {
+    let ring = Ring::start(&["oak"]);
+    assert_eq!(ring.run(&["send", "lobby", "mine", "--nick", "ana"]).code, 0);
+    let mut dora = Chat::start(&ring, "dora");
+    dora.say("/msg ana lunch?");
+    dora.until("(to ana) <dora> lunch?");
+}
+
+#[test]
+fn tail_marks_what_came_late() {
+    let mut ring = Ring::start(&[]);
+    ring.add_faulty("oak");
+    ring.add_faulty("elm");
+    ring.until_one_view();
+    let args = ring.args(&["tail", "lobby", "--late", "--server", "oak"]);
+    let mut command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut tail = command.stderr(Stdio::inherit()).spawn().expect("it starts");
+    let shown = Lines::of(tail.stdout.take().expect("a pipe"));
+    let until = |text: &str| loop {
+        let line = shown.next().expect("it goes on");
+        if line.contains(text) {
+            return line;
+        }
+    };
+    assert_eq!(ring.run(&["send", "lobby", "before", "--server", "oak"]).code, 0);
+    // The tail may be slower than who sends.
+    while !ring.run(&["send", "lobby", "begin", "--server", "oak"]).stderr.contains("2 of 2") {}
+    until("begin");
+    let elm = ring.addr("elm");
+    ring.fault("oak", &format!("cut {elm} both"));
+    while !ring.run(&["send", "lobby", "over there", "--server", "elm"]).stderr.contains("1 of 1") {}
+    while !ring.run(&["send", "lobby", "over here", "--server", "oak"]).stderr.contains("1 of 1") {}
+    assert!(!until("over here").contains("(late)"));
+    ring.fault("oak", "heal");
+    assert!(until("over there").ends_with("over there (late)"));
+    tail.kill().and_then(|()| tail.wait()).expect("it ends");
+}
