@@ -189,7 +189,9 @@ fn servers_are_watched_live_until_q() {
     ring.add("elm");
     watch.until("both are members", |screen| screen.contains("elm") && screen.contains("member"));
     ring.kill("elm");
-    watch.until("elm is out of the ring", |screen| !screen.contains("elm"));
+    watch.until("elm is missed", |screen| screen.contains("unreachable") && screen.contains("degraded"));
+    ring.add("elm");
+    watch.until("elm is back", |screen| screen.contains("healthy") && !screen.contains("unreachable"));
     watch.press("q");
     assert_eq!(watch.wait(), 0);
     assert!(watch.is_given_back());

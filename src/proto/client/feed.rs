@@ -32,8 +32,9 @@ pub(super) struct Feed {
 impl Feed {
     /// A feed that begins at this cursor.
     pub(super) fn new(me: ClientId, began: Cursor) -> Self {
-        let lengths: BTreeMap<EpochId, u64> = began.epochs.iter().copied().collect();
-        let (began, floor) = (lengths.clone(), began.floor);
+        let Cursor { epochs, floor } = began;
+        let lengths: BTreeMap<EpochId, u64> = epochs.into_iter().collect();
+        let began = lengths.clone();
         let (greatest, fallen) = (RecordKey::default(), RecordKey::default());
         let (shown, tops) = (IdSet::default(), BTreeMap::new());
         Self { me, shown, greatest, began, floor, lengths, tops, fallen, bugs: Bugs::NONE }
