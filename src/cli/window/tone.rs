@@ -50,7 +50,7 @@ impl Tone {
             Self::Nick(of) => painted(style.add_modifier(Modifier::BOLD), NICKS[usize::from(of) % NICKS.len()]),
             Self::Room => painted(style.add_modifier(Modifier::BOLD), Color::Cyan),
             Self::Good => painted(style, Color::Green),
-            Self::Waiting => painted(style, Color::Yellow),
+            Self::Waiting => painted(style, Color::Magenta),
             Self::Bad => painted(style.add_modifier(Modifier::BOLD), Color::Red),
             Self::Mention => style.add_modifier(Modifier::BOLD | Modifier::REVERSED),
             Self::Reverse => style.add_modifier(Modifier::REVERSED),
