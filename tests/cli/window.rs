@@ -121,6 +121,8 @@ fn history_is_paged_to_its_first_message_and_a_search_goes_to_what_it_found() {
     ana.press("\u{1b}[F");
     ana.until_shown(&format!("line {MANY} of many"));
     ana.resize(80, 24);
+    // Keys that come in the same moment as a size wait, in crossterm, for the next key.
+    ana.until("it fits", |screen| screen.lines().count() == 24 && screen.ends_with("\n>"));
     ana.press("\u{6}");
     ana.say("line 1234");
     ana.until_shown("search: line 1234");
