@@ -105,9 +105,10 @@ fn named(event: &TraceEvent) -> Vec<(ServerId, String)> {
         Event::View { view, .. } => {
             view.members.iter().map(|member| (member.pid.server, member.name.clone())).collect()
         }
-        Event::Suspected { pid, name } | Event::Failed { pid, name, .. } | Event::Rejoined { pid, name } => {
-            vec![(pid.server, name.clone())]
-        }
+        Event::Suspected { pid, name }
+        | Event::Failed { pid, name, .. }
+        | Event::Rejoined { pid, name }
+        | Event::Goodbye { pid, name } => vec![(pid.server, name.clone())],
         _ => Vec::new(),
     };
     told.into_iter().filter(|(_, name)| !name.is_empty()).collect()

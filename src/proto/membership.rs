@@ -4,13 +4,13 @@
 //! hears both ways. None of it matters to safety: any process may propose any membership at any time.
 
 use crate::ids::{EpochId, Pid, ServerId};
-use crate::proto::peers::Peers;
 use crate::proto::probes::Probes;
 use crate::proto::rng::Rng;
 use crate::proto::settings::{
     ALONE_AFTER, EVICTED, EVICTED_MOST, HOLD_DOWN, HOLD_DOWN_MOST, JOIN_BATCH, MERGE_AFTER, MERGE_OTHER_AFTER, STALLED,
     VIEW_WAIT_RANDOM, view_wait,
 };
+use crate::proto::world::World;
 use crate::record::{MAX_SERVERS, View};
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -28,27 +28,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const MINUTE: Duration = Duration::from_mins(1);
 /// Most repairs remembered for the count of a minute.
 const MAX_NACKS: usize = 10_000;
-
-/// The world as this server sees it at one moment.
-#[derive(Clone, Copy, Debug)]
-pub struct World<'a> {
-    /// This process.
-    pub me: Pid,
-    /// Its view.
-    pub view: Option<&'a View>,
-    /// What it promised.
-    pub promised: EpochId,
-    /// Whether a proposal of its own, or an election, is under way.
-    pub is_busy: bool,
-    /// Who is heard here, ascending, without this process: no view can work with one that only others hear.
-    pub heard: &'a [Pid],
-    /// What they told.
-    pub peers: &'a Peers,
-    /// Members whose logs stand still while others' grow.
-    pub stalled: &'a [Pid],
-    /// Whether this leader's own disk hangs.
-    pub resigns: bool,
-}
 
 /// What to do about it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -271,7 +250,7 @@ impl Membership {
             return Decision::Wait;
         };
         let members: BTreeSet<Pid> = view.members.iter().map(|member| member.pid).collect();
-        let stays = |pid: &Pid| !world.stalled.contains(pid) && !has_strayed(world, *pid, view.epoch);
+        let stays = |pid: &Pid| !world.stalled.contains(pid) && !world.has_strayed(*pid, view.epoch);
         let fit = |pid: &Pid| *pid == world.me || world.heard.contains(pid) && stays(pid);
         let kept: BTreeSet<Pid> = members.iter().filter(|pid| fit(pid)).copied().collect();
         let mut wanted = kept.clone();
@@ -315,7 +294,7 @@ impl Membership {
         let joiners: BTreeSet<Pid> = world
             .heard
             .iter()
-            .filter(|pid| !view.has(**pid) && self.may_join(now, world, **pid) && !is_led(world, **pid))
+            .filter(|pid| !view.has(**pid) && self.may_join(now, world, **pid) && !world.is_led(**pid))
             .filter(|pid| self.merge_tries.get(pid).is_none_or(|(_, until)| now >= *until))
             .copied()
             .collect();
@@ -329,8 +308,8 @@ impl Membership {
 
     fn may_join(&self, now: Time, world: &World<'_>, pid: Pid) -> bool {
         let waits = self.evicted.get(&pid.server).is_some_and(|(_, until)| now < *until);
-        let leaves = resigns(world, pid);
-        !waits && !leaves && !self.shunned.contains_key(&pid) && hears_me(world, pid)
+        let leaves = world.resigns(pid);
+        !waits && !leaves && !self.shunned.contains_key(&pid) && world.hears_me(pid)
     }
 
     /// Those of `wanted` who answered probes, from `at` on: all of them, or some a while later. Asks who has not.
@@ -349,14 +328,14 @@ impl Membership {
         let foreign: Vec<(EpochId, Pid)> = world
             .heard
             .iter()
-            .filter(|pid| leads_elsewhere(world, **pid, view) && self.may_join(now, world, **pid))
+            .filter(|pid| world.leads_elsewhere(**pid, view) && self.may_join(now, world, **pid))
             .filter_map(|pid| world.peers.beacon(*pid).and_then(|beacon| beacon.view).map(|epoch| (epoch, *pid)))
             .collect();
         self.foreign_since.retain(|epoch, _| foreign.iter().any(|(other, _)| other == epoch));
         let mut merged = BTreeSet::new();
         for (epoch, leader) in foreign {
             let since = *self.foreign_since.entry(epoch).or_insert(now);
-            let theirs: BTreeSet<Pid> = followers(world, epoch).filter(|pid| self.may_join(now, world, *pid)).collect();
+            let theirs: BTreeSet<Pid> = world.followers(epoch).filter(|pid| self.may_join(now, world, *pid)).collect();
             let greater = (view.members.len(), world.me) > (theirs.len(), leader);
             let wait = if greater { MERGE_AFTER } else { MERGE_OTHER_AFTER };
             let held = self.merge_tries.get(&leader).is_some_and(|(_, until)| now < *until);
@@ -374,19 +353,19 @@ impl Membership {
         let settled = world.view.filter(|view| view.epoch == world.promised);
         let leader = settled.map(|view| view.epoch.leader);
         if let Some(leader) = leader
-            && is_live_leader(world, leader, settled.map(|view| view.epoch))
+            && world.is_live_leader(leader, settled.map(|view| view.epoch))
         {
             self.orphan_since = None;
             return Decision::Wait;
         }
         let since = *self.orphan_since.get_or_insert(now);
-        let elsewhere = world.heard.iter().any(|pid| is_live_leader(world, *pid, None) && hears_me(world, *pid));
+        let elsewhere = world.heard.iter().any(|pid| world.is_live_leader(*pid, None) && world.hears_me(*pid));
         let is_waiting = self.promised_until.is_none_or(|until| now < until);
         if elsewhere && !is_waiting {
             // Promised to a coordinator that is gone: frozen here, this server holds up everyone, whoever leads them.
             return self.propose_those_who_hear(now, world, rng, |_| true);
         }
-        let led = |pid: &Pid| is_led(world, *pid);
+        let led = |pid: &Pid| world.is_led(*pid);
         let wait = if elsewhere || world.heard.iter().any(led) { UNHEARD } else { UNHEARD + STALLED };
         if now >= since + wait {
             // Nobody is taken away from a leader that this server does not hear, or that does not want it: A hears B, B
@@ -403,7 +382,7 @@ impl Membership {
         }
         match leader {
             // A leader in the middle of a view change has told that it promised more.
-            Some(leader) if world.heard.contains(&leader) && !resigns(world, leader) => {
+            Some(leader) if world.heard.contains(&leader) && !world.resigns(leader) => {
                 patience(since, world.heard.len() + 1, rng)
             }
             Some(_) => since,
@@ -434,67 +413,10 @@ impl Membership {
     }
 }
 
-impl World<'_> {
-    /// Whether anyone who lives, this process among them, leads a view it has not promised beyond.
-    pub fn has_leader(&self) -> bool {
-        let leads = self.view.is_some_and(|view| view.epoch.leader == self.me && view.epoch == self.promised);
-        leads && !self.resigns || self.heard.iter().any(|pid| is_live_leader(self, *pid, None) && hears_me(self, *pid))
-    }
-}
-
 /// At most [`MAX_SERVERS`], this process among them: a ring has no more.
 fn bounded(members: BTreeSet<Pid>, me: Pid) -> BTreeSet<Pid> {
     let others = members.into_iter().filter(|pid| *pid != me).take(MAX_SERVERS - 1);
     others.chain([me]).collect()
-}
-
-fn hears_me(world: &World<'_>, pid: Pid) -> bool {
-    world.peers.beacon(pid).is_some_and(|beacon| beacon.heard.iter().any(|heard| heard.pid == world.me))
-}
-
-fn resigns(world: &World<'_>, pid: Pid) -> bool {
-    world.peers.beacon(pid).is_none_or(|beacon| beacon.resigns || beacon.leaving)
-}
-
-/// Whether `pid` lives and leads: `epoch`, or any view. One that promised more than its view is no live leader.
-fn is_live_leader(world: &World<'_>, pid: Pid, epoch: Option<EpochId>) -> bool {
-    if pid == world.me {
-        return false;
-    }
-    let leads = world.peers.beacon(pid).and_then(|beacon| {
-        let view = beacon.view?;
-        Some(view.leader == pid && beacon.promised <= view && epoch.is_none_or(|epoch| epoch == view))
-    });
-    leads == Some(true) && world.heard.contains(&pid) && !resigns(world, pid)
-}
-
-/// Whether a member of the view `mine` went on to a later one under a leader that this one cannot merge with, not being heard
-/// there or not hearing it.
-fn has_strayed(world: &World<'_>, pid: Pid, mine: EpochId) -> bool {
-    let later = world.peers.beacon(pid).and_then(|beacon| beacon.view).filter(|view| *view > mine);
-    let is_within_reach = |leader: Pid| world.heard.contains(&leader) && hears_me(world, leader);
-    later.is_some_and(|view| is_led(world, pid) && view.leader != world.me && !is_within_reach(view.leader))
-}
-
-/// Whether `pid` is in a view whose leader it hears, as its beacon tells.
-fn is_led(world: &World<'_>, pid: Pid) -> bool {
-    world.peers.beacon(pid).is_some_and(|beacon| {
-        let leader = beacon.view.filter(|view| beacon.promised <= *view).map(|view| view.leader);
-        leader.is_some_and(|leader| leader == pid || beacon.heard.iter().any(|heard| heard.pid == leader))
-    })
-}
-
-/// Whether `pid` leads another view than this one: a later one, where it is a member here. What the last beacon of a new
-/// member told before it entered is no other view.
-fn leads_elsewhere(world: &World<'_>, pid: Pid, view: &View) -> bool {
-    let theirs = world.peers.beacon(pid).and_then(|beacon| beacon.view);
-    let is_other = theirs.is_some_and(|epoch| epoch > view.epoch || epoch < view.epoch && !view.has(pid));
-    is_other && is_live_leader(world, pid, None)
-}
-
-fn followers<'a>(world: &'a World<'_>, epoch: EpochId) -> impl Iterator<Item = Pid> + 'a {
-    let in_it = move |pid: &&Pid| world.peers.beacon(**pid).is_some_and(|beacon| beacon.view == Some(epoch));
-    world.heard.iter().filter(in_it).copied()
 }
 
 /// How long a view is waited for that was promised then.

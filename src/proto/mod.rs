@@ -8,6 +8,7 @@ pub mod beacon_gaps;
 pub mod bugs;
 pub mod catch_up;
 pub mod client;
+mod coordinator;
 pub mod cut;
 pub mod detector;
 pub mod election;
@@ -37,5 +38,6 @@ pub mod session_table;
 pub mod settings;
 pub mod trace;
 pub mod view_change;
+pub mod world;
 
 pub use crate::wire::event;

@@ -19,13 +19,13 @@
 
 use crate::ids::{EpochId, Pid};
 use crate::proto::bugs::{Bug, Bugs};
-use crate::proto::cut;
+use crate::proto::coordinator::{Coordinator, Phase};
 use crate::proto::io::Write;
 use crate::proto::settings::{COORDINATOR_REPEAT, COORDINATOR_WAIT, COORDINATOR_WORKS, PREPARED_REPEAT, STALLED};
 use crate::record::{Member, View};
-use crate::time::{Hlc, Time};
+use crate::time::Time;
 use crate::wire::message::{Commit, Message, Propose, State};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What the node does about it.
 #[derive(Clone, PartialEq, Debug)]
@@ -71,99 +71,6 @@ pub enum Milestone {
     Prepared(EpochId),
     /// This coordinator's installation.
     Installed(EpochId),
-}
-
-#[derive(Clone, Debug)]
-enum Phase {
-    Proposing { states: BTreeMap<Pid, State>, about: BTreeSet<EpochId> },
-    Committing { commit: Box<Commit>, prepared: BTreeSet<Pid> },
-    Installing { commit: Box<Commit> },
-}
-
-#[derive(Clone, Debug)]
-struct Coordinator {
-    epoch: EpochId,
-    members: Vec<Member>,
-    phase: Phase,
-    /// When this phase began: each takes a write of its own.
-    since: Time,
-    repeat_at: Time,
-    /// Until when those are waited for who are silent.
-    give_up_at: Time,
-    /// Until when those are waited for whose disks are at work: one's word is no excuse for another.
-    at_work: BTreeMap<Pid, Time>,
-    /// When everyone is told that a disk is waited for.
-    tell_at: Time,
-}
-
-impl Coordinator {
-    fn silent(&self) -> Vec<Pid> {
-        let answered = |pid: &Pid| match &self.phase {
-            Phase::Proposing { states, .. } => states.contains_key(pid),
-            Phase::Committing { prepared, .. } => prepared.contains(pid),
-            Phase::Installing { .. } => true,
-        };
-        self.members.iter().map(|member| member.pid).filter(|pid| !answered(pid)).collect()
-    }
-
-    /// Until when this member's answer is waited for.
-    fn patience(&self, pid: Pid) -> Time {
-        self.at_work.get(&pid).copied().unwrap_or_default().max(self.give_up_at)
-    }
-
-    /// Who should have answered by now. One's own slow disk is nobody's silence.
-    fn overdue(&self, now: Time, me: Pid) -> Vec<Pid> {
-        self.silent().into_iter().filter(|pid| *pid != me && now >= self.patience(*pid)).collect()
-    }
-
-    /// When the first is overdue.
-    fn overdue_at(&self, me: Pid) -> Time {
-        let others = self.silent().into_iter().filter(|pid| *pid != me);
-        others.map(|pid| self.patience(pid)).min().unwrap_or(Time::NEVER)
-    }
-
-    fn begin(&mut self, now: Time, phase: Phase) {
-        self.phase = phase;
-        self.since = now;
-        self.at_work.clear();
-        self.tell_at = self.tell_at.min(now + COORDINATOR_WORKS);
-        self.progress(now);
-    }
-
-    fn message(&self) -> Option<Message> {
-        match &self.phase {
-            Phase::Proposing { about, .. } => Some(Message::Propose(Propose {
-                epoch: self.epoch,
-                members: self.members.clone(),
-                about: about.iter().copied().collect(),
-            })),
-            Phase::Committing { commit, .. } => Some(Message::Commit((**commit).clone())),
-            Phase::Installing { .. } => None,
-        }
-    }
-
-    /// All are frozen until the slowest disk is done, and would take this coordinator for gone.
-    fn tell_those_who_wait(&mut self, now: Time, me: Pid, steps: &mut Vec<Step>) {
-        self.tell_at = if now < self.since + STALLED { now + COORDINATOR_WORKS } else { Time::NEVER };
-        let others = self.everyone().into_iter().filter(|pid| *pid != me);
-        steps.extend(others.map(|pid| Step::Send(pid, Message::Working { epoch: self.epoch })));
-        steps.push(Step::AtWork);
-    }
-
-    fn progress(&mut self, now: Time) {
-        self.repeat_at = now + COORDINATOR_REPEAT;
-        self.give_up_at = now + COORDINATOR_WAIT;
-    }
-
-    fn say(&self, to: impl IntoIterator<Item = Pid>, steps: &mut Vec<Step>) {
-        if let Some(message) = self.message() {
-            steps.extend(to.into_iter().map(|pid| Step::Send(pid, message.clone())));
-        }
-    }
-
-    fn everyone(&self) -> Vec<Pid> {
-        self.members.iter().map(|member| member.pid).collect()
-    }
 }
 
 /// A commit on its way to the disk, with the closure that it tells of this process' own last epoch.
@@ -499,31 +406,5 @@ impl ViewChange {
         if let Some(coordinator) = self.coordinator.take() {
             steps.push(Step::Abandoned { epoch: coordinator.epoch, reason, silent });
         }
-    }
-}
-
-impl Coordinator {
-    fn close_when_complete(&mut self, now: Time, bugs: Bugs, steps: &mut Vec<Step>) {
-        let Phase::Proposing { states, about } = &mut self.phase else {
-            return;
-        };
-        if states.len() < self.members.len() {
-            return;
-        }
-        let unreported = cut::unreported(states);
-        if !unreported.is_empty() {
-            about.extend(unreported);
-            // Only who has not told of them is asked again, and counts as silent until then.
-            let incomplete = cut::incomplete(states, about);
-            states.retain(|pid, _| !incomplete.contains(pid));
-            self.say(incomplete, steps);
-            return;
-        }
-        let closing = cut::close(states, bugs);
-        let start_hlc = states.values().map(|state| state.hlc).max().unwrap_or(Hlc(0));
-        let view = View { epoch: self.epoch, members: self.members.clone(), parents: closing.parents };
-        let commit = Box::new(Commit { view, limits: closing.limits, start_hlc });
-        self.begin(now, Phase::Committing { commit, prepared: BTreeSet::new() });
-        self.say(self.everyone(), steps);
     }
 }

@@ -33,9 +33,11 @@ impl Node {
         let members =
             self.live.as_ref().map(|live| live.view.members.iter().map(|member| member.pid)).into_iter().flatten();
         let known: BTreeSet<Pid> = self.detector.alive().into_iter().chain(members).chain([self.me]).collect();
-        let is_known = |pid: &Pid| known.iter().any(|known| known.server == pid.server);
-        let missed: Vec<(Pid, &str)> = self.absent.missed(self.now.mono).filter(|(pid, _)| !is_known(pid)).collect();
-        let missed = missed.into_iter().map(|(pid, name)| self.missed_status(pid, name));
+        // One that lost its store comes back under its name, as a new server.
+        let is_here =
+            |pid: Pid, name: &str| known.iter().any(|k| k.server == pid.server || self.server_name(*k) == name);
+        let missed = self.absent.missed(self.now.mono).filter(|(pid, name)| !is_here(*pid, name));
+        let missed: Vec<ServerStatus> = missed.map(|(pid, name)| self.missed_status(pid, name)).collect();
         let servers: Vec<ServerStatus> = known.iter().map(|pid| self.server_status(*pid)).chain(missed).collect();
         let epoch = self.view_epoch();
         Status {
