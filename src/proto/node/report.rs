@@ -143,9 +143,14 @@ impl Node {
         }
     }
 
-    /// Tells people which view began, and who came back.
+    /// Tells people which view began, and who came back; notes who did not come along.
     pub(super) fn tell_members(&mut self, view: &View, reason: &'static str, previous: Option<&View>) {
+        let before = previous.map_or(&[][..], |previous| &previous.members);
+        for member in before.iter().filter(|member| !view.has(member.pid)) {
+            self.absent.ended(self.now.mono, member.pid, &member.name);
+        }
         for member in &view.members {
+            self.absent.is_back(member.pid);
             let is_new = previous.is_some_and(|previous| !previous.has(member.pid)) && member.pid != self.me;
             if is_new {
                 self.event(Event::Rejoined { pid: member.pid, name: member.name.clone() });

@@ -178,8 +178,10 @@ impl Node {
         }
         for &pid in pids {
             let name = self.server_name(pid);
-            let member = self.live.as_ref().is_some_and(|live| live.view.has(pid));
-            let left = self.absent.ended(self.now.mono, pid, &name, member);
+            if self.live.as_ref().is_some_and(|live| live.view.has(pid)) {
+                self.absent.ended(self.now.mono, pid, &name);
+            }
+            let left = self.absent.has_left(pid);
             self.event(if left { Event::Goodbye { pid, name } } else { Event::Failed { pid, name, proven } });
             let ring = self.ring();
             let around = self.around(&ring);
