@@ -64,6 +64,7 @@ pub struct Client {
     pub(super) told_view: Option<View>,
     /// What [`Event::Cursor`] told last.
     told: Option<(FeedCursor, u64)>,
+    /// What was told once of servers that are not for this client.
     strangers: BTreeSet<String>,
     connections: u64,
     closed: bool,
@@ -301,7 +302,7 @@ impl Client {
         let (header, body) = match datagram::open(bytes) {
             Ok(opened) => opened,
             Err(Malformed::Version(version)) => {
-                return self.stranger(from.to_string(), Notice::OtherVersion { addr: from, version });
+                return self.tell_once(Notice::OtherVersion { addr: from, version });
             }
             Err(_) => return,
         };
@@ -313,7 +314,7 @@ impl Client {
         };
         match message {
             message::Message::Elsewhere { net, server } => {
-                self.stranger(format!("{net}\0{server}"), Notice::Elsewhere { net, server });
+                self.tell_once(Notice::Elsewhere { net, server });
             }
             _ if header.net != self.settings.net => {}
             message::Message::Beacon(beacon) => self.beacon(now, header, from, multicast, beacon),
@@ -327,8 +328,7 @@ impl Client {
         self.directory.heard(now, pid, from, &beacon);
         let asked = self.settings.server.as_ref();
         if asked.is_some_and(|name| !crate::name::same(name, &beacon.name)) && self.stage.home().is_none() {
-            let server = beacon.name.clone();
-            self.stranger(format!("\0{server}"), Notice::NotAsked { server });
+            self.tell_once(Notice::NotAsked { server: beacon.name.clone() });
         }
         for hearing in beacon.heard.iter().filter(|hearing| !self.directory.knows(hearing.pid.server)) {
             self.search.meet(now, hearing.addr);
@@ -352,8 +352,9 @@ impl Client {
         }
     }
 
-    fn stranger(&mut self, name: String, notice: Notice) {
-        if self.strangers.len() < MAX_STRANGERS && self.strangers.insert(name) {
+    /// Tells of a server that is not for this client, once.
+    fn tell_once(&mut self, notice: Notice) {
+        if self.strangers.len() < MAX_STRANGERS && self.strangers.insert(format!("{notice:?}")) {
             self.tell(Event::Notice(notice));
         }
     }
