@@ -400,9 +400,7 @@ fn raise_descriptor_limit() {
 mod tests {
     use super::*;
     use crate::record::MAX_SERVERS;
-    use crate::wire::session::{
-        Answer, Cursor, Follow, Hello, HistoryQuery, Query, Refusal, Reply, Request, Submit, decode, encode,
-    };
+    use crate::wire::session::{Answer, Hello, HistoryQuery, Query, Refusal, Reply, Request, Submit, decode, encode};
     use std::io::{Read, Write};
     use std::net::TcpStream;
     use std::time::Instant;
@@ -446,18 +444,11 @@ mod tests {
     impl Client {
         /// Connects, again and again until the server is ready.
         fn connect(server: &Server) -> Self {
-            Self::connect_as(server, 77, None)
-        }
-
-        fn connect_as(server: &Server, id: u64, follow: Option<&Follow>) -> Self {
             loop {
                 let stream = TcpStream::connect(server.addr()).unwrap();
                 stream.set_read_timeout(Some(DEADLINE)).unwrap();
                 let mut client = Self { stream };
-                let client_id = crate::ids::ClientId(id);
-                let follow = follow.cloned();
-                let nick = format!("ana{id}");
-                client.say(&Request::Hello(Hello { client: client_id, nick, follow, ..hello_of_ana(server) }));
+                client.say(&Request::Hello(hello_of_ana(server)));
                 match client.hear() {
                     Reply::Welcome(_) => return client,
                     Reply::Refused(Refusal::NotReady) => {}
@@ -533,28 +524,6 @@ mod tests {
         assert_eq!(server.about().messages, 1);
         wait(&server, |event| *event == Event::Ready);
         assert_eq!(Client::connect(&server).history(1), ["hello"]);
-    }
-
-    /// What a client lacked was read as fast as the disk gave it; beyond 16 MiB the client was cut off, began anew at the next
-    /// server, and came no further there.
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "the client takes its time")]
-    fn client_that_reads_slower_than_the_disk_gets_its_whole_backlog() {
-        let server = local("oak", "srv5", 18_409).start().unwrap();
-        wait(&server, |event| *event == Event::Ready);
-        let mut writer = Client::connect(&server);
-        let said = 600;
-        for cseq in 1..=said {
-            writer.submit(cseq, &"slow ".repeat(12_000));
-        }
-        let mut reader = Client::connect_as(&server, 78, Some(&Follow::From(Cursor::default())));
-        std::thread::sleep(Duration::from_secs(2));
-        let mut read = 0;
-        while read < said {
-            if let Reply::Feed { records, .. } = reader.hear() {
-                read += records.iter().filter(|record| record.message.kind == crate::record::Kind::Text).count() as u64;
-            }
-        }
     }
 
     #[test]

@@ -5,10 +5,10 @@ use super::clock::Clock;
 use super::disk::{Disk, DiskLine};
 use super::frame::{LinkHello, framed};
 use super::host::{Host, Parts};
-use crate::ids::{ClientId, EpochId, Incarnation, MessageId, Pid, ServerId};
+use crate::ids::{ClientId, EpochId, Incarnation, MessageId, Pid, RecordKey, ServerId};
 use crate::net::{Direction, FaultSwitch, Options, Role, Transport, group_of};
 use crate::proto::host::Machine;
-use crate::proto::io::{Action, Input, Recovered, Route, SessionId, Ticket, Write};
+use crate::proto::io::{Action, Input, ReadFor, Recovered, Route, SessionId, Ticket, Write};
 use crate::record::Record;
 use crate::store::engine::{Archive, Batch, Direction as Scan, Engine, HistoryRow, Page, Row, Table};
 use crate::store::memory::MemoryEngine;
@@ -37,6 +37,7 @@ enum Seen {
     Request(SessionId, Box<Request>),
     Ended(SessionId),
     Written(Ticket),
+    Read(ReadFor),
     Left,
 }
 
@@ -69,6 +70,7 @@ impl Machine for Puppet {
             }
             Input::SessionEnded { session } => Seen::Ended(session),
             Input::Written { upto } => Seen::Written(upto),
+            Input::Read { purpose, .. } => Seen::Read(purpose),
             Input::Leave => {
                 self.actions.push_back(Action::Left);
                 Seen::Left
@@ -383,6 +385,33 @@ fn client_that_does_not_read_is_cut_off_and_holds_up_nobody() {
     let (mut stream, _) = one.session();
     stream.write_all(&session::encode(&Request::Ping)).unwrap();
     assert_eq!(reply(&mut stream), Some(Reply::Pong));
+}
+
+/// What a client lacked was read as fast as the disk gave it; beyond 16 MiB the client was cut off, began anew at the next
+/// server, and came no further there.
+#[test]
+fn backlog_of_a_client_that_does_not_read_waits_until_it_does() {
+    let one = Stage::new("rt16", 18_316, 1);
+    let (mut stream, session) = one.session();
+    let record =
+        Record { key: RecordKey::default(), message: crate::record::tests::message(1, 1, &"x".repeat(60_000)) };
+    let records = Arc::new(vec![record]);
+    let blocks = 200;
+    for _ in 0..blocks {
+        let (records, upto) = (records.clone(), (EpochId::default(), 1));
+        let reply = Reply::Feed { records, late: true, copies: 1, of: 1, first: 1, upto, leader: String::new() };
+        one.order(Order::Act(Action::Reply { session, reply }));
+    }
+    for purpose in [ReadFor::Session(session), ReadFor::Rooms] {
+        let epoch = EpochId::default();
+        one.order(Order::Act(Action::Read { epoch, first: 1, last: 1, budget_bytes: 1, purpose }));
+    }
+    // The disk answers in the order in which it is asked.
+    assert_eq!(one.wait(|seen| matches!(seen, Seen::Read(_))), Seen::Read(ReadFor::Rooms));
+    for _ in 0..blocks {
+        assert!(matches!(reply(&mut stream), Some(Reply::Feed { .. })));
+    }
+    assert_eq!(one.wait(|seen| matches!(seen, Seen::Read(_))), Seen::Read(ReadFor::Session(session)));
 }
 
 #[test]
