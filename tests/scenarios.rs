@@ -447,6 +447,26 @@ fn disks_of_two_seconds_a_sync_get_their_view() {
     }
 }
 
+/// The one who makes a view, or one who waits for it, dies right when it is told that a disk is at work; or it dies while
+/// the tables of ids are on their way, which take more than one row a client here.
+#[test]
+fn view_that_a_disk_holds_up_survives_a_death_in_the_middle() {
+    for number in 1..=3 {
+        holds(&format!(
+            "servers 4; clients 6; absent 4; wait 3s; disk 4 slow 800ms; on {number} working: kill; start 4; wait 8s; heal all; \
+             settle"
+        ));
+    }
+    holds(
+        "servers 3; clients 4; talk slow; wait 3s; disk 1 slow 2s; disk 2 slow 2s; disk 3 slow 2s; on 2 commit: kill; \
+         kill leader; wait 10s; heal all; settle",
+    );
+    let moves = "move 1; wait 300ms; ".repeat(140);
+    holds(&format!(
+        "servers 2; clients 1; talk fast; wait 3s; cut 1|2; wait 2s; {moves} on 1 table: kill; heal; wait 3s; heal all; settle"
+    ));
+}
+
 /// Who did not hear of the view that was being made elected again and again. The token came home to its coordinator, which
 /// dropped the view and proposed another, while a slow disk began its promise anew each time.
 #[test]
