@@ -73,7 +73,7 @@ pub const KNOWN: &[Known] = &[
         18,
         "servers 3; talk fast; wait 3s; power-off 1; power-off 2; power-off 3; damage 2; start all; wait 3s; settle",
     ),
-    by_chance(Bug::NoEscape, 69),
+    by_chance(Bug::NoEscape, 13),
     directed(Bug::PreparedOnce, 1, "servers 4; absent 4; wait 3s; mark; on 1 install: lose; start 4; wait 3s; views 1"),
     directed(Bug::InstallOnce, 1, "servers 4; absent 4; wait 3s; mark; on 1 install: lose; start 4; wait 3s; views 1"),
     by_chance(Bug::NoFlush, 3),
@@ -88,7 +88,7 @@ pub const KNOWN: &[Known] = &[
     ),
     directed(
         Bug::WonAnew,
-        4,
+        1,
         "servers 4; clients 8; talk long; wait 3s; around 1 narrow 1300; disk 2 slow 900ms; wait 30s; everyone 15s",
     ),
     directed(Bug::WaitsForSilent, 1, "servers 2; absent 2; wait 3s; on 1 propose: kill 2; start 2; wait 3s; settle 1"),
