@@ -3,12 +3,11 @@
 use crate::browser::Browser;
 use crate::chat::say_measured;
 use crate::page::Page;
-use crate::support::{Home, Lines};
+use crate::support::{Home, Lines, Program};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::process::Child;
 
 const SERVERS: [&str; 5] = ["ash", "elm", "fir", "oak", "yew"];
 /// The first event's time.
@@ -51,16 +50,9 @@ fn write_record(path: &Path, events: usize, seconds: u64) -> usize {
 
 /// `replay` of a file. Dropped, it is killed.
 struct Replay {
-    child: Child,
+    _child: Program,
     url: String,
     home: Home,
-}
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Replay {
@@ -73,7 +65,7 @@ impl Replay {
         let line = Lines::of(child.stdout.take().expect("a pipe")).next().expect("it starts");
         let started: Value = serde_json::from_str(&line).expect("JSON");
         let url = started["page"].as_str().expect("an address").to_owned();
-        (Self { child, url, home }, count)
+        (Self { _child: Program(child), url, home }, count)
     }
 }
 

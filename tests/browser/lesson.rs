@@ -2,22 +2,14 @@
 
 use crate::browser::Browser;
 use crate::page::Page;
-use crate::support::{Home, Lines};
+use crate::support::{Home, Lines, Program};
 use serde_json::Value;
-use std::process::Child;
 
 /// A demo with a page. Dropped, it is killed, and its servers end with it.
 pub(crate) struct Demo {
-    child: Child,
+    _child: Program,
     pub(crate) url: String,
     _home: Home,
-}
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Demo {
@@ -36,7 +28,7 @@ impl Demo {
         };
         let url = wait_for("started")["page"].as_str().expect("an address").to_owned();
         wait_for("talkers");
-        Self { child, url, _home: home }
+        Self { _child: Program(child), url, _home: home }
     }
 }
 

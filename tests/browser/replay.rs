@@ -2,25 +2,14 @@
 
 use crate::browser::Browser;
 use crate::ring::Ring;
-use crate::support::{Home, Lines};
+use crate::support::{Home, Lines, Program};
 use serde_json::Value;
-use std::process::Child;
 
-/// `replay`. Dropped, it is killed.
-struct Replay(Child);
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn replay(home: &Home, file: &str) -> (Replay, String) {
+fn replay(home: &Home, file: &str) -> (Program, String) {
     let mut child = home.command(&["replay", file, "--web", "127.0.0.1:0", "--json"]).spawn().expect("it starts");
     let line = Lines::of(child.stdout.take().expect("a pipe")).next().expect("it starts");
     let started: Value = serde_json::from_str(&line).expect("JSON");
-    (Replay(child), started["page"].as_str().expect("an address").to_owned())
+    (Program(child), started["page"].as_str().expect("an address").to_owned())
 }
 
 #[test]

@@ -2,23 +2,16 @@
 
 use crate::pty::Window;
 use crate::ring::Ring;
-use crate::support::Lines;
+use crate::support::{Lines, Program};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::Write;
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{ChildStdin, Stdio};
 
 /// A plain chat whose person types when a test does.
 struct Chat {
-    child: Child,
+    child: Program,
     typed: ChildStdin,
     said: Lines,
-}
-
-impl Drop for Chat {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Chat {
@@ -27,7 +20,7 @@ impl Chat {
         let mut command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
         let mut child = command.stdin(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("it starts");
         let (typed, said) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
-        Self { child, typed, said: Lines::of(said) }
+        Self { child: Program(child), typed, said: Lines::of(said) }
     }
 
     fn say(&mut self, line: &str) {

@@ -1,10 +1,10 @@
 //! A ring of real server processes on loopback, and the commands that talk to it.
 
-use crate::support::{Home, Lines, Ran};
+use crate::support::{Home, Lines, Program, Ran};
 use serde_json::Value;
 use std::io::Write;
 use std::net::UdpSocket;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 /// Servers on a net and a port of their own. Dropped, they are killed.
 pub(crate) struct Ring {
@@ -15,17 +15,10 @@ pub(crate) struct Ring {
 }
 
 pub(crate) struct Server {
-    child: Child,
+    child: Program,
     events: Lines,
     /// What it told so far.
     told: Vec<Value>,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Server {
@@ -109,7 +102,7 @@ impl Ring {
         let mut command = self.home.command(&args);
         let mut child = command.stdin(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("it starts");
         let events = Lines::of(child.stdout.take().expect("a pipe"));
-        let mut server = Server { child, events, told: Vec::new() };
+        let mut server = Server { child: Program(child), events, told: Vec::new() };
         let started = server.wait("started", |_| true);
         assert_eq!(started["server"], name);
         server.wait("ready", |_| true);

@@ -2,23 +2,15 @@
 
 use crate::page::Browser;
 use crate::ring::Ring;
-use crate::support::{Home, Lines};
+use crate::support::{Home, Lines, Program};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::net::TcpListener;
-use std::process::Child;
 
 /// A running `web`. Dropped, it is killed.
 struct Web {
-    child: Child,
+    child: Program,
     url: String,
-}
-
-impl Drop for Web {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Web {
@@ -29,7 +21,7 @@ impl Web {
         let line = Lines::of(child.stdout.take().expect("a pipe")).next().expect("it says where the page is");
         let started: Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(started["event"], "started");
-        Self { child, url: started["page"].as_str().expect("an address").to_owned() }
+        Self { child: Program(child), url: started["page"].as_str().expect("an address").to_owned() }
     }
 }
 
