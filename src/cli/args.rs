@@ -180,6 +180,9 @@ pub(crate) struct Server {
     /// A demo's server: takes faults from stdin and ends with it
     #[arg(long, hide = true)]
     pub(crate) faults: bool,
+    /// A demo's server: the demo's directory, which stays until this server has ended
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub(crate) ground: Option<PathBuf>,
 }
 
 /// `web`.
@@ -358,6 +361,9 @@ pub(crate) struct Demo {
     /// Open the page in a browser
     #[arg(long)]
     pub(crate) open: bool,
+    /// A demo's keeper: removes this directory when stdin and every server in it have ended
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub(crate) keep: Option<PathBuf>,
 }
 
 /// `sim`.

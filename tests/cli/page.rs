@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tungstenite::{Message, WebSocket};
 
 /// How long an answer may take, beside other tests on a slow machine.
@@ -40,8 +40,12 @@ impl Browser {
         self.socket.send(Message::text(request.to_string())).expect("it listens");
     }
 
+    /// Reads on until this event. A demo's page hears something every second: what never comes is given up.
+    #[expect(clippy::disallowed_methods, reason = "a test's deadline")]
     pub(crate) fn wait_for(&mut self, mut is_it: impl FnMut(&Value) -> bool) -> Value {
+        let start = Instant::now();
         loop {
+            assert!(start.elapsed() < LIMIT, "it does not come");
             let Message::Text(text) = self.socket.read().expect("it goes on") else { continue };
             let event: Value = serde_json::from_str(&text).expect("JSON");
             if event["event"] == "queued" {

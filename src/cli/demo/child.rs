@@ -47,6 +47,8 @@ impl Process {
             .args(["--name", name])
             .arg("--data")
             .arg(ground.data_of(name))
+            .arg("--ground")
+            .arg(ground.dir())
             .env_clear()
             .envs(std::env::vars_os().filter(|(key, _)| key == "RINGTALK_LOG" || key == "HOME"))
             // Ctrl-C is for the demo, which then ends its servers.

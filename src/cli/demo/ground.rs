@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A file that tells a demo's directory from any other: what stands beside it may be removed.
-const MARK: &str = ".ringtalk-demo";
+pub(super) const MARK: &str = ".ringtalk-demo";
 /// How long a demo's client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -74,6 +74,11 @@ impl Ground {
         Ok(ground)
     }
 
+    /// The directory.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// A server's data directory.
     pub(super) fn data_of(&self, name: &str) -> PathBuf {
         self.dir.join(name)
@@ -112,21 +117,8 @@ pub(super) fn set<T>(value: T) -> Setting<T> {
 
 impl Drop for Ground {
     fn drop(&mut self) {
-        // Servers that still end may be writing; each removes its own part then.
+        // Servers that still end may be writing; the keeper removes what they leave.
         let _ = fs::remove_dir_all(&self.dir);
-    }
-}
-
-/// Removes a demo server's data, and the demo's directory with the last of them. Does nothing anywhere else.
-pub(in crate::cli) fn remove_data(data: &Path) {
-    let Some(dir) = data.parent() else { return };
-    if !dir.join(MARK).is_file() {
-        return;
-    }
-    let _ = fs::remove_dir_all(data);
-    let is_last = fs::read_dir(dir).is_ok_and(|mut left| left.all(|entry| entry.is_ok_and(|e| e.file_name() == MARK)));
-    if is_last {
-        let _ = fs::remove_dir_all(dir);
     }
 }
 
@@ -142,30 +134,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directory_ends_with_its_ground_or_with_its_last_server() {
-        let ground = Ground::new(Place::default()).unwrap();
-        let (dir, oak, elm) = (ground.dir.clone(), ground.data_of("oak"), ground.data_of("elm"));
-        for data in [&oak, &elm] {
-            fs::create_dir(data).unwrap();
-            fs::write(data.join("history.db"), "x").unwrap();
-        }
-        remove_data(&oak);
-        assert!(!oak.exists() && elm.exists());
-        remove_data(&elm);
-        assert!(!dir.exists());
-        let other = Ground::new(Place::default()).unwrap();
-        assert_ne!(other.net, ground.net);
-        let dir = other.dir.clone();
+    fn directory_ends_with_its_ground() {
+        let (one, other) = (Ground::new(Place::default()).unwrap(), Ground::new(Place::default()).unwrap());
+        assert_ne!(one.net, other.net);
+        let dir = other.dir().to_path_buf();
+        fs::create_dir(other.data_of("oak")).unwrap();
         drop(other);
-        assert!(!dir.exists());
-    }
-
-    #[test]
-    fn data_that_is_no_demos_is_never_removed() {
-        let home = tempfile::tempdir().unwrap();
-        let data = home.path().join("default");
-        fs::create_dir(&data).unwrap();
-        remove_data(&data);
-        assert!(data.exists());
+        assert!(!dir.exists() && one.dir().exists());
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! Servers are processes of this program on a random net, a free port and a temporary directory; nothing of it reaches
 //! another ring or another demo. Faults are made in the transport of these servers only, told through a pipe that each
-//! inherited, whose end is also the server's: whatever becomes of the demo, nothing stays. Only `--classroom` leaves this
+//! inherited, whose end is also the server's, and a keeper removes the directory: whatever becomes of the demo, nothing stays. Only `--classroom` leaves this
 //! machine: then the servers stand on the network's interface, and others may join their net.
 //!
 //! | file | noun |
 //! |---|---|
 //! | `stage` | the loop that hears everything; `acts`, `lesson` and `document` are what it does, plays and shows |
-//! | `fleet`, `child`, `wiring`, `view`, `ground` | the servers, their processes, what is broken, what they say, where they stand |
+//! | `fleet`, `child`, `wiring`, `view` | the servers, their processes, what is broken, what they say |
+//! | `ground`, `keeper` | where they stand, and who cleans up there |
 //! | `talker`, `standing`, `proof` | who talks, and how it is proved that nothing is lost |
 //! | `script`, `play` | prepared lessons, and one that is being played |
 //! | `action`, `control`, `keys` | what can be done, as pages and as keys ask for it |
@@ -24,6 +25,7 @@ mod control;
 mod document;
 mod fleet;
 mod ground;
+mod keeper;
 mod keys;
 mod lesson;
 mod page;
@@ -38,7 +40,7 @@ mod talker;
 mod view;
 mod wiring;
 
-pub(in crate::cli) use ground::remove_data;
+pub(in crate::cli) use keeper::Footing;
 
 use super::Run;
 use super::args;
@@ -56,6 +58,7 @@ use action::Action;
 use child::Life;
 use classroom::Invitation;
 use ground::{Ground, Place};
+use keeper::Keeper;
 use script::{SCRIPTS, Script};
 use serde_json::{Value, json};
 use stage::{Manner, Stage};
@@ -101,6 +104,9 @@ enum Happening {
 
 /// Runs the command.
 pub(super) fn run(args: &args::Demo, run: &Run) -> Result<(), Failure> {
+    if let Some(dir) = &args.keep {
+        return keeper::keep(std::io::stdin(), dir).map_err(|error| Failure::io("clean up", dir, &error));
+    }
     if args.script.as_deref() == Some("list") {
         return list(run);
     }
@@ -118,6 +124,7 @@ pub(super) fn run(args: &args::Demo, run: &Run) -> Result<(), Failure> {
     };
     let interrupt = Interrupt::install()?;
     let ground = Ground::new(Place::of(&run.settings, args.classroom))?;
+    let _keeper = Keeper::start(&ground)?;
     if ground::is_net_asked(&run.settings) {
         refuse_a_net_in_use(&ground, run, &interrupt)?;
     }

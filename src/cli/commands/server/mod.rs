@@ -8,6 +8,7 @@ use crate::cli::Run;
 use crate::cli::args;
 use crate::cli::client::{net_failure, peers, template};
 use crate::cli::config::{Setting, Settings};
+use crate::cli::demo::Footing;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::output::Output;
 use crate::cli::shown::shown;
@@ -33,6 +34,8 @@ const COUNT: Duration = Duration::from_secs(1);
 /// Runs the command.
 pub(super) fn run(args: &args::Server, run: &Run) -> Result<(), Failure> {
     let interrupt = Interrupt::install()?;
+    // First in, last out: what the server writes is removed only after its end.
+    let _footing = args.ground.as_deref().map(Footing::take).transpose()?;
     let faults = FaultSwitch::default();
     let pipe = if args.faults { Some(Pipe { ended: pipe::obey(&faults)?, faults: faults.clone() }) } else { None };
     let door = open_door(run);
@@ -48,12 +51,6 @@ pub(super) fn run(args: &args::Server, run: &Run) -> Result<(), Failure> {
         if !server.leave() {
             log::warn!("not everything could be ended in time");
         }
-        return Ok(());
-    }
-    if matches!(outcome, Ok(End::PipeClosed)) {
-        // Whoever started this demo's server is gone: so is the demo, and with it what the server kept.
-        drop(server);
-        crate::cli::demo::remove_data(&run.settings.data.value);
         return Ok(());
     }
     outcome.map(|_| ())
