@@ -124,6 +124,8 @@ pub enum Bug {
     SessionFromOne,
     /// What a fill brings is not told to the server's own client that said it.
     SkippedSilent,
+    /// Rooms go by the copy of a message that came first, whichever is history.
+    FirstCopySeats,
     /// An acknowledgement counts every member of the view, whoever holds the message.
     CopiesGuessed,
     /// What is in the feed already is shown again when it arrives by another way.
@@ -248,6 +250,7 @@ impl Bug {
         Self::DuplicateSilent,
         Self::SessionFromOne,
         Self::SkippedSilent,
+        Self::FirstCopySeats,
         Self::CopiesGuessed,
         Self::FeedTwice,
         Self::LateAsLive,

@@ -26,6 +26,7 @@ pub mod origin;
 pub mod outgoing;
 pub mod pacing;
 pub mod peers;
+mod person;
 pub mod probes;
 pub mod recent;
 pub mod repair;

@@ -1,8 +1,9 @@
 //! Who is in which room and what rooms are about: the state that follows from the ordered log.
 
-use crate::ids::{ClientId, Pid, RecordKey};
+use crate::ids::{ClientId, MessageId, Pid, RecordKey};
 use crate::name;
 use crate::proto::nicks::Nicks;
+use crate::proto::person::Person;
 use crate::record::{Kind, Record, View};
 use crate::time::Hlc;
 use crate::wire::session::{Presence, RoomInfo};
@@ -15,10 +16,10 @@ pub const MAX_CLIENTS: usize = 65_536;
 /// Most rooms that one client is in at a time.
 pub const MAX_ROOMS_EACH: usize = 128;
 
-/// Rooms, people and nicks (`PROTOCOL.md` §8): the same records in the same order give the same state.
+/// Rooms, people and nicks (`PROTOCOL.md` §8): the same records give the same state, in whichever order their epochs come.
 ///
-/// Of everything the record with the greatest key counts, of nicks the one with the least, so that records which a merge
-/// brings late change what they would have changed in their place.
+/// Of topics the record with the greatest key counts, of nicks the one with the least, and of a client's own what it said
+/// last, so that records which a merge brings late change what they would have changed in their place.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Rooms {
     /// By folded name.
@@ -37,26 +38,6 @@ struct Room {
     topic: String,
     topic_set: RecordKey,
     people: BTreeSet<ClientId>,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-struct Person {
-    nick: String,
-    /// The client's last record, and the server it came from.
-    last: RecordKey,
-    home: Pid,
-    server: String,
-    /// The last record by which it left every room.
-    left_all: RecordKey,
-    /// By folded room: in or out, and since which record. Those it left are kept so that an earlier join which comes late
-    /// does not bring it back; at most [`MAX_ROOMS_EACH`] of them.
-    seats: BTreeMap<String, Seat>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Seat {
-    key: RecordKey,
-    taken: bool,
 }
 
 /// What a record changed.
@@ -124,7 +105,7 @@ impl Rooms {
             self.gone(client, origin, key, &mut changes);
             return changes;
         }
-        let client = message.id.client;
+        let MessageId { client, cseq } = message.id;
         if !self.heard(record, origin, server, &mut changes) {
             return changes;
         }
@@ -132,9 +113,14 @@ impl Rooms {
             return changes;
         }
         match &message.kind {
-            Kind::Join => self.take_seat(&message.room, client, key, &mut changes),
-            Kind::Leave if message.room.is_empty() => self.leave_all(client, key, &mut changes),
-            Kind::Leave => self.leave(&message.room, client, key, &mut changes),
+            Kind::Leave if message.room.is_empty() => self.leave_all(client, cseq, &mut changes),
+            Kind::Join | Kind::Leave => {
+                let folded = name::fold(&message.room);
+                if let Some(person) = self.people.get_mut(&client) {
+                    person.sit(&folded, cseq, key, message.kind == Kind::Join);
+                }
+                self.seat(&folded, client, &mut changes);
+            }
             Kind::Topic => self.set_topic(&message.room, &message.body, key, &mut changes),
             Kind::Text | Kind::Action | Kind::Direct { .. } | Kind::Nick | Kind::Gone { .. } => {}
         }
@@ -173,9 +159,8 @@ impl Rooms {
 
     /// The rooms that a client is in, by their names, in the order of the folded ones.
     pub fn rooms_of(&self, client: ClientId) -> Vec<String> {
-        let seats = self.people.get(&client).into_iter().flat_map(|person| &person.seats);
-        let taken = seats.filter(|(_, seat)| seat.taken);
-        taken.filter_map(|(folded, _)| self.by_name.get(folded)).map(|room| room.name.clone()).collect()
+        let rooms = self.people.get(&client).into_iter().flat_map(Person::rooms);
+        rooms.filter_map(|folded| self.by_name.get(folded)).map(|room| room.name.clone()).collect()
     }
 
     /// A room's topic; empty when it has none.
@@ -195,12 +180,12 @@ impl Rooms {
 
     /// The name a client went by in its last record.
     pub fn nick_of(&self, client: ClientId) -> Option<&str> {
-        self.people.get(&client).map(|person| person.nick.as_str())
+        self.person(client).map(|person| person.nick.as_str())
     }
 
     /// The server that a client's last record came from.
     pub fn home_of(&self, client: ClientId) -> Option<Pid> {
-        self.people.get(&client).map(|person| person.home)
+        self.person(client).map(|person| person.home)
     }
 
     /// Whom a message to this nick reaches.
@@ -234,11 +219,14 @@ impl Rooms {
         let folded = name::fold(room);
         let is_known = room.is_empty() || self.by_name.contains_key(&folded);
         let person = self.people.get(&client);
-        let seats =
-            person.map_or(0, |person| person.seats.iter().filter(|(at, seat)| seat.taken && **at != folded).count());
+        let seats = person.map_or(0, |person| person.rooms().filter(|at| **at != folded).count());
         (is_known || self.by_name.len() < MAX_ROOMS || self.by_name.values().any(|room| room.people.is_empty()))
             && (person.is_some() || self.people.len() < MAX_CLIENTS || self.people.values().any(Person::is_absent))
             && seats < MAX_ROOMS_EACH
+    }
+
+    fn person(&self, client: ClientId) -> Option<&Person> {
+        self.people.get(&client).filter(|person| !person.is_new())
     }
 
     fn room(&self, room: &str) -> Option<&Room> {
@@ -257,7 +245,7 @@ impl Rooms {
 
     /// Notes who wrote, from where and under which name; `false` when there is no room for one more client.
     fn heard(&mut self, record: &Record, origin: Pid, server: &str, changes: &mut Vec<Change>) -> bool {
-        let (key, nick, client) = (record.key, &record.message.nick, record.message.id.client);
+        let (key, nick, MessageId { client, cseq }) = (record.key, &record.message.nick, record.message.id);
         if !self.people.contains_key(&client) && !self.make_room_for_client() {
             return false;
         }
@@ -267,10 +255,10 @@ impl Rooms {
             changes.push(Change::NickLost { nick: nick.clone(), client: loser, to: client });
         }
         let person = self.people.entry(client).or_default();
-        if key < person.last {
+        let is_known = !person.is_new();
+        if !person.wrote(cseq, key, origin) {
             return true;
         }
-        let is_known = person.last != RecordKey::default();
         if is_known && person.home != origin {
             changes.push(Change::Moved { client, to: origin });
         }
@@ -280,7 +268,6 @@ impl Rooms {
                 changes.push(Change::Renamed { client, from, to: nick.clone() });
             }
         }
-        person.last = key;
         person.home = origin;
         server.clone_into(&mut person.server);
         true
@@ -304,57 +291,39 @@ impl Rooms {
         true
     }
 
-    fn take_seat(&mut self, room: &str, client: ClientId, key: RecordKey, changes: &mut Vec<Change>) {
-        let folded = name::fold(room);
-        let (Some(person), Some(known)) = (self.people.get_mut(&client), self.by_name.get_mut(&folded)) else { return };
-        let was = person.seats.get(&folded).copied();
-        if key < person.left_all || was.is_some_and(|seat| key < seat.key) {
-            return;
-        }
-        let is_in = was.is_some_and(|seat| seat.taken);
-        if !is_in && person.seats.values().filter(|seat| seat.taken).count() >= MAX_ROOMS_EACH {
-            return;
-        }
-        person.seats.insert(folded, Seat { key, taken: true });
-        if known.people.insert(client) {
-            changes.push(Change::Joined { room: known.name.clone(), client, nick: person.nick.clone() });
+    /// Brings a room's people up to what is known of this one.
+    fn seat(&mut self, folded: &str, client: ClientId, changes: &mut Vec<Change>) {
+        let (Some(person), Some(known)) = (self.people.get(&client), self.by_name.get_mut(folded)) else { return };
+        let is_in = person.is_in(folded);
+        let changed = if is_in { known.people.insert(client) } else { known.people.remove(&client) };
+        if changed {
+            let (room, nick) = (known.name.clone(), person.nick.clone());
+            changes.push(if is_in {
+                Change::Joined { room, client, nick }
+            } else {
+                Change::Left { room, client, nick }
+            });
         }
     }
 
-    fn leave(&mut self, room: &str, client: ClientId, key: RecordKey, changes: &mut Vec<Change>) {
-        let folded = name::fold(room);
-        let (Some(person), Some(known)) = (self.people.get_mut(&client), self.by_name.get_mut(&folded)) else { return };
-        if key < person.left_all || person.seats.get(&folded).is_some_and(|seat| key < seat.key) {
-            return;
-        }
-        person.seats.insert(folded, Seat { key, taken: false });
-        person.forget_old_seats();
-        if known.people.remove(&client) {
-            changes.push(Change::Left { room: known.name.clone(), client, nick: person.nick.clone() });
+    fn seat_everywhere(&mut self, client: ClientId, changes: &mut Vec<Change>) {
+        for folded in self.people.get(&client).map_or_else(Vec::new, Person::all_rooms) {
+            self.seat(&folded, client, changes);
         }
     }
 
-    /// Every seat taken before `key` is left.
-    fn leave_all(&mut self, client: ClientId, key: RecordKey, changes: &mut Vec<Change>) {
-        let Some(person) = self.people.get_mut(&client) else { return };
-        person.left_all = person.left_all.max(key);
-        let left: Vec<String> =
-            person.seats.iter().filter(|(_, seat)| seat.key <= key).map(|(at, _)| at.clone()).collect();
-        for folded in left {
-            person.seats.remove(&folded);
-            let Some(known) = self.by_name.get_mut(&folded) else { continue };
-            if known.people.remove(&client) {
-                changes.push(Change::Left { room: known.name.clone(), client, nick: person.nick.clone() });
-            }
+    fn leave_all(&mut self, client: ClientId, cseq: u64, changes: &mut Vec<Change>) {
+        if let Some(person) = self.people.get_mut(&client) {
+            person.leave_all(cseq);
         }
+        self.seat_everywhere(client, changes);
     }
 
-    /// A server says that a client is gone. It counts when the client was at that server, or has written nothing in this
-    /// view; otherwise it has moved in time.
     fn gone(&mut self, client: ClientId, origin: Pid, key: RecordKey, changes: &mut Vec<Change>) {
-        let Some(person) = self.people.get(&client) else { return };
-        if person.home == origin || person.last.epoch != key.epoch {
-            self.leave_all(client, key, changes);
+        // One that is not known yet may be once a merge has brought what it wrote before.
+        if self.people.contains_key(&client) || self.make_room_for_client() {
+            self.people.entry(client).or_default().gone(key, origin);
+            self.seat_everywhere(client, changes);
         }
     }
 
@@ -383,7 +352,7 @@ impl Rooms {
     fn make_room_for_client(&mut self) -> bool {
         if self.people.len() >= MAX_CLIENTS {
             let absent = self.people.iter().filter(|(_, person)| person.is_absent());
-            for client in oldest(absent.map(|(&client, person)| (person.last, client)), MAX_CLIENTS / 16) {
+            for client in oldest(absent.map(|(&client, person)| (person.last(), client)), MAX_CLIENTS / 16) {
                 self.people.remove(&client);
             }
         }
@@ -407,24 +376,6 @@ impl Room {
             topic: String::new(),
             topic_set: RecordKey::default(),
             people: BTreeSet::new(),
-        }
-    }
-}
-
-impl Person {
-    /// Whether it is in no room.
-    fn is_absent(&self) -> bool {
-        !self.seats.values().any(|seat| seat.taken)
-    }
-
-    /// Keeps the latest of the seats that were left.
-    fn forget_old_seats(&mut self) {
-        let left = || self.seats.iter().filter(|(_, seat)| !seat.taken);
-        if left().count() > MAX_ROOMS_EACH
-            && let Some((oldest, _)) = left().min_by_key(|(_, seat)| seat.key)
-        {
-            let oldest = oldest.clone();
-            self.seats.remove(&oldest);
         }
     }
 }
@@ -586,7 +537,7 @@ mod tests {
         for room in 0..3 * MAX_ROOMS_EACH as u64 {
             apply(&mut rooms, OAK, 1000 + room, BOB, &format!("r{room}"), Kind::Leave);
         }
-        assert!(rooms.people.values().all(|person| person.seats.len() <= 2 * MAX_ROOMS_EACH));
+        assert!(rooms.people.values().all(|person| person.all_rooms().len() <= 2 * MAX_ROOMS_EACH));
     }
 
     #[test]
@@ -616,41 +567,65 @@ mod tests {
         assert_eq!((rooms.nick_of(ClientId(1)), people(&rooms, "lobby")), (None, vec![0]));
     }
 
-    /// A few hundred records of a few clients in a few rooms, ascending, each with its origin. Nobody is told to be gone:
-    /// whether that counts depends on what was known.
+    /// A few hundred records of a few clients in a few rooms, ascending, each with its origin, in three epochs side by side.
+    /// Some messages are ordered in two of them, as both sides of a cut do, and servers say of clients that they are gone.
     fn history(rng: &mut Rng) -> Vec<(Record, Pid)> {
         let mut made = Vec::new();
-        for ms in 0..300 {
+        let mut messages: Vec<Record> = Vec::new();
+        for ms in 0..400 {
             let room = ["a", "A", "b", "c"][rng.below(4) as usize];
             let client = rng.below(5);
-            let (room, kind) = match rng.below(9) {
+            let (room, kind) = match rng.below(10) {
                 0..=2 => (room, Kind::Join),
                 3 => (room, Kind::Leave),
                 4 => ("", Kind::Leave),
                 5 => (room, Kind::Topic),
                 6 => ("", Kind::Nick),
+                7 => ("", gone(rng.below(5))),
                 _ => (room, Kind::Text),
             };
-            let mut record = record(ms, client, room, kind);
-            record.message.nick = format!("n{}", rng.below(6));
-            made.push((record, if rng.below(2) == 0 { OAK } else { ELM }));
+            let client = if matches!(kind, Kind::Gone { .. }) { 100 } else { client };
+            let mut made_now = record(ms, client, room, kind);
+            made_now.message.nick = format!("n{}", rng.below(6));
+            if let Some(copy) = messages.last().filter(|_| rng.below(4) == 0) {
+                made_now.message = copy.message.clone();
+            }
+            made_now.key.epoch.num = 1 + rng.below(3);
+            messages.push(made_now.clone());
+            made.push((made_now, if rng.below(2) == 0 { OAK } else { ELM }));
         }
         made
     }
 
+    /// The records with the epochs mixed anew, each of them in its own order.
+    fn mixed(history: &[(Record, Pid)], rng: &mut Rng) -> Vec<(Record, Pid)> {
+        let mut epochs: [Vec<_>; 3] = Default::default();
+        for one in history.iter().rev() {
+            epochs[one.0.key.epoch.num as usize - 1].push(one.clone());
+        }
+        let mut mixed = Vec::new();
+        while mixed.len() < history.len() {
+            let from = rng.below(3) as usize;
+            let count = rng.below(20);
+            mixed.extend((0..count).map_while(|_| epochs[from].pop()));
+        }
+        mixed
+    }
+
     #[test]
-    fn records_that_a_merge_brings_late_lead_to_the_canonical_state() {
-        for seed in 0..200 {
+    fn whichever_epoch_comes_first_the_state_is_the_same() {
+        let mut told_to_be_gone = 0;
+        for seed in 0..500 {
             let mut rng = Rng::new(seed);
             let history = history(&mut rng);
-            let mut canonical = Rooms::default();
+            let (mut canonical, mut merged) = (Rooms::default(), Rooms::default());
             for (record, origin) in &history {
-                canonical.apply(record, *origin, "");
+                let changes = canonical.apply(record, *origin, if *origin == OAK { "oak" } else { "elm" });
+                let is_gone = matches!(record.message.kind, Kind::Gone { .. });
+                told_to_be_gone += usize::from(is_gone && !changes.is_empty());
             }
-            let (late, live): (Vec<_>, Vec<_>) = history.iter().partition(|_| rng.below(3) == 0);
-            let mut merged = Rooms::default();
-            for (record, origin) in live.into_iter().chain(late) {
-                merged.apply(record, *origin, "");
+            for (record, origin) in mixed(&history, &mut rng) {
+                merged.apply(&record, origin, if origin == OAK { "oak" } else { "elm" });
             }
             assert_eq!(merged.who(None), canonical.who(None), "seed {seed}");
             let names = |rooms: &Rooms| (0..6).map(|nick| rooms.resolve(&format!("n{nick}"))).collect::<Vec<_>>();
@@ -659,6 +634,7 @@ mod tests {
                 assert_eq!(merged.topic(room), canonical.topic(room), "seed {seed}");
             }
         }
+        assert!(told_to_be_gone > 1000, "{told_to_be_gone}");
     }
 
     #[test]

@@ -125,6 +125,7 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::DuplicateSilent, 1),
     by_chance(Bug::SessionFromOne, 1),
     by_chance(Bug::SkippedSilent, 1),
+    by_chance(Bug::FirstCopySeats, 50),
     by_chance(Bug::CopiesGuessed, 4),
     by_chance(Bug::FeedTwice, 1),
     by_chance(Bug::LateAsLive, 1),

@@ -159,10 +159,11 @@ impl Node {
             if !(how.late && self.settings.bugs.has(Bug::SkippedSilent)) {
                 self.acknowledge_client(record, how);
             }
-            if is_new || again {
-                self.messages += 1;
+            // Copies too: rooms know them by the client's count, and the lesser key is the one that counts.
+            if is_new || !self.settings.bugs.has(Bug::FirstCopySeats) {
                 self.rooms.apply(record, entry.origin, &home);
             }
+            self.messages += u64::from(is_new || again);
             is_new || again
         });
         self.feed(epoch, gsn, records, how);

@@ -7,7 +7,7 @@ use crate::proto::inspect::{Gauge, Inspection};
 use crate::proto::ring::Ring;
 use crate::proto::sequencer::Sequencer;
 use crate::record::View;
-use crate::wire::session::{Answer, ElectionInfo, Query, RingInfo, ServerState, ServerStatus, Status};
+use crate::wire::session::{Answer, ElectionInfo, Presence, Query, RingInfo, ServerState, ServerStatus, Status};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -195,6 +195,11 @@ impl Node {
             messages: self.messages,
             ready: self.membership.is_ready(),
         }
+    }
+
+    /// Who is in which room, as it tells its clients.
+    pub fn who(&self) -> Vec<Presence> {
+        self.rooms.who(None)
     }
 
     /// What it knows of each epoch on its disk, the length and the closure; nothing while a write is under way.

@@ -22,7 +22,8 @@ impl Checker {
         Ok(())
     }
 
-    /// When all is healed and quiet: 11, 12, 14, 15, 16, 19 of the histories of those that run.
+    /// When all is healed and quiet: 11, 12, 14, 15, 16, 19 of the histories of those that run, and everyone is in the same
+    /// rooms at all of them.
     pub fn finish(&self, servers: &[Server], among: &[usize]) -> Verdict {
         let choose: Choose = if self.bugs.has(Bug::GreatestKey) { RecordKey::max } else { RecordKey::min };
         let Some((first, one)) = running(servers, among).next() else { return Ok(()) };
@@ -36,11 +37,20 @@ impl Checker {
                 hold!(16, other == history, "s{} and s{} differ: {}", first + 1, at + 1, difference(&history, &other));
             }
             self.counted(at, server, history.len() as u64)?;
+            self.same_people((first, one), (at, server))?;
         }
         if among.len() == servers.len() {
             self.kept(&extents, servers)?;
         }
         self.in_order(&history)
+    }
+
+    /// 16: who is where follows from the history, whichever way it came.
+    fn same_people(&self, (first, one): (usize, &Server), (at, other): (usize, &Server)) -> Verdict {
+        let who = |server: &Server| server.node.as_ref().map(|node| node.who());
+        let (ours, theirs) = (who(one), who(other));
+        hold!(16, ours == theirs, "s{} has {ours:?} and s{} {theirs:?}", first + 1, at + 1);
+        Ok(())
     }
 
     /// 14 and 19: a server counts each message of its history once, and its clock is past all of it.

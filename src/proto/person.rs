@@ -1,0 +1,141 @@
+//! One client as the ordered log shows it: under which name, at which server, in which rooms.
+
+use super::rooms::MAX_ROOMS_EACH;
+use crate::ids::{EpochId, Pid, RecordKey};
+use std::collections::BTreeMap;
+
+/// Of how many epochs is kept from where a client last wrote in each: epochs that a merge brings side by side.
+const MAX_EPOCHS: usize = 8;
+
+/// A client, known from its records (`PROTOCOL.md` §8).
+///
+/// Both sides of a cut may have ordered one message: a client's own records are compared by its own count, which is the same
+/// in each copy, and a copy with a lesser key takes the place of one with a greater. So records in whichever order of their
+/// epochs, with or without the copies that history passes over, lead to the same state; within an epoch they come in order.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Person {
+    /// The name in its last record.
+    pub(super) nick: String,
+    /// The server that its last record came from, and its name.
+    pub(super) home: Pid,
+    pub(super) server: String,
+    /// Its last record: the client's count, and the greatest key of it.
+    last: (u64, RecordKey),
+    /// The count of the last record by which it left every room.
+    left_all: u64,
+    /// The last word of a server that it is gone, of those that count.
+    gone: RecordKey,
+    /// By folded room. Those it left are kept so that an earlier join which comes late does not bring it back; at most
+    /// [`MAX_ROOMS_EACH`] of them.
+    seats: BTreeMap<String, Seat>,
+    /// Where it last wrote in each of the latest [`MAX_EPOCHS`], the one written in last behind the others.
+    homes: Vec<(EpochId, Pid)>,
+}
+
+/// The last record by which a client entered or left a room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Seat {
+    /// The client's count.
+    cseq: u64,
+    /// The least key of it.
+    key: RecordKey,
+    /// Whether it entered.
+    taken: bool,
+}
+
+impl Person {
+    /// Notes that it wrote from there; whether that is its last record so far.
+    pub(super) fn wrote(&mut self, cseq: u64, key: RecordKey, origin: Pid) -> bool {
+        match self.homes.last_mut() {
+            Some((epoch, home)) if *epoch == key.epoch => *home = origin,
+            _ => self.wrote_in(key.epoch, origin),
+        }
+        let is_last = self.last <= (cseq, key);
+        if is_last {
+            self.last = (cseq, key);
+        }
+        is_last
+    }
+
+    fn wrote_in(&mut self, epoch: EpochId, origin: Pid) {
+        self.homes.retain(|(known, _)| *known != epoch);
+        if self.homes.len() >= MAX_EPOCHS {
+            self.homes.remove(0);
+        }
+        self.homes.push((epoch, origin));
+    }
+
+    /// Whether nothing was heard of it before.
+    pub(super) fn is_new(&self) -> bool {
+        self.last == Default::default()
+    }
+
+    /// The key of its last record.
+    pub(super) fn last(&self) -> RecordKey {
+        self.last.1
+    }
+
+    /// It entered (`taken`) or left a room. Entering one more than [`MAX_ROOMS_EACH`] is passed over.
+    pub(super) fn sit(&mut self, folded: &str, cseq: u64, key: RecordKey, taken: bool) {
+        if taken && !self.is_in(folded) && self.rooms().count() >= MAX_ROOMS_EACH {
+            return;
+        }
+        match self.seats.get_mut(folded) {
+            Some(seat) if cseq < seat.cseq => {}
+            Some(seat) if cseq == seat.cseq => seat.key = seat.key.min(key),
+            _ => {
+                self.seats.insert(folded.to_owned(), Seat { cseq, key, taken });
+                self.forget_old_seats();
+            }
+        }
+    }
+
+    /// It left every room that it was in.
+    pub(super) fn leave_all(&mut self, cseq: u64) {
+        self.left_all = self.left_all.max(cseq);
+    }
+
+    /// A server says that it is gone. It counts when that is where the client last wrote in this epoch, or when it wrote
+    /// nothing in it; otherwise it has moved in time.
+    pub(super) fn gone(&mut self, key: RecordKey, origin: Pid) {
+        let home = self.homes.iter().find(|(epoch, _)| *epoch == key.epoch);
+        if home.is_none_or(|(_, home)| *home == origin) {
+            self.gone = self.gone.max(key);
+        }
+    }
+
+    /// Whether it is in this room.
+    pub(super) fn is_in(&self, folded: &str) -> bool {
+        self.seats.get(folded).is_some_and(|seat| self.holds(seat))
+    }
+
+    /// Folded names of the rooms it is in, ascending.
+    pub(super) fn rooms(&self) -> impl Iterator<Item = &String> {
+        self.seats.iter().filter(|(_, seat)| self.holds(seat)).map(|(folded, _)| folded)
+    }
+
+    /// Folded names of the rooms that it is or was in, ascending.
+    pub(super) fn all_rooms(&self) -> Vec<String> {
+        self.seats.keys().cloned().collect()
+    }
+
+    /// Whether it is in no room.
+    pub(super) fn is_absent(&self) -> bool {
+        self.rooms().next().is_none()
+    }
+
+    fn holds(&self, seat: &Seat) -> bool {
+        seat.taken && seat.cseq > self.left_all && seat.key > self.gone
+    }
+
+    /// Keeps the latest of the seats that were left.
+    fn forget_old_seats(&mut self) {
+        let left = || self.seats.iter().filter(|(_, seat)| !self.holds(seat));
+        if left().count() > MAX_ROOMS_EACH
+            && let Some((oldest, _)) = left().min_by_key(|(_, seat)| seat.cseq)
+        {
+            let oldest = oldest.clone();
+            self.seats.remove(&oldest);
+        }
+    }
+}
