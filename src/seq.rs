@@ -3,6 +3,7 @@
 use crate::ids::{ClientId, MessageId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// The greatest number of a sequence or of an epoch, and the greatest length, that is taken from anyone. Far beyond what is
 /// ever reached, and so far below `u64::MAX` that no sum of such a number and a count runs over. Clocks have no such bound:
@@ -184,6 +185,12 @@ impl IdSet {
     /// All clients, ascending.
     pub fn iter(&self) -> impl Iterator<Item = (ClientId, &RangeSet)> {
         self.clients.iter().map(|(client, numbers)| (*client, numbers))
+    }
+
+    /// Clients above this one, or all, ascending.
+    pub fn above(&self, client: Option<ClientId>) -> impl Iterator<Item = (ClientId, &RangeSet)> {
+        let from = client.map_or(Bound::Unbounded, Bound::Excluded);
+        self.clients.range((from, Bound::Unbounded)).map(|(client, numbers)| (*client, numbers))
     }
 
     /// The hash of each bucket, by which two sets find what differs. Made when it is asked for, once in a view: messages

@@ -14,7 +14,7 @@ use crate::net::{Choice, FaultSwitch, NetError, Options, PORT, Role, Transport, 
 use crate::proto::event::Event;
 use crate::proto::io::Recovered;
 use crate::proto::node::Node;
-use crate::proto::settings::Settings;
+use crate::proto::settings::{Portions, Settings};
 use crate::runtime::archive::OpenArchive;
 use crate::runtime::clock::Clock;
 use crate::runtime::disk::Open;
@@ -259,6 +259,7 @@ impl ServerBuilder {
             page: self.page,
             memory_only: self.memory_durability,
             record: true,
+            portions: Portions::default(),
             bugs: crate::proto::bugs::Bugs::default(),
         }
     }

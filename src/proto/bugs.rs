@@ -162,6 +162,8 @@ pub enum Bug {
     FillGap,
     /// Catch-up stops at the first epoch that is complete.
     FillShort,
+    /// Where two long histories differ is not told.
+    SummaryUnanswered,
     /// A record that comes by a fill is delivered although history has its id.
     FillTwice,
     /// A fill counts before it is on disk.
@@ -267,6 +269,7 @@ impl Bug {
         Self::FillUncommitted,
         Self::FillGap,
         Self::FillShort,
+        Self::SummaryUnanswered,
         Self::FillTwice,
         Self::FillRace,
         Self::Hasty,

@@ -6,13 +6,15 @@
 use crate::ids::{EpochId, Pid};
 use crate::proto::settings::{DIGEST_EVERY, WANT_AGAIN};
 use crate::time::Time;
-use crate::wire::message::EpochDigest;
+use crate::wire::message::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What others offer, and what is under way.
 #[derive(Clone, Debug, Default)]
 pub struct CatchUp {
     offers: BTreeMap<Pid, BTreeMap<EpochId, u64>>,
+    /// Who has told all that it has, or of all that differs.
+    heard: BTreeSet<Pid>,
     asked: BTreeMap<Pid, Asked>,
     /// Who did not answer for which epoch: others are asked first.
     deaf: BTreeSet<(Pid, EpochId)>,
@@ -42,6 +44,7 @@ impl CatchUp {
     /// A new view: old questions are void, offers are made anew.
     pub fn begin_view(&mut self) {
         self.offers.clear();
+        self.heard.clear();
         self.asked.clear();
         self.deaf.clear();
         self.told.clear();
@@ -56,21 +59,25 @@ impl CatchUp {
         due
     }
 
-    /// `from` has this much of each epoch.
-    pub fn offered(&mut self, from: Pid, epochs: &[EpochDigest]) {
-        let offer = epochs.iter().filter(|digest| digest.committed > 0).map(|digest| (digest.epoch, digest.committed));
-        self.offers.insert(from, offer.collect());
+    /// `from` has this much of each epoch that is told of, in place of what it said before.
+    pub fn offered(&mut self, from: Pid, digest: &Digest) {
+        let committed = digest.epochs.iter().filter(|digest| digest.committed > 0);
+        self.offers.insert(from, committed.map(|digest| (digest.epoch, digest.committed)).collect());
+        if digest.whole {
+            self.heard.insert(from);
+        }
     }
 
     /// `from`'s history is the same as this server's: it offers nothing.
     pub fn agrees(&mut self, from: Pid) {
         self.offers.insert(from, BTreeMap::new());
+        self.heard.insert(from);
         self.asked.remove(&from);
     }
 
-    /// Whether `from` has said what it has.
+    /// Whether `from` has said all that it has.
     pub fn has_heard(&self, from: Pid) -> bool {
-        self.offers.contains_key(&from)
+        self.heard.contains(&from)
     }
 
     /// Whether anyone offers something that `lacks` says is missing here.
@@ -140,20 +147,26 @@ impl CatchUp {
 mod tests {
     use super::*;
     use crate::ids::{Incarnation, ServerId};
+    use crate::wire::message::EpochDigest;
 
     fn pid(server: u64) -> Pid {
         Pid { server: ServerId(server), incarnation: Incarnation::default() }
     }
 
-    fn digest(num: u64, committed: u64) -> EpochDigest {
-        EpochDigest { epoch: EpochId { num, leader: pid(1) }, committed, closure: None }
+    fn epoch(num: u64) -> EpochId {
+        EpochId { num, leader: pid(1) }
+    }
+
+    fn all(epochs: &[(u64, u64)]) -> Digest {
+        let digest = |&(num, committed): &(u64, u64)| EpochDigest { epoch: epoch(num), committed, closure: None };
+        Digest { of: Vec::new(), epochs: epochs.iter().map(digest).collect(), whole: true, answer: false }
     }
 
     #[test]
     fn newest_epoch_is_asked_for_first_and_each_source_for_another() {
         let mut catch_up = CatchUp::default();
-        catch_up.offered(pid(1), &[digest(1, 10), digest(2, 10)]);
-        catch_up.offered(pid(2), &[digest(1, 10), digest(2, 10)]);
+        catch_up.offered(pid(1), &all(&[(1, 10), (2, 10)]));
+        catch_up.offered(pid(2), &all(&[(1, 10), (2, 10)]));
         let wants = catch_up.wants(Time(0), |_, _| Some(1));
         assert_eq!(wants.iter().map(|want| want.epoch.num).collect::<Vec<_>>(), [2, 1]);
         assert_eq!(catch_up.wants(Time(1), |_, _| Some(1)), []);
@@ -162,11 +175,11 @@ mod tests {
     #[test]
     fn part_that_does_not_come_is_asked_for_again() {
         let mut catch_up = CatchUp::default();
-        catch_up.offered(pid(1), &[digest(1, 10)]);
+        catch_up.offered(pid(1), &all(&[(1, 10)]));
         assert_eq!(catch_up.wants(Time(0), |_, _| Some(1)).len(), 1);
         let again = catch_up.next_timeout();
         assert_eq!(catch_up.wants(again, |_, _| Some(4))[0].first, 4);
-        catch_up.filled(pid(1), digest(1, 0).epoch);
+        catch_up.filled(pid(1), epoch(1));
         catch_up.came(3);
         assert_eq!(catch_up.next_timeout(), Time::NEVER);
         assert_eq!(catch_up.finish(), Some((3, Time(0))));

@@ -6,8 +6,8 @@
 use crate::ids::EpochId;
 use crate::proto::io::Recovered;
 use crate::record::View;
-use crate::wire::message::{EpochDigest, LogState};
-use std::collections::BTreeMap;
+use crate::wire::message::{EpochDigest, LogState, StretchDigest};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One epoch's log, as it is here.
 #[derive(Clone, Debug)]
@@ -26,16 +26,35 @@ pub struct EpochLog {
     pub delivered: u64,
     /// Length whose messages are being read back from the store, at least [`EpochLog::delivered`].
     pub reading: u64,
+    /// What [`Epochs::digest_hash`] holds of it.
+    hashed: u64,
 }
 
 impl EpochLog {
     fn new(view: View) -> Self {
-        Self { view, appended: 0, durable: 0, stable: 0, closure: None, delivered: 0, reading: 0 }
+        Self { view, appended: 0, durable: 0, stable: 0, closure: None, delivered: 0, reading: 0, hashed: 0 }
     }
 
     /// Length of what is history: on disk here, and stable or closed by a later view.
     pub fn committed(&self) -> u64 {
         self.durable.min(self.stable.max(self.closure.unwrap_or(0)))
+    }
+
+    /// Its part of a hash of histories. Epochs with nothing committed do not count: whether a server has heard of them makes
+    /// no history.
+    fn hash(&self) -> u64 {
+        let committed = self.committed();
+        if committed == 0 {
+            return 0;
+        }
+        let mut bytes = [0; 32];
+        bytes[..24].copy_from_slice(&self.view.epoch.to_bytes());
+        bytes[24..].copy_from_slice(&committed.to_be_bytes());
+        xxhash_rust::xxh3::xxh3_64(&bytes)
+    }
+
+    fn digest(&self) -> EpochDigest {
+        EpochDigest { epoch: self.view.epoch, committed: self.committed(), closure: self.closure }
     }
 }
 
@@ -45,6 +64,11 @@ pub struct Epochs {
     logs: BTreeMap<EpochId, EpochLog>,
     last: Option<EpochId>,
     max_num: u64,
+    /// Of each epoch that a known view follows, known or not: the greatest cut at which one closed it.
+    cuts: BTreeMap<EpochId, u64>,
+    /// All of [`EpochLog::hash`], but for what has changed since, which is in `changed`.
+    hash: u64,
+    changed: BTreeSet<EpochId>,
 }
 
 impl Epochs {
@@ -60,6 +84,8 @@ impl Epochs {
             log.delivered = log.committed();
             log.reading = log.delivered;
             epochs.max_num = epochs.max_num.max(epoch.view.epoch.num);
+            epochs.note_cuts(&epoch.view);
+            epochs.changed.insert(epoch.view.epoch);
             epochs.logs.insert(epoch.view.epoch, log);
         }
         epochs
@@ -72,7 +98,9 @@ impl Epochs {
 
     /// One epoch's log, to change.
     pub fn get_mut(&mut self, epoch: EpochId) -> Option<&mut EpochLog> {
-        self.logs.get_mut(&epoch)
+        let log = self.logs.get_mut(&epoch)?;
+        self.changed.insert(epoch);
+        Some(log)
     }
 
     /// All logs, ascending by epoch.
@@ -104,9 +132,16 @@ impl Epochs {
             return;
         }
         // Views that followed may be known longer than this one: what they closed stands on the disk already.
-        let cuts = self.logs.values().flat_map(|log| &log.view.parents);
-        let closure = cuts.filter(|(parent, _)| *parent == view.epoch).map(|(_, cut)| *cut).max();
+        let closure = self.cuts.get(&view.epoch).copied();
+        self.note_cuts(view);
         self.logs.insert(view.epoch, EpochLog { closure, ..EpochLog::new(view.clone()) });
+    }
+
+    fn note_cuts(&mut self, view: &View) {
+        for &(parent, cut) in &view.parents {
+            let known = self.cuts.entry(parent).or_insert(cut);
+            *known = cut.max(*known);
+        }
     }
 
     /// Makes this view the last one, and its parents closed.
@@ -140,7 +175,7 @@ impl Epochs {
     /// Records that some view closed `epoch` at `cut`; of several cuts the greatest counts. An unknown epoch is left
     /// alone: [`Epochs::learn`] looks for what was closed of it.
     pub fn close(&mut self, epoch: EpochId, cut: u64) {
-        if let Some(log) = self.logs.get_mut(&epoch) {
+        if let Some(log) = self.get_mut(epoch) {
             log.closure = Some(log.closure.map_or(cut, |known| known.max(cut)));
         }
     }
@@ -157,30 +192,52 @@ impl Epochs {
 
     /// Committed length of every epoch but `current`, newest first, for comparing with another server.
     pub fn digest(&self, current: Option<EpochId>) -> Vec<EpochDigest> {
-        self.logs
-            .iter()
-            .rev()
-            .filter(|(epoch, _)| Some(**epoch) != current)
-            .map(|(&epoch, log)| EpochDigest { epoch, committed: log.committed(), closure: log.closure })
-            .collect()
+        self.logs.iter().rev().filter(|(epoch, _)| Some(**epoch) != current).map(|(_, log)| log.digest()).collect()
     }
 
-    /// A hash of [`Epochs::digest`]: equal here and there means that neither lacks anything of the other.
-    ///
-    /// Epochs with nothing committed do not count: whether a server has heard of them makes no history.
-    pub fn digest_hash(&self, current: Option<EpochId>) -> u64 {
-        let mut hash = 0;
-        for (epoch, log) in &self.logs {
-            let committed = log.committed();
-            if Some(*epoch) == current || committed == 0 {
-                continue;
+    /// [`Epochs::digest`] of some stretches, each of so many numbers.
+    pub fn digest_of(&self, current: Option<EpochId>, stretches: &[u64], length: u64) -> Vec<EpochDigest> {
+        let of = |number: u64| {
+            let first = EpochId { num: number.saturating_mul(length), ..EpochId::default() };
+            let end = EpochId { num: first.num.saturating_add(length), ..EpochId::default() };
+            self.logs.range(first..end)
+        };
+        let logs = stretches.iter().flat_map(|number| of(*number)).filter(|(epoch, _)| Some(**epoch) != current);
+        logs.map(|(_, log)| log.digest()).collect()
+    }
+
+    /// Every stretch of so many numbers in which an epoch but `current` is known, ascending.
+    pub fn summary(&self, current: Option<EpochId>, length: u64) -> Vec<StretchDigest> {
+        let mut stretches: Vec<StretchDigest> = Vec::new();
+        for (epoch, log) in self.logs.iter().filter(|(epoch, _)| Some(**epoch) != current) {
+            let number = epoch.num / length;
+            match stretches.last_mut() {
+                Some(stretch) if stretch.number == number => {
+                    stretch.epochs += 1;
+                    stretch.hash ^= log.hash();
+                }
+                _ => stretches.push(StretchDigest { number, epochs: 1, hash: log.hash() }),
             }
-            let mut bytes = [0; 32];
-            bytes[..24].copy_from_slice(&epoch.to_bytes());
-            bytes[24..].copy_from_slice(&committed.to_be_bytes());
-            hash ^= xxhash_rust::xxh3::xxh3_64(&bytes);
         }
-        hash
+        stretches
+    }
+
+    /// A hash of [`Epochs::digest`]: equal here and there means that neither lacks anything of the other. Takes a look at
+    /// each epoch that was changed since [`Epochs::settle`].
+    pub fn digest_hash(&self, current: Option<EpochId>) -> u64 {
+        let changed = self.changed.iter().filter_map(|epoch| self.get(*epoch));
+        let hash = changed.fold(self.hash, |hash, log| hash ^ log.hashed ^ log.hash());
+        hash ^ current.and_then(|current| self.get(current)).map_or(0, EpochLog::hash)
+    }
+
+    /// Takes what was changed into the hash of all.
+    pub fn settle(&mut self) {
+        while let Some(epoch) = self.changed.pop_first() {
+            if let Some(log) = self.logs.get_mut(&epoch) {
+                let hash = log.hash();
+                self.hash ^= std::mem::replace(&mut log.hashed, hash) ^ hash;
+            }
+        }
     }
 
     /// How many epochs.
@@ -211,6 +268,53 @@ mod tests {
         epochs.learn(&view(2, vec![(old.epoch, 14)]));
         epochs.learn(&old);
         assert_eq!(epochs.get(old.epoch).and_then(|log| log.closure), Some(26));
+    }
+
+    #[test]
+    fn hash_follows_every_change_and_leaves_the_current_epoch_out() {
+        let (mut epochs, mut again) = (Epochs::default(), Epochs::default());
+        for num in 1..=300 {
+            epochs.learn(&view(num, Vec::new()));
+            again.learn(&view(301 - num, Vec::new()));
+        }
+        for num in 1..=300 {
+            let epoch = EpochId { num, ..EpochId::default() };
+            for (epochs, steps) in [(&mut epochs, 3), (&mut again, 1)] {
+                for step in (0..steps).rev() {
+                    let log = epochs.get_mut(epoch).unwrap();
+                    (log.durable, log.stable) = (num - step % num, num);
+                    if num % 7 == step {
+                        epochs.settle();
+                    }
+                }
+            }
+        }
+        let current = Some(EpochId { num: 40, ..EpochId::default() });
+        assert_eq!(epochs.digest_hash(None), again.digest_hash(None));
+        assert_ne!(epochs.digest_hash(None), epochs.digest_hash(current));
+        again.get_mut(current.unwrap()).unwrap().durable = 1;
+        assert_ne!(epochs.digest_hash(None), again.digest_hash(None));
+        assert_eq!(epochs.digest_hash(current), again.digest_hash(current));
+        again.settle();
+        assert_eq!(epochs.digest_hash(current), again.digest_hash(current));
+    }
+
+    #[test]
+    fn summary_tells_which_stretches_differ_and_a_digest_has_no_others() {
+        let (mut epochs, length) = (Epochs::default(), 256);
+        for num in [1, 255, 256, 600, u64::MAX] {
+            epochs.learn(&view(num, Vec::new()));
+        }
+        let before = epochs.summary(None, length);
+        let log = epochs.get_mut(EpochId { num: 256, ..EpochId::default() }).unwrap();
+        (log.durable, log.stable) = (5, 5);
+        let after = epochs.summary(None, length);
+        let told: Vec<_> = after.iter().map(|stretch| (stretch.number, stretch.epochs)).collect();
+        assert_eq!(told, [(0, 2), (1, 1), (2, 1), (u64::MAX / 256, 1)]);
+        let differ: Vec<_> = after.iter().zip(&before).filter(|(a, b)| a != b).map(|(a, _)| a.number).collect();
+        assert_eq!(differ, [1]);
+        let digest = |of: &[u64]| epochs.digest_of(None, of, length).iter().map(|d| d.epoch.num).collect::<Vec<_>>();
+        assert_eq!((digest(&[1]), digest(&[2, 0]), digest(&[7])), (vec![256], vec![600, 1, 255], vec![]));
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub mod rooms;
 pub mod sequencer;
 pub mod session_table;
 pub mod settings;
+pub mod table;
 pub mod trace;
 pub mod view_change;
 pub mod world;

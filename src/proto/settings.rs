@@ -25,10 +25,31 @@ pub struct Settings {
     pub page: Option<Page>,
     /// Acknowledge at receipt by all, before the disk has it (`--durability memory`). The host acknowledges writes at once.
     pub memory_only: bool,
+    /// How much of a long list one message carries.
+    pub portions: Portions,
     /// Whether an event record is kept: at most 8 MiB, and about a hundredth of the protocol's time.
     pub record: bool,
     /// Planted bugs; none outside the simulator's hunt.
     pub bugs: Bugs,
+}
+
+/// How much of what grows with a ring's age goes into one message: the rest is asked for, portion by portion.
+#[derive(Clone, Copy, Debug)]
+pub struct Portions {
+    /// Epochs of one digest.
+    pub epochs: usize,
+    /// Numbers of epochs that are compared by one hash when there are more.
+    pub stretch: u64,
+    /// Rows of one piece of a table: with as many ranges as one may have, less than a frame.
+    pub rows: usize,
+    /// Pieces of a table in one answer: what they take of a link's queue leaves room for all else.
+    pub pieces: usize,
+}
+
+impl Default for Portions {
+    fn default() -> Self {
+        Self { epochs: 4096, stretch: 256, rows: 512, pieces: 16 }
+    }
 }
 
 /// Heartbeat and announcement; ±10 %.

@@ -158,6 +158,7 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::FillUncommitted, 1),
     by_chance(Bug::FillGap, 1),
     by_chance(Bug::FillShort, 1),
+    by_chance(Bug::SummaryUnanswered, 3),
     by_chance(Bug::FillTwice, 1),
     by_chance(Bug::FillRace, 1),
     directed(Bug::Hasty, 1, "servers 4; talk not; wait 3s; loss 3%; wait 10s; never suspicions"),

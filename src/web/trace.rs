@@ -191,6 +191,7 @@ fn fields(sketch: &Sketch, names: &Names) -> Value {
         | Sketch::Nack { .. }
         | Sketch::Heads { .. } => data_path(sketch, names),
         Sketch::Digest { epochs, answer } => json!({ "epochs": epochs, "answer": answer }),
+        Sketch::Summary { stretches } => json!({ "stretches": stretches }),
         Sketch::Want { epoch, from } => json!({ "epoch": epoch, "from": from }),
         Sketch::Fill { epoch, first, count, committed } => {
             json!({ "epoch": epoch, "first": first, "count": count, "committed": committed })

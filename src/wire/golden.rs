@@ -3,8 +3,8 @@
 
 use super::datagram::{self, Header, NetTag};
 use super::message::{
-    Beacon, Commit, Data, Elect, EpochDigest, Fill, Heads, Hearing, Limit, LogState, Message, Nack, Order, Page,
-    Propose, Rank, Run, RunKind, Scout, State,
+    Beacon, Commit, Data, Digest, Elect, EpochDigest, Fill, Heads, Hearing, Limit, LogState, Message, Nack, Order,
+    Page, Propose, Rank, Run, RunKind, Scout, State, StretchDigest, Then,
 };
 use super::session::{
     Answer, Cursor, ElectionInfo, Follow, Hello, HistoryQuery, Presence, Query, Refusal, Reply, Request, RingInfo,
@@ -138,19 +138,30 @@ pub(super) fn messages() -> Vec<Message> {
         Message::Prepared { epoch: epoch(7) },
         Message::Install { epoch: epoch(7) },
         Message::Opened { epoch: epoch(7), hashes: vec![0x33; IdSet::BUCKETS] },
-        Message::WantTable { epoch: epoch(7), buckets: 0x8000_0001 },
-        Message::Table { epoch: epoch(7), clients: vec![(ClientId(0x44), RangeSet::of(1, 300))], complete: true },
+        Message::WantTable { epoch: epoch(7), buckets: 0x8000_0001, above: Some(ClientId(0x44)) },
+        Message::Table {
+            epoch: epoch(7),
+            buckets: 1,
+            clients: vec![(ClientId(0x44), RangeSet::of(1, 300))],
+            then: Then::Above(ClientId(0x44)),
+        },
         Message::Data(Data { view: tag, origin: 1, oseq: 6, part: 0, parts: 2, payload: Payload::from(vec![1, 2, 3]) }),
         Message::Order(Order { view: tag, stable: 3, first: 4, hlc: Hlc(0x0001_0000), runs }),
         Message::Ack { view: tag, have: 4 },
         Message::Nack(Nack { view: tag, order: vec![(4, 5)], data: vec![(1, 6, 7)] }),
         Message::Heads(Heads { view: tag, oseq: 6, order: 5, stable: 3 }),
-        Message::Digest { epochs: vec![EpochDigest { epoch: epoch(6), committed: 299, closure: None }], answer: true },
+        Message::Digest(Digest {
+            of: vec![3],
+            epochs: vec![EpochDigest { epoch: epoch(6), committed: 299, closure: None }],
+            whole: false,
+            answer: true,
+        }),
         Message::Want { epoch: epoch(6), from: 12 },
         Message::Fill(Box::new(Fill { view: view(), committed: 9, closure: None, first: 3, entries: vec![entry()] })),
         Message::Working { epoch: epoch(7) },
         Message::Probe { nonce: 300, pad: vec![0; 3] },
         Message::Echo { nonce: 300, pad: vec![0; 3] },
+        Message::Summary { stretches: vec![StretchDigest { number: 300, epochs: 256, hash: 0x55 }] },
     ]
 }
 
@@ -334,7 +345,7 @@ use numbers;
 numbers! {
     of_message of Message: Beacon Scout Elsewhere Ping Pong Suspect Heard Failed Bye Elect ElectAck Propose State Refuse
         Commit Prepared Install Opened WantTable Table Data Order Ack Nack Heads Digest Want Fill Working Probe
-        Echo;
+        Echo Summary;
     of_request of Request: Hello Submit Ping Hearing Fetch Query Bye Follow;
     of_reply of Reply: Welcome Refused Accepted Stable Busy Rejected Feed View Entries Pong Answer Bye;
     of_query of Query: History Search Rooms Who Status Ring Nick Record Place;

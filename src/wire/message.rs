@@ -101,21 +101,26 @@ pub enum Message {
         /// [`IdSet::hashes`](crate::seq::IdSet::hashes) of the member's history.
         hashes: Vec<u64>,
     },
-    /// Answers [`Message::Opened`]: the buckets whose ids differ from the leader's, none when all agree.
+    /// Answers [`Message::Opened`], and the last piece of each portion of a table: the buckets whose ids differ from the
+    /// leader's, none when all are known.
     WantTable {
         /// The view's.
         epoch: EpochId,
         /// Bit `i` for bucket `i`.
         buckets: u32,
+        /// Of clients above this one only: the others came.
+        above: Option<ClientId>,
     },
-    /// Answers [`Message::WantTable`] over the link, in as many pieces as it takes.
+    /// Answers [`Message::WantTable`] over the link: a portion of what is wanted, in some pieces.
     Table {
         /// The view's.
         epoch: EpochId,
-        /// Ids in the member's history, of a client in one row or more.
+        /// The buckets that were wanted.
+        buckets: u32,
+        /// Ids in the member's history, of a client in one row or more; clients ascend.
         clients: Vec<(ClientId, RangeSet)>,
-        /// Whether this was the last piece.
-        complete: bool,
+        /// What follows this piece.
+        then: Then,
     },
     /// Multicast by an origin: a batch, or a piece of one. Also unicast by anyone who has it, as repair.
     Data(Data),
@@ -134,12 +139,7 @@ pub enum Message {
     /// is seen. Beacons carry the same.
     Heads(Heads),
     /// Over the link to a server whose beacon tells of another history digest.
-    Digest {
-        /// Committed length of each epoch.
-        epochs: Vec<EpochDigest>,
-        /// Whether the receiver should answer with its own.
-        answer: bool,
-    },
+    Digest(Digest),
     /// Over the link: send me this part of your history.
     Want {
         /// The epoch.
@@ -167,6 +167,12 @@ pub enum Message {
         nonce: u64,
         /// The probe's.
         pad: Vec<u8>,
+    },
+    /// Over the link, in place of a digest of very many epochs: hashes by which the receiver finds where the two histories
+    /// differ. Answered by [`Message::Digest`] of the newest of these stretches.
+    Summary {
+        /// Each stretch of which some epoch is known, ascending.
+        stretches: Vec<StretchDigest>,
     },
 }
 
@@ -428,6 +434,42 @@ pub struct Heads {
     pub stable: u64,
 }
 
+/// How much of history somebody has: all of it, or the part in which a [`Message::Summary`] differs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Digest {
+    /// The stretches that are told of; none when all is.
+    pub of: Vec<u64>,
+    /// Committed length of each epoch in them.
+    pub epochs: Vec<EpochDigest>,
+    /// Whether no stretch that differs was left out.
+    pub whole: bool,
+    /// Whether the receiver should answer with its own.
+    pub answer: bool,
+}
+
+/// The epochs whose numbers divided by the length of a stretch
+/// ([`Portions::stretch`](crate::proto::settings::Portions::stretch)) are this one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StretchDigest {
+    /// Which stretch.
+    pub number: u64,
+    /// How many epochs are known there.
+    pub epochs: u32,
+    /// Hash of their committed lengths, combined by exclusive or; 0 when none has any.
+    pub hash: u64,
+}
+
+/// What follows a piece of a table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Then {
+    /// Another piece, by itself.
+    Piece,
+    /// Another portion, once it is asked for: of clients above this one.
+    Above(ClientId),
+    /// Nothing: all that was wanted has been sent.
+    Nothing,
+}
+
 /// How much of an epoch somebody has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EpochDigest {
@@ -488,9 +530,8 @@ impl Message {
             | Self::Working { epoch } => are_epochs([epoch]),
             Self::Ack { have, .. } => are_numbers([*have]),
             Self::Heads(heads) => are_numbers([heads.oseq, heads.order, heads.stable]),
-            Self::Digest { epochs, .. } => epochs.iter().all(|digest| {
-                are_epochs([&digest.epoch]) && are_numbers([digest.committed, digest.closure.unwrap_or(0)])
-            }),
+            Self::Digest(digest) => is_digest(digest),
+            Self::Summary { stretches } => stretches.iter().all(|stretch| are_numbers([stretch.number])),
             Self::Want { epoch, from } => are_epochs([epoch]) && are_numbers([*from]),
             Self::Probe { pad, .. } | Self::Echo { pad, .. } => pad.len() <= MAX_DATAGRAM_BYTES,
             Self::Scout(_) | Self::Ping { .. } | Self::Pong { .. } | Self::Bye | Self::ElectAck { .. } => true,
@@ -525,7 +566,8 @@ impl Message {
             Self::Ack { .. } => "ack",
             Self::Nack(_) => "nack",
             Self::Heads(_) => "heads",
-            Self::Digest { .. } => "digest",
+            Self::Digest(_) => "digest",
+            Self::Summary { .. } => "summary",
             Self::Want { .. } => "want",
             Self::Fill(_) => "fill",
             Self::Working { .. } => "working",
@@ -533,6 +575,14 @@ impl Message {
             Self::Echo { .. } => "echo",
         }
     }
+}
+
+fn is_digest(digest: &Digest) -> bool {
+    let is_epoch = |digest: &EpochDigest| {
+        are_epochs([&digest.epoch]) && are_numbers([digest.committed, digest.closure.unwrap_or(0)])
+    };
+    let descend = digest.of.windows(2).all(|pair| pair[0] > pair[1]);
+    descend && digest.epochs.iter().all(is_epoch) && digest.of.iter().all(|number| are_numbers([*number]))
 }
 
 fn is_name(name: &str) -> bool {

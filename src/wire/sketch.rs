@@ -5,7 +5,7 @@
 use crate::ids::{EpochId, MessageId, ServerId, ViewTag};
 use crate::record::{Kind, MAX_BATCH, MAX_SERVERS, View};
 use crate::time::Hlc;
-use crate::wire::message::{self, MAX_NACK_RANGES, MAX_ORDER_RUNS, Message};
+use crate::wire::message::{self, MAX_NACK_RANGES, MAX_ORDER_RUNS, Message, Then};
 use serde::{Deserialize, Serialize};
 
 /// A message in a few words. Epochs are told by their numbers, processes by their servers; a datagram of another view than
@@ -145,6 +145,9 @@ pub enum Sketch {
     Echo {
         nonce: u64,
     },
+    Summary {
+        stretches: u32,
+    },
 }
 
 /// Consecutive batches of one origin, and the places they were given.
@@ -203,11 +206,11 @@ impl Sketch {
             Message::Prepared { epoch } => Self::Prepared { epoch: epoch.num },
             Message::Install { epoch } => Self::Install { epoch: epoch.num },
             Message::Opened { epoch, .. } => Self::Opened { epoch: epoch.num },
-            Message::WantTable { epoch, buckets } => {
+            Message::WantTable { epoch, buckets, .. } => {
                 Self::WantTable { epoch: epoch.num, buckets: buckets.count_ones() }
             }
-            Message::Table { epoch, clients, complete } => {
-                Self::Table { epoch: epoch.num, clients: clients.len() as u32, complete: *complete }
+            Message::Table { epoch, clients, then, .. } => {
+                Self::Table { epoch: epoch.num, clients: clients.len() as u32, complete: *then == Then::Nothing }
             }
             Message::Data(data) => Self::Data {
                 epoch: epoch_of(data.view),
@@ -232,7 +235,8 @@ impl Sketch {
             Message::Heads(heads) => {
                 Self::Heads { epoch: epoch_of(heads.view), oseq: heads.oseq, order: heads.order, stable: heads.stable }
             }
-            Message::Digest { epochs, answer } => Self::Digest { epochs: epochs.len() as u32, answer: *answer },
+            Message::Digest(digest) => Self::Digest { epochs: digest.epochs.len() as u32, answer: digest.answer },
+            Message::Summary { stretches } => Self::Summary { stretches: stretches.len() as u32 },
             Message::Want { epoch, from } => Self::Want { epoch: epoch.num, from: *from },
             Message::Fill(fill) => Self::Fill {
                 epoch: fill.view.epoch.num,
@@ -300,6 +304,7 @@ impl Sketch {
             Self::Nack { .. } => "nack",
             Self::Heads { .. } => "heads",
             Self::Digest { .. } => "digest",
+            Self::Summary { .. } => "summary",
             Self::Want { .. } => "want",
             Self::Fill { .. } => "fill",
             Self::Working { .. } => "working",

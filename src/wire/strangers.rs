@@ -5,7 +5,7 @@ use super::datagram::{self, HEADER_BYTES, Header, MAX_DATAGRAM_BYTES, Malformed}
 use super::golden::{answers, entry, messages, queries, replies, requests, view};
 use super::message::{
     Data, Fill, MAX_NACK_RANGES, MAX_ORDER_BATCHES, MAX_ORDER_RUNS, MAX_PARTS, MAX_ROW_RANGES, Message, Order, Run,
-    RunKind,
+    RunKind, Then,
 };
 use super::session::{self, Bounded, Cursor, Follow, MAX_CURSOR_EPOCHS, Reply, Request};
 use crate::ids::{EpochId, Pid, ServerId};
@@ -263,7 +263,12 @@ fn fill(first: u64, entries: usize, committed: u64) -> Message {
 }
 
 fn table(numbers: RangeSet) -> Message {
-    Message::Table { epoch: epoch(1), clients: vec![(crate::ids::ClientId(1), numbers)], complete: true }
+    Message::Table {
+        epoch: epoch(1),
+        clients: vec![(crate::ids::ClientId(1), numbers)],
+        buckets: 1,
+        then: Then::Nothing,
+    }
 }
 
 fn odd_numbers(count: usize) -> RangeSet {

@@ -1,4 +1,4 @@
-//! Catch-up and merge, wired: what others' beacons and digests offer, and the parts of history that come of it.
+//! Catch-up and merge, wired: what is asked for of what others offer, and the parts of history that come of it.
 
 use super::{Node, Pending};
 use crate::ids::{EpochId, Pid};
@@ -8,7 +8,7 @@ use crate::proto::event::Event;
 use crate::proto::io::{Action, ReadFor, Write};
 use crate::proto::settings::{COMPARE_EVERY, FILL_BYTES};
 use crate::record::Entry;
-use crate::wire::message::{EpochDigest, Fill, Message};
+use crate::wire::message::{Fill, Message};
 
 impl Node {
     pub(super) fn tick_catch_up(&mut self) {
@@ -18,24 +18,18 @@ impl Node {
         self.compare_at = self.now.mono + COMPARE_EVERY;
         let others: Vec<Pid> = live.others(self.me).filter(|pid| self.detector.is_alive(*pid)).collect();
         let view = live.view.epoch;
+        self.epochs.settle();
         let mine = self.epochs.digest_hash(Some(view));
         for other in &others {
             let theirs = self.peers.digest_in_view(*other, view);
             if theirs == Some(mine) {
                 self.catch_up.agrees(*other);
             } else if theirs.is_some() && self.catch_up.tell_digest(self.now.mono, *other) {
-                self.tell_digest(*other, true);
+                self.tell_digest(*other);
             }
         }
         self.ask_for_history();
         self.note_completeness(&others);
-    }
-
-    fn tell_digest(&mut self, to: Pid, answer: bool) {
-        let epochs = self.epochs.digest(self.view_epoch());
-        if let Some(addr) = self.detector.addr(to) {
-            self.out.send_by_link(to, addr, Message::Digest { epochs, answer });
-        }
     }
 
     fn ask_for_history(&mut self) {
@@ -72,41 +66,6 @@ impl Node {
             // Clients and other servers wait for it: they hear of it at once, not with the next beacon.
             self.announcements.hasten(self.now.mono);
             self.event(Event::Ready);
-        }
-    }
-
-    pub(super) fn on_digest(&mut self, from: Pid, epochs: &[EpochDigest], answer: bool) {
-        let in_view = self.live.as_ref().is_some_and(|live| live.view.has(from));
-        if !in_view {
-            return;
-        }
-        for digest in epochs {
-            let known = self.epochs.get(digest.epoch).map(|log| log.closure);
-            if let (Some(known), Some(closure)) = (known, digest.closure)
-                && known < Some(closure)
-            {
-                self.write(Write::Close { epoch: digest.epoch, cut: closure }, Pending::Closed(digest.epoch, closure));
-            }
-            self.hear_committed(digest);
-        }
-        self.catch_up.offered(from, epochs);
-        self.compare_at = self.now.mono;
-        if answer {
-            self.tell_digest(from, false);
-        }
-    }
-
-    /// Another server counts more of an epoch as history than this one does, which has the entries too.
-    fn hear_committed(&mut self, digest: &EpochDigest) {
-        let is_last = self.epochs.last() == Some(digest.epoch);
-        let Some(log) = self.epochs.get_mut(digest.epoch).filter(|_| !is_last) else {
-            return;
-        };
-        if digest.committed > log.committed() && log.durable > log.committed() {
-            log.stable = log.stable.max(digest.committed);
-            let upto = log.committed();
-            self.write(Write::Commit { epoch: digest.epoch, upto }, Pending::Nothing);
-            self.read_uncounted();
         }
     }
 

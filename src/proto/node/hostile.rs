@@ -7,15 +7,15 @@ use crate::proto::bugs::Bugs;
 use crate::proto::event::Event;
 use crate::proto::io::{Action, Input, Recovered, Route, SessionId};
 use crate::proto::rng::Rng;
-use crate::proto::settings::Settings;
+use crate::proto::settings::{Portions, Settings};
 use crate::record::tests::message;
 use crate::record::{Entry, Member, Payload, Taken, View, encode_batch};
 use crate::seq::{IdSet, MAX_NUMBER, RangeSet};
 use crate::time::{Hlc, Now, Time};
 use crate::wire::datagram::{self, Header, NetTag};
 use crate::wire::message::{
-    Beacon, Commit, Data, Elect, EpochDigest, Fill, Heads, Limit, LogState, Message, Nack, Order, Propose, Rank, Run,
-    RunKind, State,
+    Beacon, Commit, Data, Digest, Elect, EpochDigest, Fill, Heads, Limit, LogState, Message, Nack, Order, Propose,
+    Rank, Run, RunKind, State, StretchDigest, Then,
 };
 use crate::wire::session::{self, Cursor, Follow, Hello, Query, Reply, Request, Submit};
 use std::net::SocketAddr;
@@ -50,6 +50,7 @@ impl Pair {
             page: None,
             memory_only: false,
             record: true,
+            portions: Portions { epochs: 2, stretch: 2, rows: 1, pieces: 1 },
             bugs: Bugs::NONE,
         };
         let node = |at: usize, name| {
@@ -225,10 +226,15 @@ impl Forger {
     fn history(&mut self) -> Message {
         let epoch = self.other_epoch();
         match self.rng.below(6) {
-            0 => Message::Digest {
-                epochs: vec![EpochDigest { epoch, committed: self.number(), closure: Some(self.number()) }],
-                answer: self.coin(),
+            0 if self.coin() => Message::Summary {
+                stretches: vec![StretchDigest { number: self.number(), epochs: u32::MAX, hash: self.number() }],
             },
+            0 => Message::Digest(Digest {
+                of: (0..self.rng.below(3)).map(|_| self.number()).collect(),
+                epochs: vec![EpochDigest { epoch, committed: self.number(), closure: Some(self.number()) }],
+                whole: self.coin(),
+                answer: self.coin(),
+            }),
             1 => Message::Want { epoch, from: self.number() },
             2 | 3 => Message::Fill(Box::new(Fill {
                 view: self.view(),
@@ -240,8 +246,9 @@ impl Forger {
             4 => Message::Opened { epoch: self.epoch, hashes: vec![self.number(); IdSet::BUCKETS] },
             _ => Message::Table {
                 epoch: self.epoch,
+                buckets: self.number() as u32,
                 clients: vec![(ClientId(1), RangeSet::of(self.number(), self.number()))],
-                complete: self.coin(),
+                then: if self.coin() { Then::Above(ClientId(self.number())) } else { Then::Nothing },
             },
         }
     }

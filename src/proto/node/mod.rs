@@ -15,6 +15,7 @@
 //! | `report.rs` | status, ring, who, and what the simulator's checker sees |
 
 mod catch_up;
+mod digest;
 mod flow;
 mod health;
 mod history;

@@ -170,7 +170,8 @@ impl Node {
                 let steps = self.view_change.on_install(from, epoch);
                 self.take_steps(steps);
             }
-            Message::Digest { epochs, answer } => self.on_digest(from, &epochs, answer),
+            Message::Digest(digest) => self.on_digest(from, &digest),
+            Message::Summary { stretches } => self.on_summary(from, &stretches),
             Message::Want { epoch, from: first } => self.on_want(from, epoch, first),
             Message::Fill(fill) => self.on_fill(from, *fill),
             message if self.is_active() => self.on_view_message(from, message),
@@ -191,8 +192,8 @@ impl Node {
             Message::Nack(nack) => self.on_nack(from, &nack),
             Message::Heads(heads) => self.on_heads(from, &heads),
             Message::Opened { epoch, hashes } => self.on_opened(from, epoch, hashes),
-            Message::WantTable { epoch, buckets } => self.on_want_table(from, epoch, buckets),
-            Message::Table { epoch, clients, complete } => self.on_table(from, epoch, &clients, complete),
+            Message::WantTable { epoch, buckets, above } => self.on_want_table(from, epoch, buckets, above),
+            Message::Table { epoch, buckets, clients, then } => self.on_table(from, epoch, buckets, &clients, then),
             _ => self.drop_because("not for servers"),
         }
     }

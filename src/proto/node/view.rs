@@ -1,19 +1,22 @@
 //! The view change, wired: what its steps do to the log, the data path and the clients.
 
 use super::{Node, Pending};
-use crate::ids::{EpochId, Pid};
+use crate::ids::{ClientId, EpochId, Pid};
 use crate::proto::bugs::Bug;
 use crate::proto::event::Event;
 use crate::proto::io::Write;
 use crate::proto::live::{Acked, Live, Opening};
 use crate::proto::sequencer::Sequencer;
 use crate::proto::settings::PREPARED_REPEAT;
+use crate::proto::table;
 use crate::proto::view_change::Step;
 use crate::record::Member;
-use crate::wire::message::{Commit, MAX_ROW_RANGES, Message, State};
+use crate::seq::RangeSet;
+use crate::wire::message::{Commit, Message, State, Then};
+use std::time::Duration;
 
-/// Rows in one piece of a table: with as many ranges as one may have, less than a frame.
-const TABLE_PIECE_ROWS: usize = 512;
+/// A member whose table was asked for offers it again after this long without another question.
+const TABLE_AGAIN: Duration = Duration::from_secs(1);
 
 impl Node {
     /// Proposes a view of these members, who are ascending and include this process.
@@ -193,10 +196,10 @@ impl Node {
             .entry(from)
             .and_modify(|acked| acked.since = self.now.mono)
             .or_insert(Acked { have: 0, since: self.now.mono });
-        self.send(from, Message::WantTable { epoch, buckets });
+        self.send(from, Message::WantTable { epoch, buckets, above: None });
     }
 
-    pub(super) fn on_want_table(&mut self, from: Pid, epoch: EpochId, buckets: u32) {
+    pub(super) fn on_want_table(&mut self, from: Pid, epoch: EpochId, buckets: u32, above: Option<ClientId>) {
         let Some(live) = self.live.as_mut().filter(|live| live.view.epoch == epoch && epoch.leader == from) else {
             return;
         };
@@ -205,36 +208,28 @@ impl Node {
             return;
         }
         if let Opening::Told(at) = &mut live.opening {
-            *at = self.now.mono + 4 * PREPARED_REPEAT;
+            *at = self.now.mono + TABLE_AGAIN;
         }
-        self.send_table(from, epoch, buckets);
+        self.send_table(from, epoch, buckets, above);
     }
 
-    fn send_table(&mut self, to: Pid, epoch: EpochId, buckets: u32) {
+    /// Sends the next portion of what is wanted; the leader asks for what is above it.
+    fn send_table(&mut self, to: Pid, epoch: EpochId, buckets: u32, above: Option<ClientId>) {
         let Some(addr) = self.detector.addr(to) else {
             return;
         };
-        let wanted = |client| buckets >> crate::seq::IdSet::bucket_of(client) & 1 == 1;
-        let clients: Vec<_> = self
-            .ids
-            .iter()
-            .filter(|(client, _)| wanted(*client))
-            .flat_map(|(client, numbers)| numbers.pieces(MAX_ROW_RANGES).map(move |piece| (client, piece)))
-            .collect();
-        let mut pieces: Vec<_> = clients.chunks(TABLE_PIECE_ROWS).map(<[_]>::to_vec).collect();
-        let last = pieces.pop().unwrap_or_default();
-        for clients in pieces {
-            self.out.send_by_link(to, addr, Message::Table { epoch, clients, complete: false });
+        for (clients, then) in table::portion(&self.ids, buckets, above, self.settings.portions) {
+            self.out.send_by_link(to, addr, Message::Table { epoch, buckets, clients, then });
         }
-        self.out.send_by_link(to, addr, Message::Table { epoch, clients: last, complete: true });
     }
 
     pub(super) fn on_table(
         &mut self,
         from: Pid,
         epoch: EpochId,
-        clients: &[(crate::ids::ClientId, crate::seq::RangeSet)],
-        complete: bool,
+        buckets: u32,
+        clients: &[(ClientId, RangeSet)],
+        then: Then,
     ) {
         let Some(live) = self.live.as_mut().filter(|live| live.view.epoch == epoch && live.view.has(from)) else {
             return;
@@ -245,9 +240,15 @@ impl Node {
         for (client, numbers) in clients {
             sequencer.learn(*client, numbers);
         }
-        if complete {
-            sequencer.open(from);
-            self.send(from, Message::WantTable { epoch, buckets: 0 });
+        match then {
+            Then::Piece => {}
+            Then::Above(client) => {
+                self.send(from, Message::WantTable { epoch, buckets, above: Some(client) });
+            }
+            Then::Nothing => {
+                sequencer.open(from);
+                self.send(from, Message::WantTable { epoch, buckets: 0, above: None });
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ use super::timeline::Timeline;
 use crate::ids::{ClientId, EpochId, Pid};
 use crate::proto::bugs::Bugs;
 use crate::proto::io::{Input, ReadFor};
+use crate::proto::settings::Portions;
 use crate::record::Entry;
 use crate::time::Time;
 use crate::wire::datagram::NetTag;
@@ -38,6 +39,8 @@ pub fn net() -> NetTag {
 
 /// Most things that may happen in one microsecond: more means that a state machine asks to be called for nothing.
 const SPIN_MOST: u64 = 50_000;
+/// Portions of long lists in every fourth world: what takes years of views and thousands of clients elsewhere happens there.
+const SMALL: Portions = Portions { epochs: 4, stretch: 2, rows: 1, pieces: 2 };
 /// Most datagrams that one run may send.
 const SENT_MOST: u64 = 5_000_000;
 
@@ -235,6 +238,7 @@ pub struct World {
     rng: Rng,
     bugs: Bugs,
     record: bool,
+    portions: Portions,
     buf: Vec<u8>,
     /// Empty: what clients wish is written here.
     wishes: Vec<Wish>,
@@ -269,6 +273,7 @@ impl World {
             bugs: shape.bugs,
             // Records cost a few hundredths of the time and decide nothing: some runs have them, and their bounds are watched.
             record: shape.seed.is_multiple_of(8),
+            portions: if shape.seed % 4 == 3 { SMALL } else { Portions::default() },
             buf: Vec::with_capacity(2048),
             wishes: Vec::new(),
             spun: 0,

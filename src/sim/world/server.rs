@@ -83,6 +83,7 @@ impl World {
             peers: Vec::new(),
             page: None,
             memory_only: false,
+            portions: self.portions,
             record: self.record,
             bugs: self.bugs,
         };

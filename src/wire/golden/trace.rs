@@ -81,7 +81,7 @@ super::numbers! {
         OtherVersion Goodbye;
     of_sketch of Sketch: Beacon Scout Elsewhere Ping Pong Suspect Heard Failed Bye Elect ElectAck Propose State Refuse
         Commit Prepared Install Opened WantTable Table Data Order Ack Nack Heads Digest Want Fill Working Probe
-        Echo;
+        Echo Summary;
     of_what of What: Sent Received Dropped Accepted Durable Stable Delivered DeliveredLate Event;
 }
 

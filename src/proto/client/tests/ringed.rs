@@ -64,6 +64,7 @@ impl Ring {
             let name = ["oak", "elm", "ash"][at].to_owned();
             let (net_name, bugs) = ("test".into(), Bugs::NONE);
             let settings = settings::Settings {
+                portions: settings::Portions::default(),
                 net: NET,
                 net_name,
                 name,
