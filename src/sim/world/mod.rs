@@ -316,15 +316,10 @@ impl World {
     /// # Errors
     /// The violation.
     pub fn run_until(&mut self, end: Time) -> Result<(), Violation> {
-        while let Some(at) = self.queue.next_at() {
-            if at > end {
-                break;
-            }
-            if let Some((at, what)) = self.queue.pop() {
-                self.spun = if at == self.time { self.spun + 1 } else { 0 };
-                self.time = at;
-                self.happen(what);
-            }
+        while let Some((at, what)) = self.queue.pop_until(end) {
+            self.spun = if at == self.time { self.spun + 1 } else { 0 };
+            self.time = at;
+            self.happen(what);
             if self.spun > SPIN_MOST || self.counts.sent > SENT_MOST {
                 return Err(self.storm());
             }
