@@ -54,12 +54,12 @@ pub fn is_said(message: &Lent<'_>) -> bool {
 fn is_body(id: MessageId, body: &str) -> bool {
     let (head, length) = head(id);
     let Some(rest) = body.as_bytes().strip_prefix(&head[..length]) else { return false };
-    let (there, more) = rest.as_chunks();
+    let (there, more) = rest.as_chunks::<WORD_BYTES>();
     let words = there.len() as u64;
     let mixed = mix(id);
     let may_be = words == HUGE_WORDS || words == 80 + (mixed >> 8) % 400 || words == 1 + (mixed >> 8) % 6;
     let mut state = mixed;
-    may_be && more.is_empty() && there.iter().all(|there| *there == word(&mut state))
+    may_be && more.is_empty() && there.iter().all(|there| u128::from_le_bytes(*there) == word(&mut state))
 }
 
 fn text(id: MessageId, words: u64) -> String {
@@ -68,35 +68,55 @@ fn text(id: MessageId, words: u64) -> String {
     text.extend_from_slice(&head[..length]);
     let mut state = mix(id);
     for _ in 0..words {
-        text.extend_from_slice(&word(&mut state));
+        text.extend_from_slice(&word(&mut state).to_le_bytes());
     }
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// The next word of a text.
-fn word(state: &mut u64) -> [u8; WORD_BYTES] {
+/// The next word of a text, its first letter in the lowest byte. All letters are made at once: each showing is compared.
+fn word(state: &mut u64) -> u128 {
     let word = crate::sim::rng::splitmix(state);
-    std::array::from_fn(|at| b'a' + (word >> (4 * at) & 15) as u8)
+    let (low, high) = (nibbles(word as u32), nibbles((word >> 32) as u32));
+    u128::from(low + u64::from_le_bytes([b'a'; 8])) | u128::from(high + u64::from_le_bytes([b'a'; 8])) << 64
+}
+
+/// Each four bits in a byte of their own, in the same order.
+fn nibbles(packed: u32) -> u64 {
+    let halves = (u64::from(packed) | u64::from(packed) << 16) & 0x0000_ffff_0000_ffff;
+    let bytes = (halves | halves << 8) & 0x00ff_00ff_00ff_00ff;
+    (bytes | bytes << 4) & 0x0f0f_0f0f_0f0f_0f0f
+}
+
+/// The digits of a number to base 16, the highest first.
+fn digits(number: u32) -> [u8; 8] {
+    let nibbles = nibbles(number);
+    let beyond_nine = (nibbles + u64::from_le_bytes([6; 8])) >> 4 & u64::from_le_bytes([1; 8]);
+    let letters = beyond_nine * u64::from(b'a' - b'9' - 1);
+    (nibbles + u64::from_le_bytes([b'0'; 8]) + letters).to_be_bytes()
 }
 
 /// What a text begins with: the id as it is displayed, and how long that is.
 fn head(id: MessageId) -> ([u8; HEAD_BYTES], usize) {
     let mut head = [b'-'; HEAD_BYTES];
-    for (at, digit) in head[..16].iter_mut().enumerate() {
-        *digit = b"0123456789abcdef"[(id.client.0 >> (60 - 4 * at) & 15) as usize];
-    }
-    let digits = id.cseq.checked_ilog10().unwrap_or(0) as usize + 1;
+    head[..8].copy_from_slice(&digits((id.client.0 >> 32) as u32));
+    head[8..16].copy_from_slice(&digits(id.client.0 as u32));
+    let length = id.cseq.checked_ilog10().unwrap_or(0) as usize + 1;
     let mut rest = id.cseq;
-    for digit in head[17..17 + digits].iter_mut().rev() {
+    for digit in head[17..17 + length].iter_mut().rev() {
         *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    (head, 17 + digits)
+    (head, 17 + length)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_letters_of_four_bits_each() {
+        assert_eq!(&word(&mut 7).to_le_bytes(), b"hnnacdjfeobolmdg");
+    }
 
     #[test]
     fn text_begins_with_the_id_and_is_known_again_only_whole() {
