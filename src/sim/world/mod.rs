@@ -8,7 +8,7 @@ mod network;
 mod server;
 mod session;
 
-pub use network::{MESSAGES, message_name};
+pub use network::{MESSAGES, Tally, message_name};
 pub use server::Server;
 
 use super::checker::{Checker, Violation};
@@ -198,7 +198,7 @@ pub struct Counts {
     /// Messages made.
     pub made: u64,
     /// By name of message: how many were sent.
-    pub messages: BTreeMap<&'static str, u64>,
+    pub messages: Tally,
     /// By name of a rare state: how often it was there.
     pub rare: BTreeMap<&'static str, u64>,
 }

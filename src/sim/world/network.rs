@@ -8,6 +8,8 @@ use crate::sim::fault::Fault;
 use crate::sim::lan::{Cast, Station};
 use crate::wire::datagram::{self, HEADER_BYTES, Header};
 use crate::wire::message::{Data, Message};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -52,7 +54,7 @@ impl World {
     fn transmit(&mut self, at: usize, route: Route, bytes: &Bytes) {
         self.counts.sent += 1;
         let name = message_name(bytes);
-        *self.counts.messages.entry(name).or_default() += 1;
+        self.counts.messages.count(bytes);
         self.timeline.sent(self.time, at, route, bytes);
         let verdict = self.checker.sent(at, bytes, &self.servers);
         self.judge(verdict);
@@ -212,6 +214,28 @@ pub const MESSAGES: [&str; 31] = [
 
 /// The name of the message in a datagram that a server made, without decoding it.
 pub fn message_name(bytes: &[u8]) -> &'static str {
-    let number = bytes.get(HEADER_BYTES).copied().unwrap_or(u8::MAX);
-    MESSAGES.get(usize::from(number)).copied().unwrap_or("?")
+    MESSAGES.get(message_number(bytes)).copied().unwrap_or("?")
+}
+
+fn message_number(bytes: &[u8]) -> usize {
+    usize::from(bytes.get(HEADER_BYTES).copied().unwrap_or(u8::MAX))
+}
+
+/// How many messages of each name were sent.
+#[derive(Clone, Default)]
+pub struct Tally([u64; MESSAGES.len()]);
+
+impl Tally {
+    fn count(&mut self, bytes: &[u8]) {
+        if let Some(count) = self.0.get_mut(message_number(bytes)) {
+            *count += 1;
+        }
+    }
+}
+
+impl fmt::Debug for Tally {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted: BTreeMap<_, _> = MESSAGES.iter().zip(self.0).filter(|(_, count)| *count > 0).collect();
+        counted.fmt(out)
+    }
 }
