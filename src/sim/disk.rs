@@ -112,7 +112,7 @@ impl Disk {
         for (ticket, write) in self.waiting.drain(..count) {
             upto = ticket;
             // It applied to the live image, which is never behind.
-            let _ = self.durable.apply(&write);
+            let _ = self.durable.take(write);
         }
         self.syncs += 1;
         (Sync::Done(upto), self.begin_sync())
@@ -122,7 +122,7 @@ impl Disk {
     pub fn crash(&mut self) {
         let reached = self.rng.index(self.syncing.unwrap_or(0) + 1);
         for (_, write) in self.waiting.drain(..).take(reached) {
-            let _ = self.durable.apply(&write);
+            let _ = self.durable.take(write);
         }
         self.syncing = None;
         self.live = self.durable.clone();

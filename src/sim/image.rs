@@ -97,7 +97,7 @@ impl Image {
     pub fn apply(&mut self, write: &Write) -> Result<(), Misuse> {
         match write {
             Write::Seen { num } => self.max_num = self.max_num.max(*num),
-            Write::Append { epoch, first, entries } => self.append(*epoch, *first, entries)?,
+            Write::Append { epoch, first, entries } => self.append(*epoch, *first, entries.iter().cloned())?,
             Write::Close { epoch, cut } => self.close(*epoch, *cut),
             Write::Install { view } => self.install(view)?,
             Write::Commit { epoch, upto } => self.commit(*epoch, *upto)?,
@@ -108,7 +108,18 @@ impl Image {
         Ok(())
     }
 
-    fn append(&mut self, epoch: EpochId, first: u64, entries: &[Entry]) -> Result<(), Misuse> {
+    /// Does one write that nobody else needs: its entries are not copied.
+    ///
+    /// # Errors
+    /// See [`Image::apply`].
+    pub fn take(&mut self, write: Write) -> Result<(), Misuse> {
+        match write {
+            Write::Append { epoch, first, entries } => self.append(epoch, first, entries),
+            write => self.apply(&write),
+        }
+    }
+
+    fn append(&mut self, epoch: EpochId, first: u64, entries: impl IntoIterator<Item = Entry>) -> Result<(), Misuse> {
         let Some(log) = self.logs.get_mut(&epoch) else {
             return Err(Misuse(format!("append to {epoch}, which is not installed")));
         };
@@ -117,7 +128,7 @@ impl Image {
             return Err(Misuse(format!("append to {epoch} at {first}, where {next} comes next")));
         }
         for entry in entries {
-            log.entries.push(entry.clone());
+            log.entries.push(entry);
         }
         Ok(())
     }
