@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub const MAX_BATCH: usize = 64;
 /// Longest text of one message, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// About how many bytes of an encoded message its numbers take, beside its texts.
+const NUMBERS_BYTES: usize = 48;
 /// Most servers in a ring.
 pub const MAX_SERVERS: usize = 32;
 
@@ -215,7 +217,10 @@ impl Entry {
     /// The same messages as records of `epoch` at `gsn`.
     pub fn records(&self, epoch: EpochId, gsn: u64) -> Vec<Record> {
         let place = |idx| RecordKey { hlc: self.hlc, epoch, gsn, idx };
-        self.messages().map(|(idx, message)| Record { key: place(idx), message: message.to_submission() }).collect()
+        let messages = self.messages();
+        let mut records = Vec::with_capacity(messages.size_hint().1.unwrap_or(0));
+        records.extend(messages.map(|(idx, message)| Record { key: place(idx), message: message.to_submission() }));
+        records
     }
 
     /// 64-bit hash of everything in it, kept beside it in the store (XXH3).
@@ -258,7 +263,9 @@ pub fn encode_batch(messages: &[Submission]) -> Payload {
 
 /// Encodes a list of messages whose texts lie elsewhere: the same bytes.
 pub fn encode_lent(messages: &[Lent<'_>]) -> Payload {
-    postcard::to_stdvec(messages).unwrap_or_default().into()
+    let texts = |message: &Lent<'_>| message.room.len() + message.nick.len() + message.body.len();
+    let room_bytes = messages.iter().map(|message| texts(message) + NUMBERS_BYTES).sum();
+    postcard::to_extend(messages, Vec::with_capacity(room_bytes)).unwrap_or_default().into()
 }
 
 /// The messages of a batch; `None` when the bytes are not exactly one batch within the bounds.
