@@ -90,7 +90,8 @@ impl LossDetector {
     /// `missing` is all that is missing: ranges, ascending and disjoint. New numbers become due after [`REORDERING`];
     /// those known already keep their clocks; all others are forgotten.
     pub fn observe(&mut self, missing: &[(u64, u64)], now: Time) {
-        if self.gaps.is_empty() && missing.is_empty() {
+        let tracked = self.gaps.iter().map(|(&first, gap)| (first, gap.last));
+        if self.gaps.len() == missing.len() && tracked.eq(missing.iter().copied()) {
             return;
         }
         let known = std::mem::take(&mut self.gaps);
