@@ -70,7 +70,7 @@ impl Checker {
     pub fn unshown(&self, server: &Server, client: &dyn Client) -> Option<MessageId> {
         let floor = client.began()?;
         let extents = Extents::of(server.disk.live());
-        let hidden = self.ordered().filter(|(id, _)| !client.has_shown(*id));
+        let hidden = self.not_in(client.shown());
         let missing = hidden.filter_map(|(id, places)| Some((extents.place(places, RecordKey::min)?, id)));
         missing.filter(|(place, _)| *place >= floor).min().map(|(_, id)| id)
     }

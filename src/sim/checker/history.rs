@@ -1,7 +1,8 @@
 //! Histories as positions: a message is history on a disk when a committed log there reaches one of its places.
 
 use super::{Checker, Verdict, Violation, hold};
-use crate::ids::{EpochId, MessageId, RecordKey};
+use crate::ids::{ClientId, EpochId, MessageId, RecordKey};
+use crate::seq::IdSet;
 use crate::sim::image::Image;
 use crate::sim::world::Server;
 
@@ -39,6 +40,19 @@ impl Checker {
         };
         let of_clients = self.facts.iter().enumerate().flat_map(of_client);
         of_clients.chain(self.others.iter().map(|(&id, places)| (id, &places[..])))
+    }
+
+    /// The same without these messages. Nearly all are among them: only the gaps of each client's numbers are gone through.
+    pub(super) fn not_in<'a>(&'a self, ids: &'a IdSet) -> impl Iterator<Item = (MessageId, &'a [RecordKey])> {
+        let of_client = |(&client, facts): (&'a ClientId, &'a Vec<super::Fact>)| {
+            let last = facts.len() as u64;
+            let gaps = ids.of(client).map_or_else(|| vec![(1, last)], |shown| shown.missing(1, last, usize::MAX));
+            let numbers = gaps.into_iter().flat_map(|(first, last)| first..=last);
+            numbers.map(move |cseq| (MessageId { client, cseq }, &facts[cseq as usize - 1].places[..]))
+        };
+        let others = self.others.iter().filter(|(id, _)| !ids.contains(**id));
+        let of_clients = self.clients.iter().zip(&self.facts).flat_map(of_client);
+        of_clients.chain(others.map(|(&id, places)| (id, &places[..])))
     }
 
     /// History in canonical order, as far as it goes on one disk.

@@ -13,6 +13,7 @@ use super::lan::Station;
 use crate::ids::{ClientId, MessageId, RecordKey};
 use crate::proto::io::Route;
 use crate::record::Record;
+use crate::seq::IdSet;
 use crate::time::{Hlc, Time};
 use crate::wire::session::{Reply, Request};
 use std::net::SocketAddr;
@@ -104,8 +105,8 @@ pub trait Client {
     fn home(&self) -> Option<Station>;
     /// From where on in the canonical order it is shown everything; `None` before its feed began.
     fn began(&self) -> Option<RecordKey>;
-    /// Whether the server has shown it this message.
-    fn has_shown(&self, id: MessageId) -> bool;
+    /// What servers have shown it.
+    fn shown(&self) -> &IdSet;
     /// Leaves its server for another.
     fn move_on(&mut self, now: Time, wishes: &mut Vec<Wish>);
     /// The connection is gone, or could not be made.

@@ -89,8 +89,8 @@ impl Client for Plain {
         self.following.then_some(self.cursor.floor)
     }
 
-    fn has_shown(&self, id: MessageId) -> bool {
-        self.shown.contains(id)
+    fn shown(&self) -> &IdSet {
+        &self.shown
     }
 
     fn move_on(&mut self, now: Time, wishes: &mut Vec<Wish>) {

@@ -227,8 +227,8 @@ impl Client for Real {
         self.began
     }
 
-    fn has_shown(&self, id: MessageId) -> bool {
-        self.shown.contains(id)
+    fn shown(&self) -> &IdSet {
+        &self.shown
     }
 
     fn move_on(&mut self, now: Time, wishes: &mut Vec<Wish>) {
