@@ -17,11 +17,12 @@ use crate::proto::bugs::Bugs;
 use crate::proto::event::Event;
 use crate::proto::inspect::{Gauge, Inspection};
 use crate::proto::io::{Recovered, SessionId};
-use crate::record::View;
+use crate::record::{Record, View};
 use crate::seq::IdSet;
 use crate::time::Hlc;
 use crate::wire::message::LogState;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Weak;
 
 /// The number that violations of liveness bear.
 pub const LIVENESS: u8 = 25;
@@ -90,6 +91,14 @@ struct Session {
     asked: bool,
 }
 
+/// What was fed last: a server's clients are fed the same block one after the other.
+struct Fed {
+    /// The block itself: while this is kept, no other one lies there.
+    block: Weak<Vec<Record>>,
+    /// By record: its writer, and which of its places it was fed with.
+    places: Vec<Option<(usize, u16)>>,
+}
+
 /// What a client's user has been shown.
 #[derive(Default)]
 struct Screen {
@@ -116,6 +125,7 @@ pub struct Checker {
     servers: BTreeMap<ServerId, usize>,
     seen: Vec<Inspection>,
     sessions: BTreeMap<(usize, SessionId), Session>,
+    fed_before: Option<Fed>,
     /// Of the clients that owe their users order.
     screens: BTreeMap<usize, Screen>,
     /// Greatest cut at which an installed view closed each epoch: what lies above it will not be history.
@@ -162,6 +172,7 @@ impl Checker {
             servers: servers.iter().enumerate().map(|(at, server)| (server.id, at)).collect(),
             seen: vec![Inspection::default(); servers.len()],
             sessions: BTreeMap::new(),
+            fed_before: None,
             screens: BTreeMap::new(),
             cuts: BTreeMap::new(),
             unsound: 0,
