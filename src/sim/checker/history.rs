@@ -68,9 +68,8 @@ impl Checker {
         let image = server.disk.live();
         for (epoch, log) in &image.logs {
             let committed = image.committed(*epoch) as usize;
-            let written = self.epochs.get(epoch).map_or(&[][..], |known| &known.entries);
-            let mut pairs = log.entries.iter().zip(written).take(committed);
-            let equal = written.len() >= committed && pairs.all(|(entry, written)| entry.hash() == *written);
+            let written = self.epochs.get(epoch).into_iter().flat_map(|known| known.entries.iter());
+            let equal = log.entries.iter().take(committed).eq(written.take(committed));
             hold!(16, equal, "s{} holds other entries of {epoch} than were written", at + 1);
         }
         Ok(())

@@ -11,6 +11,7 @@ mod traffic;
 mod writes;
 
 use super::client::{self, Client};
+use super::image::Entries;
 use super::world::{Counts, Server};
 use crate::ids::{ClientId, EpochId, MessageId, Pid, RecordKey, ServerId, ViewTag};
 use crate::proto::bugs::Bugs;
@@ -54,8 +55,8 @@ use hold;
 /// One epoch as the whole world knows it.
 struct Epoch {
     view: View,
-    /// Hash of each entry, by gsn from 1.
-    entries: Vec<u64>,
+    /// What was written first at each gsn, from 1. The bytes are the first writer's own.
+    entries: Entries,
     /// The greatest length that anyone took for stable.
     stable: u64,
     /// The greatest length at which a view that was prepared or installed closes it.
