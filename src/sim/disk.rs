@@ -1,6 +1,6 @@
 //! A disk that loses what was not synced, is slow, fails, fills up, comes back older, harmed, or not at all.
 
-use super::image::{Image, Misuse};
+use super::image::{Image, Kept, Misuse};
 use super::rng::Rng;
 use crate::ids::EpochId;
 use crate::proto::io::{Ticket, Write};
@@ -81,12 +81,12 @@ impl Disk {
         &self.durable
     }
 
-    /// Takes a write; when that begins a sync, tells how long it takes.
+    /// Takes a write, whose entries may be `kept` elsewhere; when that begins a sync, tells how long it takes.
     ///
     /// # Errors
     /// [`Misuse`], when the write does not follow on what is there.
-    pub fn write(&mut self, ticket: Ticket, write: Write) -> Result<Option<Duration>, Misuse> {
-        self.live.apply(&write)?;
+    pub fn write(&mut self, ticket: Ticket, write: Write, kept: Kept<'_>) -> Result<Option<Duration>, Misuse> {
+        self.live.apply_sharing(&write, kept)?;
         self.waiting.push_back((ticket, write));
         Ok(self.begin_sync())
     }
@@ -112,7 +112,7 @@ impl Disk {
         for (ticket, write) in self.waiting.drain(..count) {
             upto = ticket;
             // It applied to the live image, which is never behind.
-            let _ = self.durable.take(write);
+            let _ = self.durable.apply_sharing(&write, &|epoch, gsn| self.live.entry(epoch, gsn));
         }
         self.syncs += 1;
         (Sync::Done(upto), self.begin_sync())
@@ -122,7 +122,7 @@ impl Disk {
     pub fn crash(&mut self) {
         let reached = self.rng.index(self.syncing.unwrap_or(0) + 1);
         for (_, write) in self.waiting.drain(..).take(reached) {
-            let _ = self.durable.take(write);
+            let _ = self.durable.apply_sharing(&write, &|epoch, gsn| self.live.entry(epoch, gsn));
         }
         self.syncing = None;
         self.live = self.durable.clone();
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     fn seen(disk: &mut Disk, number: u64) -> Option<Duration> {
-        disk.write(Ticket(number), Write::Seen { num: number }).unwrap_or(None)
+        disk.write(Ticket(number), Write::Seen { num: number }, &|_, _| None).unwrap_or(None)
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::record::{Entry, View};
 use crate::seq::IdSet;
 use crate::time::Hlc;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The log of one epoch.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,9 +19,13 @@ pub struct Log {
     pub stable: u64,
 }
 
-/// Entries of a log, in pieces: a long log grows without being moved.
+/// Entries of a log, in pieces: a long log grows without being moved. What is the same everywhere is kept once, not on
+/// each disk.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Entries(Vec<Vec<Entry>>);
+pub struct Entries(Vec<Vec<Arc<Entry>>>);
+
+/// Gives the entry at a place, where one is kept elsewhere already.
+pub type Kept<'a> = &'a dyn Fn(EpochId, u64) -> Option<Arc<Entry>>;
 
 impl Entries {
     /// Entries in each piece but the last.
@@ -37,22 +42,22 @@ impl Entries {
     }
 
     /// One, from 0.
-    pub fn get(&self, at: usize) -> Option<&Entry> {
+    pub fn get(&self, at: usize) -> Option<&Arc<Entry>> {
         self.0.get(at / Self::PIECE)?.get(at % Self::PIECE)
     }
 
     /// The last one.
-    pub fn last(&self) -> Option<&Entry> {
+    pub fn last(&self) -> Option<&Arc<Entry>> {
         self.0.last()?.last()
     }
 
     /// All, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.0.iter().flatten()
     }
 
     /// Adds one at the end.
-    pub fn push(&mut self, entry: Entry) {
+    pub fn push(&mut self, entry: Arc<Entry>) {
         match self.0.last_mut().filter(|last| last.len() < Self::PIECE) {
             Some(last) => last.push(entry),
             None => self.0.push(vec![entry]),
@@ -95,31 +100,28 @@ impl Image {
     /// # Errors
     /// [`Misuse`] when the write does not follow on what is there; nothing is changed then.
     pub fn apply(&mut self, write: &Write) -> Result<(), Misuse> {
+        self.apply_sharing(write, &|_, _| None)
+    }
+
+    /// The same; an entry that is the same where `kept` finds one is shared with that.
+    ///
+    /// # Errors
+    /// See [`Image::apply`].
+    pub fn apply_sharing(&mut self, write: &Write, kept: Kept<'_>) -> Result<(), Misuse> {
         match write {
             Write::Seen { num } => self.max_num = self.max_num.max(*num),
-            Write::Append { epoch, first, entries } => self.append(*epoch, *first, entries.iter().cloned())?,
+            Write::Append { epoch, first, entries } => self.append(*epoch, *first, entries, kept)?,
             Write::Close { epoch, cut } => self.close(*epoch, *cut),
             Write::Install { view } => self.install(view)?,
             Write::Commit { epoch, upto } => self.commit(*epoch, *upto)?,
             Write::Fill { view, first, entries, closure, committed } => {
-                self.fill(view, *first, entries, *closure, *committed)?;
+                self.fill(view, *first, entries, *closure, *committed, kept)?;
             }
         }
         Ok(())
     }
 
-    /// Does one write that nobody else needs: its entries are not copied.
-    ///
-    /// # Errors
-    /// See [`Image::apply`].
-    pub fn take(&mut self, write: Write) -> Result<(), Misuse> {
-        match write {
-            Write::Append { epoch, first, entries } => self.append(epoch, first, entries),
-            write => self.apply(&write),
-        }
-    }
-
-    fn append(&mut self, epoch: EpochId, first: u64, entries: impl IntoIterator<Item = Entry>) -> Result<(), Misuse> {
+    fn append(&mut self, epoch: EpochId, first: u64, entries: &[Entry], kept: Kept<'_>) -> Result<(), Misuse> {
         let Some(log) = self.logs.get_mut(&epoch) else {
             return Err(Misuse(format!("append to {epoch}, which is not installed")));
         };
@@ -127,8 +129,8 @@ impl Image {
         if first != next {
             return Err(Misuse(format!("append to {epoch} at {first}, where {next} comes next")));
         }
-        for entry in entries {
-            log.entries.push(entry);
+        for (gsn, entry) in (first..).zip(entries) {
+            log.entries.push(shared(kept(epoch, gsn), entry));
         }
         Ok(())
     }
@@ -178,6 +180,7 @@ impl Image {
         entries: &[Entry],
         closure: Option<u64>,
         committed: u64,
+        kept: Kept<'_>,
     ) -> Result<(), Misuse> {
         for &(parent, cut) in &view.parents {
             self.close(parent, cut);
@@ -193,15 +196,20 @@ impl Image {
         }
         for (at, entry) in (first..).zip(entries) {
             match log.entries.get((at - 1) as usize) {
-                Some(there) if there != entry => {
+                Some(there) if **there != *entry => {
                     return Err(Misuse(format!("fill of {} differs at {at}", view.epoch)));
                 }
                 Some(_) => {}
-                None => log.entries.push(entry.clone()),
+                None => log.entries.push(shared(kept(view.epoch, at), entry)),
             }
         }
         log.stable = log.stable.max(committed.min(log.entries.len() as u64));
         Ok(())
+    }
+
+    /// The entry of an epoch's log at `gsn`.
+    pub fn entry(&self, epoch: EpochId, gsn: u64) -> Option<Arc<Entry>> {
+        self.logs.get(&epoch)?.entries.get((gsn as usize).checked_sub(1)?).cloned()
     }
 
     /// Length of an epoch's log; 0 when there is none.
@@ -232,7 +240,8 @@ impl Image {
             spent += entry.batch.len() + 64;
             begins || spent <= budget_bytes
         };
-        (from..upto).filter_map(|at| log.entries.get(at)).take_while(fits).cloned().collect()
+        let stretch = (from..upto).filter_map(|at| log.entries.get(at)).map(AsRef::as_ref);
+        stretch.take_while(fits).cloned().collect()
     }
 
     /// What a start finds, for a life of this name.
@@ -264,6 +273,10 @@ impl Image {
     }
 }
 
+fn shared(kept: Option<Arc<Entry>>, entry: &Entry) -> Arc<Entry> {
+    kept.filter(|kept| **kept == *entry).unwrap_or_else(|| Arc::new(entry.clone()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,7 +289,7 @@ mod tests {
         let mut entries = Entries::default();
         assert!(entries.is_empty() && entries.last().is_none());
         for oseq in 0..1500 {
-            entries.push(entry(oseq));
+            entries.push(Arc::new(entry(oseq)));
         }
         for kept in [1500, 1024, 1023, 513, 512, 1, 0] {
             entries.truncate(kept);

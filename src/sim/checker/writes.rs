@@ -11,6 +11,7 @@ use crate::sim::world::{Counts, Server, message_name};
 use crate::wire::datagram;
 use crate::wire::message::{Data, Heads, Message, Nack, Order};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 impl Checker {
     /// A server writes: 1, 2, 4, 5, 6, 8, 18.
@@ -115,16 +116,21 @@ impl Checker {
         for (gsn, entry) in (first..).zip(entries) {
             let Some(known) = self.epochs.get_mut(&epoch) else { return Ok(()) };
             if let Some(there) = known.entries.get((gsn - 1) as usize) {
-                hold!(2, there == entry, "s{} writes another entry at {epoch}:{gsn}", at + 1);
+                hold!(2, **there == *entry, "s{} writes another entry at {epoch}:{gsn}", at + 1);
                 continue;
             }
             let next = known.entries.len() as u64 + 1;
             hold!(3, gsn == next, "s{} writes {epoch}:{gsn}, and nobody wrote {next}", at + 1);
             hold!(2, may_be_new, "s{} fills {epoch}:{gsn}, which nobody wrote", at + 1);
-            known.entries.push(entry.clone());
+            known.entries.push(Arc::new(entry.clone()));
             self.places(epoch, gsn, entry)?;
         }
         Ok(())
+    }
+
+    /// What was written first at a place: all disks may share it.
+    pub fn written(&self, epoch: EpochId, gsn: u64) -> Option<Arc<Entry>> {
+        self.epochs.get(&epoch)?.entries.get((gsn as usize).checked_sub(1)?).cloned()
     }
 
     pub(super) fn places(&mut self, epoch: EpochId, gsn: u64, entry: &Entry) -> Verdict {

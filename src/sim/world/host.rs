@@ -59,7 +59,8 @@ impl World {
         self.judge(verdict);
         self.timeline.wrote(self.time, at, ticket, &write);
         let life = self.servers[at].life;
-        match self.servers[at].disk.write(ticket, write) {
+        let Self { servers, checker, .. } = self;
+        match servers[at].disk.write(ticket, write, &|epoch, gsn| checker.written(epoch, gsn)) {
             Ok(Some(wait)) => self.queue.plan(self.time + wait, Happening::Synced { server: at, life }),
             Ok(None) => {}
             Err(misuse) => {
