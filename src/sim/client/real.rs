@@ -180,7 +180,7 @@ impl Real {
                 Draft { room: room(id).to_owned(), kind: Kind::Text, body: body(id, self.habit.long) }
             };
             let taken = self.core.submit(self.now(now), draft);
-            debug_assert!(taken.is_ok(), "an outbox with room takes a message");
+            assert!(taken.is_ok(), "an outbox with room takes a message");
             self.drain(now, wishes);
         }
     }
