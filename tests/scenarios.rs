@@ -479,3 +479,16 @@ fn view_that_is_being_made_outlives_elections_of_those_who_do_not_hear_of_it() {
         holds(text);
     }
 }
+
+/// A server whose answers take 300 ms, as over a radio that sleeps, was asked to join, was too late with its state, and was
+/// asked again: 47 views in a minute, for ever.
+#[test]
+fn server_that_is_far_away_joins_once() {
+    holds(
+        "servers 3; clients 4; talk slow; wait 3s; around 2 slow 150ms; kill 2; wait 1s; start 2; wait 10s; mark; wait 60s; \
+         views 3",
+    );
+    holds(
+        "servers 3; clients 4; talk slow; wait 3s; around 2 slow 400ms; wait 10s; mark; wait 30s; views 3; everyone 15s",
+    );
+}

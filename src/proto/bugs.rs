@@ -190,6 +190,8 @@ pub enum Bug {
     NoProbe,
     /// A leader takes others to its own disk without asking that.
     NoOwnProbe,
+    /// A view change waits for a server far away no longer than for others.
+    NoAllowance,
     /// Who does not get a server's multicasts does not get its beacons either.
     NoUnicastBeacon,
 }
@@ -282,6 +284,7 @@ impl Bug {
         Self::NoPenalty,
         Self::NoProbe,
         Self::NoOwnProbe,
+        Self::NoAllowance,
         Self::NoUnicastBeacon,
     ];
 

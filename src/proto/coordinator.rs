@@ -9,6 +9,7 @@ use crate::record::{Member, View};
 use crate::time::{Hlc, Time};
 use crate::wire::message::{Commit, Message, Propose, State};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// How far a view is.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub(super) struct Coordinator {
     pub(super) repeat_at: Time,
     /// Until when those are waited for who are silent.
     pub(super) give_up_at: Time,
+    /// By how much longer those are waited for who are known to be slow.
+    pub(super) allowances: BTreeMap<Pid, Duration>,
     /// Until when those are waited for whose disks are at work: one's word is no excuse for another.
     pub(super) at_work: BTreeMap<Pid, Time>,
     /// When everyone is told that a disk is waited for.
@@ -48,7 +51,8 @@ impl Coordinator {
 
     /// Until when this member's answer is waited for.
     pub(super) fn patience(&self, pid: Pid) -> Time {
-        self.at_work.get(&pid).copied().unwrap_or_default().max(self.give_up_at)
+        let allowance = self.allowances.get(&pid).copied().unwrap_or_default();
+        self.at_work.get(&pid).copied().unwrap_or_default().max(self.give_up_at + allowance)
     }
 
     /// Who should have answered by now. One's own slow disk is nobody's silence.

@@ -7,8 +7,8 @@ use crate::ids::{EpochId, Pid, ServerId};
 use crate::proto::probes::Probes;
 use crate::proto::rng::Rng;
 use crate::proto::settings::{
-    ALONE_AFTER, EVICTED, EVICTED_MOST, HOLD_DOWN, HOLD_DOWN_MOST, JOIN_BATCH, MERGE_AFTER, MERGE_OTHER_AFTER, STALLED,
-    VIEW_WAIT_RANDOM, view_wait,
+    ALONE_AFTER, COORDINATOR_WAIT, EVICTED, EVICTED_MOST, HOLD_DOWN, HOLD_DOWN_MOST, JOIN_BATCH, MERGE_AFTER,
+    MERGE_OTHER_AFTER, STALLED, VIEW_WAIT_RANDOM, view_wait,
 };
 use crate::proto::world::World;
 use crate::record::{MAX_SERVERS, View};
@@ -188,6 +188,12 @@ impl Membership {
     /// Whether a server answered a probe lately.
     pub fn has_passed(&self, now: Time, pid: Pid) -> bool {
         self.probes.has_passed(now, pid)
+    }
+
+    /// How much longer than others a server is waited for in a view change: twice what its last answer to a probe took, where
+    /// that is more than everyone has.
+    pub fn allowance(&self, pid: Pid) -> Duration {
+        (self.probes.took(pid) * 2).saturating_sub(COORDINATOR_WAIT)
     }
 
     /// A server answered a probe.

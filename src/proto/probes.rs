@@ -2,6 +2,7 @@
 
 use crate::ids::Pid;
 use crate::proto::rng::Rng;
+use crate::record::MAX_SERVERS;
 use crate::time::Time;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,9 +17,12 @@ const VALID: Duration = Duration::from_secs(3);
 /// What became of the questions to others, before they join a view (`PROTOCOL.md` §5): where only small datagrams pass, a
 /// server seems well and gets no data; every view with it would stand still until it is evicted, again and again.
 ///
-/// Holds one for each server asked within the last seconds.
+/// Holds one for each server asked within the last seconds, and how long the last answers took.
 #[derive(Clone, Debug, Default)]
-pub struct Probes(BTreeMap<Pid, Probe>);
+pub struct Probes {
+    asked: BTreeMap<Pid, Probe>,
+    took: BTreeMap<Pid, Duration>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Probe {
@@ -31,8 +35,8 @@ struct Probe {
 impl Probes {
     /// Asks a server, unless it was asked a moment ago: the nonce to send now.
     pub fn ask(&mut self, now: Time, pid: Pid, rng: &mut Rng) -> Option<u64> {
-        self.0.retain(|_, probe| now.since(probe.sent) <= PATIENCE + VALID);
-        match self.0.get_mut(&pid) {
+        self.asked.retain(|_, probe| now.since(probe.sent) <= PATIENCE + VALID);
+        match self.asked.get_mut(&pid) {
             Some(probe) if now.since(probe.sent) < REPEAT => None,
             Some(probe) if now.since(probe.first) < PATIENCE => {
                 probe.sent = now;
@@ -41,7 +45,7 @@ impl Probes {
             found => {
                 let passed = found.and_then(|probe| probe.passed);
                 let nonce = rng.next_u64();
-                self.0.insert(pid, Probe { nonce, first: now, sent: now, passed });
+                self.asked.insert(pid, Probe { nonce, first: now, sent: now, passed });
                 Some(nonce)
             }
         }
@@ -49,17 +53,26 @@ impl Probes {
 
     /// A full-sized answer came.
     pub fn on_echo(&mut self, now: Time, pid: Pid, nonce: u64) {
-        if let Some(probe) = self.0.get_mut(&pid)
+        if let Some(probe) = self.asked.get_mut(&pid)
             && probe.nonce == nonce
             && now.since(probe.first) <= PATIENCE
         {
             probe.passed = Some(now);
+            if self.took.len() >= MAX_SERVERS && !self.took.contains_key(&pid) {
+                self.took.pop_first();
+            }
+            self.took.insert(pid, now.since(probe.first));
         }
+    }
+
+    /// How long a server's last answer took, its disk's work included; nothing when it never gave one.
+    pub fn took(&self, pid: Pid) -> Duration {
+        self.took.get(&pid).copied().unwrap_or_default()
     }
 
     /// Whether a server has answered lately.
     pub fn has_passed(&self, now: Time, pid: Pid) -> bool {
-        self.0.get(&pid).and_then(|probe| probe.passed).is_some_and(|at| now.since(at) <= VALID)
+        self.asked.get(&pid).and_then(|probe| probe.passed).is_some_and(|at| now.since(at) <= VALID)
     }
 }
 
@@ -79,8 +92,10 @@ mod tests {
         assert_eq!(probes.ask(at(60), pid, &mut rng), Some(nonce), "repeated");
         probes.on_echo(at(70), pid, nonce + 1);
         assert!(!probes.has_passed(at(70), pid), "an answer to something else");
+        assert_eq!(probes.took(pid), Duration::ZERO);
         probes.on_echo(at(70), pid, nonce);
         assert!(probes.has_passed(at(3000), pid));
+        assert_eq!(probes.took(pid), Duration::from_millis(70));
         assert!(!probes.has_passed(at(3100), pid), "worn out");
 
         let second = probes.ask(at(3100), pid, &mut rng).unwrap();
@@ -96,6 +111,6 @@ mod tests {
             let pid = Pid { server: crate::ids::ServerId(n), ..Pid::default() };
             assert!(probes.ask(at(1000 * n), pid, &mut rng).is_some());
         }
-        assert!(probes.0.len() < 8, "{}", probes.0.len());
+        assert!(probes.asked.len() < 8, "{}", probes.asked.len());
     }
 }

@@ -26,6 +26,7 @@ use crate::record::{Member, View};
 use crate::time::Time;
 use crate::wire::message::{Commit, Message, Propose, State};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What the node does about it.
 #[derive(Clone, PartialEq, Debug)]
@@ -145,6 +146,7 @@ impl ViewChange {
             since: now,
             repeat_at: Time::NEVER,
             give_up_at: Time::NEVER,
+            allowances: BTreeMap::new(),
             at_work: BTreeMap::new(),
             tell_at: now + COORDINATOR_WORKS,
         };
@@ -152,6 +154,13 @@ impl ViewChange {
         coordinator.say(coordinator.everyone(), &mut steps);
         self.coordinator = Some(coordinator);
         steps
+    }
+
+    /// The view that is being made waits that much longer for these.
+    pub fn allow(&mut self, allowances: BTreeMap<Pid, Duration>) {
+        if let Some(coordinator) = &mut self.coordinator {
+            coordinator.allowances = allowances;
+        }
     }
 
     /// A proposal came. `view` is the epoch of the installed view.

@@ -46,7 +46,7 @@ pub const KNOWN: &[Known] = &[
         "servers 4; clients 6; talk fast; wait 3s; disk 1 slow 100ms; disk 2 slow 100ms; disk 3 slow 100ms; disk 4 slow 100ms; \
          cut 1,2|3,4; wait 1s; heal; wait 1s; cut 1,3|2,4; wait 2s; heal; wait 3s",
     ),
-    by_chance(Bug::StaleForgotten, 49),
+    by_chance(Bug::StaleForgotten, 258),
     by_chance(Bug::LowerEpoch, 1),
     directed(
         Bug::ForgottenIncarnation,
@@ -184,6 +184,12 @@ pub const KNOWN: &[Known] = &[
         Bug::NoOwnProbe,
         1,
         "servers 4; clients 6; absent 4; wait 3s; disk 4 slow 3s; start 4; wait 8s; mark; wait 20s; views 1; everyone 6s",
+    ),
+    directed(
+        Bug::NoAllowance,
+        1,
+        "servers 3; clients 4; talk slow; wait 3s; around 2 slow 150ms; kill 2; wait 1s; start 2; wait 10s; mark; wait 20s; \
+         views 3",
     ),
     directed(Bug::NoUnicastBeacon, 1, "servers 3; wait 3s; mute 1>2; mute 2>1; wait 12s; settle"),
 ];

@@ -29,7 +29,11 @@ impl Node {
             members.iter().filter_map(|member| self.peers.last_epoch(member.pid)).chain(self.epochs.last()).collect();
         self.proposed = members.iter().map(|member| member.pid).collect();
         self.event(Event::Proposed { epoch: EpochId { num, leader: self.me }, members: members.len() });
+        let allowances = self.proposed.iter().map(|pid| (*pid, self.membership.allowance(*pid))).collect();
         let steps = self.view_change.propose(self.now.mono, num, members, lasts);
+        if !self.settings.bugs.has(Bug::NoAllowance) {
+            self.view_change.allow(allowances);
+        }
         self.take_steps(steps);
     }
 
