@@ -20,6 +20,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::disk::Open;
 use crate::runtime::frame::LinkHello;
 use crate::runtime::host::{Host, Parts};
+use crate::runtime::own_id::OwnId;
 use crate::store::engine::{Archive, Engine};
 use crate::store::memory::MemoryEngine;
 use crate::store::sqlite::{self, SqliteReader};
@@ -49,6 +50,13 @@ pub enum ServerError {
     Net(NetError),
     /// The store cannot be used.
     Store(StoreError),
+    /// Another process lives under this directory's server id: one of the two directories is a copy of the other.
+    IdInUse {
+        /// The other process.
+        pid: Pid,
+        /// Where.
+        addr: SocketAddr,
+    },
     /// The system gives no thread, no runtime or no random numbers.
     System(io::Error),
 }
@@ -59,6 +67,9 @@ impl fmt::Display for ServerError {
             Self::Name { name, why } => write!(out, "{name:?} is no name: {why}"),
             Self::Net(error) => error.fmt(out),
             Self::Store(error) => error.fmt(out),
+            Self::IdInUse { pid, addr } => {
+                write!(out, "server id {} is also at {} (a cloned machine?)", pid.server, addr.ip())
+            }
             Self::System(error) => write!(out, "cannot start: {error}"),
         }
     }
@@ -70,6 +81,7 @@ impl std::error::Error for ServerError {
             Self::Name { why, .. } => Some(why),
             Self::Net(error) => Some(error),
             Self::Store(error) => Some(error),
+            Self::IdInUse { .. } => None,
             Self::System(error) => Some(error),
         }
     }
@@ -224,6 +236,7 @@ impl ServerBuilder {
         let open_archive = archive_of(&store);
         let (transport, listener) = Transport::open(self.options())?;
         let Some(listener) = listener else { return Err(ServerError::System(io::ErrorKind::Unsupported.into())) };
+        self.find_twin(recovered.pid, &transport, clock)?;
         let tcp_port = listener.local_addr().map_err(ServerError::System)?.port();
         let about = self.about(&transport, &recovered, &open_archive, checked.since(crate::time::Time::default()));
         let (hello, faults) = (hello(&about), self.faults.clone());
@@ -235,6 +248,13 @@ impl ServerBuilder {
             Parts { machine, clock, transport, listener, faults, hello, store, open, acks_at_once, open_archive };
         let host = Host::start(parts).map_err(ServerError::System)?;
         Ok(Server { host, about })
+    }
+
+    /// A copy of a directory must not take the place of the server that works with it.
+    fn find_twin(&self, me: Pid, transport: &Transport, clock: Clock) -> Result<(), ServerError> {
+        let nonce = random().map_err(ServerError::Store)? as u64;
+        let found = OwnId::new(NetTag::of(&self.net), me, nonce, transport, &self.peers).find(clock);
+        found.map_or(Ok(()), |(pid, addr)| Err(ServerError::IdInUse { pid, addr }))
     }
 
     fn options(&self) -> Options {
@@ -349,7 +369,7 @@ impl Server {
         self.about.pid
     }
 
-    /// What happens, with its time. Holds the last 1,024 events that nobody took; later ones are dropped. Disconnected
+    /// What happens, with its time; after [`Event::Replaced`] the server ends. Holds the last 1,024 events that nobody took; later ones are dropped. Disconnected
     /// when the server has ended.
     pub fn events(&self) -> &Receiver<(Now, Event)> {
         self.host.events()

@@ -269,6 +269,22 @@ fn s28_restored_backup_takes_nothing_from_the_others() {
     holds("servers 3; talk fast; wait 3s; backup 2; wait 2s; restore 2; start 2; wait 3s; settle");
 }
 
+/// A machine is cloned: while its server works, twice, and where it is not heard until a cut heals. Whoever hears both takes
+/// the lesser life for dead; that one is asked, and ends.
+#[test]
+fn s28_of_a_server_and_its_clone_one_goes_on() {
+    for (servers, cloned) in [
+        ("4; absent 4", "never clones gone; copy 1 4; start 4"),
+        (
+            "5; absent 4,5",
+            "copy 1 4; copy 1 5; kill 1; start 4; start 5; start 1; wait 4s; seen clones gone; kill leader",
+        ),
+        ("5; clients 4; absent 5", "cut 1,2,6,7|3,4,5,8,9; copy 1 5; start 5; wait 5s; never clones gone; heal"),
+    ] {
+        holds(&format!("servers {servers}; talk fast; wait 3s; {cloned}; wait 4s; seen clones gone; settle"));
+    }
+}
+
 #[test]
 fn s29_full_disk_then_room_again() {
     holds("servers 4; wait 3s; disk 2 full; wait 6s; disk 2 good; wait 2s; settle");

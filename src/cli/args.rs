@@ -13,8 +13,8 @@ Settings come from, first found: the flag, its RINGTALK_* variable,
 `ringtalk config show` tells where each value came from.
 
 Exit status: 0 done, 1 failed, 2 usage, 3 no server found, 4 degraded,
-5 timed out and not acknowledged, 6 wrong key, net or version, 7 storage,
-130 interrupted.";
+5 timed out and not acknowledged, 6 wrong key, net or version, or a server id
+that another has, 7 storage, 130 interrupted.";
 
 /// Chat for a local network with nothing to set up.
 ///

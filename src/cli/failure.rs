@@ -19,7 +19,7 @@ pub(crate) enum Exit {
     Degraded = 4,
     /// The time limit passed before everything was acknowledged.
     TimedOut = 5,
-    /// Another key, net or version than the server's.
+    /// Another key, net or version than the server's; a server id that another has.
     Mismatch = 6,
     /// The data directory: full, damaged, in use.
     Storage = 7,
@@ -42,6 +42,8 @@ pub(crate) enum Code {
     NoServer,
     /// Servers answered, but of other nets.
     OtherNet,
+    /// Another server has the same id: one of the two runs on a copy of the other's data directory.
+    IdInUse,
     /// A server speaks another version of the protocol.
     OtherVersion,
     /// A server refused the session or the message.
@@ -106,6 +108,7 @@ impl Code {
             Self::TooLong => "too_long",
             Self::NoServer => "no_server",
             Self::OtherNet => "other_net",
+            Self::IdInUse => "id_in_use",
             Self::OtherVersion => "other_version",
             Self::Refused => "refused",
             Self::NickTaken => "nick_taken",
@@ -140,7 +143,7 @@ impl Code {
         match self {
             Self::Usage | Self::BadName | Self::BadConfig | Self::TooLong | Self::NoSuchNick => Exit::Usage,
             Self::NoServer | Self::OtherNet | Self::ConnectionLost => Exit::NoServer,
-            Self::OtherVersion => Exit::Mismatch,
+            Self::IdInUse | Self::OtherVersion => Exit::Mismatch,
             Self::TimedOut => Exit::TimedOut,
             Self::Degraded => Exit::Degraded,
             Self::NoSpace

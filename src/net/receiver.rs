@@ -74,6 +74,17 @@ impl Receiver {
         Ok(())
     }
 
+    /// The same, and waits only so long, at most 200 ms.
+    ///
+    /// # Errors
+    /// As [`Receiver::receive`].
+    pub fn receive_within(&mut self, wait: Duration, take: impl FnMut(Arrival<'_>)) -> io::Result<()> {
+        self.socket.set_read_timeout(Some(wait.clamp(LEAST_WAIT, RECEIVE_PAUSE)))?;
+        let came = self.receive(take);
+        self.socket.set_read_timeout(Some(RECEIVE_PAUSE))?;
+        came
+    }
+
     /// The same in slow motion: what comes waits, and what has waited long enough is taken.
     fn receive_slowly(&mut self, mut take: impl FnMut(Arrival<'_>)) -> io::Result<()> {
         let wait = self.delayed.next_due().map_or(RECEIVE_PAUSE, |due| due.saturating_duration_since(now()));

@@ -90,10 +90,9 @@ pub enum Sign {
     New,
     /// Of one taken for dead: it is back.
     Returned,
-    /// From an older life, or sent before a death that is proven: pass the datagram over.
+    /// From an older life, from one with this very server's id, or sent before a death that is proven: pass the datagram
+    /// over.
     Stale,
-    /// From another process with this very server's id and a newer life: a cloned disk.
-    Twin,
     /// There is no room for one more server: pass the datagram over.
     Stranger,
 }
@@ -136,7 +135,7 @@ impl Detector {
     /// A datagram of `pid` came from `addr`; `multicast` tells whether it came to the group.
     pub fn heard(&mut self, now: Time, pid: Pid, addr: SocketAddr, beacon: bool, multicast: bool) -> Sign {
         if pid.server == self.me.server {
-            return if pid.incarnation > self.me.incarnation { Sign::Twin } else { Sign::Stale };
+            return Sign::Stale;
         }
         if !self.peers.contains_key(&pid.server) && !self.make_room() {
             self.strangers = self.strangers.saturating_add(1);
@@ -690,9 +689,9 @@ mod tests {
     }
 
     #[test]
-    fn own_id_from_another_life_is_a_twin_and_an_echo_is_stale() {
+    fn own_id_is_never_a_peer() {
         let mut detector = Detector::new(pid(1, 5));
-        assert_eq!(detector.heard(ms(0), pid(1, 6), addr(), true, true), Sign::Twin);
+        assert_eq!(detector.heard(ms(0), pid(1, 6), addr(), true, true), Sign::Stale);
         assert_eq!(detector.heard(ms(0), pid(1, 5), addr(), true, true), Sign::Stale);
         assert_eq!(detector.heard(ms(0), pid(1, 4), addr(), true, true), Sign::Stale);
         assert_eq!(detector.alive(), []);

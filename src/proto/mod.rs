@@ -39,6 +39,7 @@ pub mod session_table;
 pub mod settings;
 pub mod table;
 pub mod trace;
+pub mod twins;
 pub mod view_change;
 pub mod world;
 

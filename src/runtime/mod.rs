@@ -20,6 +20,7 @@ pub(crate) mod host;
 mod inbox;
 mod link;
 mod outlets;
+pub(crate) mod own_id;
 pub(crate) mod protocol;
 mod receive;
 mod session;

@@ -148,6 +148,12 @@ impl Disk {
         true
     }
 
+    /// It becomes a copy of what is durable on another one. Only while nobody has it open.
+    pub fn copy(&mut self, durable: &Image) {
+        self.durable = durable.clone();
+        self.live = self.durable.clone();
+    }
+
     /// Everything on it is gone. Only while nobody has it open.
     pub fn destroy(&mut self) {
         self.backup = None;

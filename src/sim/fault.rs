@@ -52,6 +52,13 @@ pub enum Fault {
     BackUp(usize),
     /// The machine loses power and comes back with the copy of its disk.
     Restore(usize),
+    /// A machine loses power and comes back with a copy of another one's disk, and so with its id.
+    Copy {
+        /// The disk that is copied.
+        of: usize,
+        /// Where the copy goes.
+        to: usize,
+    },
     /// The machine loses power, its disk and everything on it: it comes back as another server.
     Destroy(usize),
     /// The process is killed, and a record on its disk loses a bit.
@@ -129,6 +136,7 @@ impl World {
             Fault::HealDisks => self.heal_disks(),
             Fault::BackUp(at) if *at < servers => self.servers[*at].disk.back_up(),
             Fault::Restore(at) if *at < servers => self.restore(*at),
+            Fault::Copy { of, to } if (*of).max(*to) < servers => self.copy(*of, *to),
             Fault::Destroy(at) if *at < servers => self.destroy(*at),
             Fault::Damage(at) if *at < servers => self.damage(*at),
             Fault::MoveClient(client) if *client < self.clients.len() => self.move_client(*client),
@@ -198,6 +206,17 @@ impl World {
             self.checker.grew_younger();
             self.checker.lost(at, &mut self.servers[at]);
         }
+    }
+
+    fn copy(&mut self, of: usize, to: usize) {
+        self.crash(to, true);
+        let (image, id) = (self.servers[of].disk.durable().clone(), self.servers[of].id);
+        let server = &mut self.servers[to];
+        server.disk.copy(&image);
+        server.id = id;
+        self.checker.grew_younger();
+        self.checker.lost(to, server);
+        self.checker.renamed(to, id);
     }
 
     fn destroy(&mut self, at: usize) {

@@ -8,6 +8,7 @@
 //! heal                          loss 20%                  narrow 600   (longer datagrams are lost)
 //! duplicates 5% 60s             reorder 10% 20ms          corrupt 2%
 //! pause 2 10s                   clock 1 +86400000         destroy 1  backup 1  restore 1  damage 1
+//! copy 1 4 (4 has the disk and the id of 1)
 //! disk 1 slow 5s | broken | full | good
 //! on 2 commit from 1: kill      on 1 data: lose           on 1 prepared: pause 3s
 //! move 1 (a client)             seen merges with messages     never suspicions
@@ -271,6 +272,7 @@ fn fault(word: &str, rest: &str) -> Option<Fault> {
         ("destroy", [at]) => Fault::Destroy(number(at)?),
         ("backup", [at]) => Fault::BackUp(number(at)?),
         ("restore", [at]) => Fault::Restore(number(at)?),
+        ("copy", [of, to]) => Fault::Copy { of: number(of)?, to: number(to)? },
         ("damage", [at]) => Fault::Damage(number(at)?),
         ("move", [client]) => Fault::MoveClient(number(client)?),
         ("pause-client", [client, length]) => Fault::PauseClient(number(client)?, wait(length)?),

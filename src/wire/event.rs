@@ -86,7 +86,7 @@ pub enum Event {
         /// Why.
         reason: Cow<'static, str>,
     },
-    /// The same server id was heard from another process that lives.
+    /// Another process that lives has this server's id, and asked whether it is in use.
     Cloned {
         /// The other process.
         pid: Pid,
@@ -112,6 +112,14 @@ pub enum Event {
         /// Its name.
         name: String,
     },
+    /// Another process that lives has this server's id in a greater life: the ring goes on with that one, and this server
+    /// has left.
+    Replaced {
+        /// The other process.
+        pid: Pid,
+        /// Where.
+        addr: SocketAddr,
+    },
 }
 
 impl Event {
@@ -136,6 +144,7 @@ impl Event {
             | Self::Merged { .. }
             | Self::Proposed { .. }
             | Self::Cloned { .. }
+            | Self::Replaced { .. }
             | Self::ReadOnly { .. }
             | Self::OtherVersion { .. } => true,
         }

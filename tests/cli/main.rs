@@ -1,5 +1,6 @@
 //! The real program, from the outside: its arguments, streams and exit statuses.
 
+mod clones;
 mod commands;
 mod demo;
 mod hostile;

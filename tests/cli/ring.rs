@@ -82,6 +82,11 @@ impl Ring {
         self.servers.iter_mut().find(|server| server.told[0]["server"] == name).expect("it runs")
     }
 
+    /// The first event of this kind that fits, told already or yet to be told.
+    pub(crate) fn told(&mut self, name: &str, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        self.server(name).wait(kind, fits)
+    }
+
     /// Where a server is.
     pub(crate) fn addr(&mut self, name: &str) -> String {
         self.server(name).told[0]["addr"].as_str().expect("an address").to_owned()

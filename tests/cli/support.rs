@@ -72,6 +72,11 @@ impl Lines {
             Err(RecvTimeoutError::Timeout) => panic!("nothing was written for {SILENCE:?}"),
         }
     }
+
+    /// The next line, if it comes soon; disconnected at the end.
+    pub(crate) fn soon(&self) -> Result<String, RecvTimeoutError> {
+        self.0.recv_timeout(Duration::from_millis(20))
+    }
 }
 
 impl Home {

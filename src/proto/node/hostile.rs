@@ -414,21 +414,76 @@ fn order_of_more_than_was_sent_lets_an_origin_go_on() {
     assert_eq!(pair.nodes[to].origin.head(), 1);
 }
 
-#[test]
-fn clone_is_told_of_once_for_each_place_it_is_heard_from() {
-    let mut pair = Pair::ringed();
-    let twin = Pid { incarnation: Incarnation { boot: 2, random: 7 }, ..pid(0) };
-    let mut bytes = Vec::new();
-    let header = Header { net: NET, sender: twin, client: false };
-    datagram::encode(&header, &Message::Ping { nonce: 1 }, &mut bytes);
-    let mut told = Vec::new();
-    for from in [addr(4), addr(4), addr(5), addr(4)] {
-        pair.nodes[0].handle(pair.now, Input::Datagram { from, multicast: true, bytes: &bytes });
-        while let Some(action) = pair.nodes[0].poll_action() {
-            if let Action::Event(Event::Cloned { addr, .. }) = action {
-                told.push(addr);
+/// The first server's id in another life.
+fn twin(boot: u32) -> Pid {
+    Pid { incarnation: Incarnation { boot, random: 7 }, ..pid(0) }
+}
+
+impl Pair {
+    /// The first server hears `message` of another life of its own; what it tells, and what it sends to `addr(4)`.
+    fn hears_of_itself(&mut self, sender: Pid, from: usize, message: &Message) -> (Vec<Event>, Vec<Message>) {
+        let mut bytes = Vec::new();
+        datagram::encode(&Header { net: NET, sender, client: false }, message, &mut bytes);
+        let node = &mut self.nodes[0];
+        node.handle(self.now, Input::Datagram { from: addr(from), multicast: false, bytes: &bytes });
+        let (mut told, mut said) = (Vec::new(), Vec::new());
+        while let Some(route) = node.poll_transmit(&mut bytes) {
+            if route == Route::Unicast(addr(from)) {
+                said.push(datagram::open(&bytes).and_then(|(_, body)| datagram::decode(body)).unwrap());
             }
         }
+        while let Some(action) = node.poll_action() {
+            match action {
+                Action::Event(event) => told.push(event),
+                Action::Left => said.push(Message::Bye),
+                _ => {}
+            }
+        }
+        (told, said)
     }
-    assert_eq!(told, [addr(4), addr(5)]);
+}
+
+#[test]
+fn greater_life_that_answers_takes_the_place_of_the_lesser() {
+    let mut pair = Pair::ringed();
+    let (told, said) = pair.hears_of_itself(twin(2), 4, &Message::Ping { nonce: 1 });
+    assert_eq!((told, said), (vec![Event::Cloned { pid: twin(2), addr: addr(4) }], vec![Message::Pong { nonce: 1 }]));
+    let (told, said) = pair.hears_of_itself(twin(2), 4, &Message::Bye);
+    let [Message::Ping { nonce }] = said[..] else { panic!("{said:?}") };
+    assert_eq!(told, []);
+    let (told, said) = pair.hears_of_itself(twin(2), 4, &Message::Pong { nonce });
+    assert_eq!((told, said), (vec![Event::Replaced { pid: twin(2), addr: addr(4) }], vec![Message::Bye]));
+    let (told, said) = pair.hears_of_itself(twin(3), 4, &Message::Ping { nonce: 2 });
+    assert_eq!((told, said), (vec![], vec![]), "who has left keeps nobody from its place");
+}
+
+#[test]
+fn late_words_of_another_life_end_nobody() {
+    let mut pair = Pair::ringed();
+    for (boot, message) in [
+        (0, Message::Bye),
+        (0, Message::Pong { nonce: 0 }),
+        (2, Message::Bye),
+        (2, Message::Pong { nonce: 0 }),
+        (u32::MAX, Message::Heads(Heads { view: ViewTag(0), oseq: 1, order: 1, stable: 1 })),
+    ] {
+        let (told, said) = pair.hears_of_itself(twin(boot), 4, &message);
+        assert_eq!(told, [], "{message:?}");
+        assert!(said.iter().all(|message| matches!(message, Message::Ping { .. })), "{said:?}");
+    }
+    pair.pass(10);
+    assert!(pair.is_ringed());
+}
+
+#[test]
+fn lesser_life_that_asks_is_told_of_once_for_each_place() {
+    let mut pair = Pair::ringed();
+    let mut told = Vec::new();
+    for from in [4, 4, 5, 4] {
+        let (events, said) = pair.hears_of_itself(twin(0), from, &Message::Ping { nonce: 9 });
+        assert_eq!(said, [Message::Pong { nonce: 9 }]);
+        told.extend(events);
+    }
+    let at = |from| Event::Cloned { pid: twin(0), addr: addr(from) };
+    assert_eq!(told, [at(4), at(5)]);
 }

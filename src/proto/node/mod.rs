@@ -51,6 +51,7 @@ use crate::proto::rooms::Rooms;
 use crate::proto::session_table::SessionTable;
 use crate::proto::settings::{BURST_BYTES, BYES, RATE_BYTES, STALLED, Settings};
 use crate::proto::trace::Trace;
+use crate::proto::twins::Twins;
 use crate::proto::view_change::{Milestone, ViewChange};
 use crate::record::Entry;
 use crate::seq::IdSet;
@@ -59,9 +60,6 @@ use crate::wire::datagram::{Header, MAX_DATAGRAM_BYTES};
 use crate::wire::message::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
-
-/// Most clones of this server that are told of.
-const MAX_CLONES: usize = 16;
 
 /// A server, without its sockets, its disk and its clock. The calling contract is [`io`](super::io)'s.
 #[derive(Debug)]
@@ -100,8 +98,7 @@ pub struct Node {
     pacer: Pacer,
     drops: BTreeMap<&'static str, u64>,
     absent: Absent,
-    /// Processes with this server's id, and where they were heard.
-    clones: BTreeSet<(Pid, SocketAddr)>,
+    twins: Twins,
     trace: Trace,
     disk: Disk,
     leaving: bool,
@@ -191,7 +188,7 @@ impl Node {
             pacer: Pacer::new(RATE_BYTES, BURST_BYTES),
             drops: BTreeMap::new(),
             absent: Absent::default(),
-            clones: BTreeSet::new(),
+            twins: Twins::new(me),
             trace: Trace::new(now, settings.record),
             disk: Disk::Works,
             leaving: false,
@@ -349,13 +346,6 @@ impl Node {
             self.writing_since = self.now.mono;
         }
         self.writes.push_back((ticket, pending));
-    }
-
-    /// Its beacons come ten times a second: each process is told of once for each place it is heard from.
-    fn tell_of_clone(&mut self, pid: Pid, addr: SocketAddr) {
-        if self.clones.len() < MAX_CLONES && self.clones.insert((pid, addr)) {
-            self.event(Event::Cloned { pid, addr });
-        }
     }
 
     fn event(&mut self, event: Event) {

@@ -55,6 +55,9 @@ impl Node {
             }
             return;
         }
+        if header.sender.server == self.me.server {
+            return self.on_twin(header.sender, from, &message);
+        }
         let beacon = matches!(message, Message::Beacon(_));
         if self.meet(header.sender, from, beacon, multicast) {
             self.trace_received(whom, via, bytes, &message);
@@ -94,10 +97,37 @@ impl Node {
                 self.drop_because("a stale life's, or a stranger's beyond the bound");
                 false
             }
-            Sign::Twin => {
-                self.tell_of_clone(pid, addr);
-                false
+        }
+    }
+
+    /// A process with this server's id that is another: a life that has ended, or a copy of the data directory. Only one that
+    /// lives asks or answers.
+    fn on_twin(&mut self, pid: Pid, from: SocketAddr, message: &Message) {
+        self.drop_because("of another life of this very server");
+        if self.leaving {
+            return;
+        }
+        match message {
+            Message::Ping { nonce } => {
+                self.out.send_to(from, Message::Pong { nonce: *nonce });
+                self.tell_of_clone(pid, from);
             }
+            Message::Pong { nonce } if self.twins.answered(pid, *nonce) => {
+                self.event(Event::Replaced { pid, addr: from });
+                self.leave();
+            }
+            _ => {
+                if let Some(nonce) = self.twins.heard(self.now.mono, pid, &mut self.rng) {
+                    self.out.send_to(from, Message::Ping { nonce });
+                }
+            }
+        }
+    }
+
+    /// It may ask again and again: each process is told of once for each place it is heard from.
+    fn tell_of_clone(&mut self, pid: Pid, addr: SocketAddr) {
+        if self.twins.is_news(pid, addr) {
+            self.event(Event::Cloned { pid, addr });
         }
     }
 

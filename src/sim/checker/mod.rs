@@ -294,7 +294,9 @@ impl Checker {
         }
         known.stable = stable;
         for member in &known.view.members {
-            let Some(&holder) = self.servers.get(&member.pid.server) else { continue };
+            // Of two machines with one id the one that is the member, not its copy.
+            let member_itself = servers.iter().position(|server| server.pid == member.pid);
+            let Some(holder) = member_itself.or_else(|| self.servers.get(&member.pid.server).copied()) else { continue };
             let there = servers[holder].disk.durable().len(epoch);
             hold!(
                 9,
@@ -381,6 +383,7 @@ impl Checker {
             Event::Failed { .. } => counts.rare("deaths by silence"),
             Event::ReadOnly { .. } => counts.rare("read-only"),
             Event::Cloned { .. } => counts.rare("clones heard"),
+            Event::Replaced { .. } => counts.rare("clones gone"),
             _ => {}
         }
         Ok(())

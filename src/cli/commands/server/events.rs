@@ -54,7 +54,11 @@ impl Teller {
             Event::Election { num, winner: Some(winner), took, .. } => {
                 format!("ring   election {num}: {} won in {} ms", shown(winner), ms(*took))
             }
-            Event::Election { winner: None, .. } | Event::Proposed { .. } | Event::Abandoned { .. } => return None,
+            // Of a greater life people are told why the server ends.
+            Event::Replaced { .. }
+            | Event::Election { winner: None, .. }
+            | Event::Proposed { .. }
+            | Event::Abandoned { .. } => return None,
             Event::Cloned { pid, addr } => {
                 format!("alert  server id {} is also at {} (a cloned machine?)", pid.server, addr.ip())
             }

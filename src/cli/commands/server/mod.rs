@@ -17,6 +17,7 @@ use crate::cli::store::store_failure;
 use crate::cli::times::now_ms;
 use crate::cli::values::Durability;
 use crate::cli::web;
+use crate::ids::Pid;
 use crate::net::FaultSwitch;
 use crate::proto::event::Event;
 use crate::server::{Server, ServerError};
@@ -26,6 +27,7 @@ use crossbeam_channel::{Receiver, never, select, tick};
 use events::Teller;
 use serde_json::json;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How often a demo's server tells how much its faults have dropped.
@@ -99,6 +101,11 @@ fn alarm(server: &Server, full: bool) {
     }
 }
 
+/// The server has ended by itself, and has not told why.
+fn stopped() -> Failure {
+    Failure::new(Code::Failed, "The server has stopped.").hint("RINGTALK_LOG=info tells why")
+}
+
 /// Why a server ends.
 enum End {
     /// Ctrl-C or SIGTERM.
@@ -135,8 +142,22 @@ fn server_failure(error: ServerError) -> Failure {
         ServerError::Name { why, .. } => why.into(),
         ServerError::Net(error) => net_failure(&error),
         ServerError::Store(error) => store_failure(&error),
+        ServerError::IdInUse { pid, addr } => id_in_use(pid, addr, "did not start"),
         ServerError::System(_) => Failure::new(Code::Failed, error.to_string()),
     }
+}
+
+/// One of two servers with one id gives way; what to do about it, for either.
+fn id_in_use(pid: Pid, addr: SocketAddr, outcome: &str) -> Failure {
+    let text = format!(
+        "Server id {} is also at {} (a cloned machine?). This server {outcome}; that one goes on.",
+        pid.server,
+        addr.ip()
+    );
+    Failure::new(Code::IdInUse, text).hint(
+        "Start this one as a new server: move its data directory away, or name another with --data DIR\n\
+         To keep a history that only this machine has: ringtalk backup FILE, then ringtalk restore FILE --data DIR",
+    )
 }
 
 /// Tells what happens to a server.
@@ -156,17 +177,19 @@ impl Watch<'_> {
     fn go(&mut self, server: &Server, interrupt: &Interrupt, pipe: Option<&Pipe>) -> Result<End, Failure> {
         let no_pipe = never();
         let (count, mut dropped) = (pipe.map_or_else(never, |_| tick(COUNT)), 0);
+        let mut replaced = None;
         loop {
             select! {
                 recv(interrupt.channel()) -> _ => return Ok(End::Asked),
                 recv(pipe.map_or(&no_pipe, |pipe| &pipe.ended)) -> _ => return Ok(End::PipeClosed),
                 recv(count) -> _ => self.count(pipe, &mut dropped)?,
                 recv(server.events()) -> event => {
-                    let Ok((at, event)) = event else {
-                        return Err(Failure::new(Code::Failed, "The server has stopped.").hint("RINGTALK_LOG=info tells why"));
-                    };
+                    let Ok((at, event)) = event else { return Err(replaced.unwrap_or_else(stopped)) };
                     if let Event::ReadOnly { full } = event {
                         alarm(server, full);
+                    }
+                    if let Event::Replaced { pid, addr } = event {
+                        replaced = Some(id_in_use(pid, addr, "has ended"));
                     }
                     let line = if self.output.json {
                         self.teller.json(&event, at.wall_ms)
