@@ -5,7 +5,7 @@ use super::contact::Talk;
 use super::failure::{Code, Failure, plain};
 use super::values::Peer;
 use crate::client::{Builder, Client, Command, Draft, Event, OpenError, SubmitError};
-use crate::ids::{ClientId, MessageId};
+use crate::ids::{ClientId, MessageId, ServerId};
 use crate::net::NetError;
 use crossbeam_channel::Receiver;
 use std::fs::DirBuilder;
@@ -22,6 +22,8 @@ pub(crate) struct Kind {
     follow: bool,
     speaks: bool,
     outbox: Option<PathBuf>,
+    /// The only server that will do.
+    only: Option<ServerId>,
     /// Whether another outbox beside it will do when this one is used.
     or_next: bool,
 }
@@ -40,6 +42,11 @@ impl Kind {
     /// One that speaks and is forgotten.
     pub(crate) fn passer_by() -> Self {
         Self { speaks: true, ..Self::default() }
+    }
+
+    /// One that asks this server only.
+    pub(crate) fn of_server(server: ServerId) -> Self {
+        Self { only: Some(server), ..Self::default() }
     }
 
     /// The same, listening.
@@ -92,6 +99,9 @@ fn begin(settings: &Settings, kind: &Kind, outbox: Option<&Path>) -> Result<Clie
     let mut builder = template(settings).nick(&nick).follow(kind.follow);
     if let Some(file) = outbox {
         builder = builder.outbox(file);
+    }
+    if let Some(server) = kind.only {
+        builder = builder.only(server);
     }
     builder.start()
 }

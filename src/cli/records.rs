@@ -1,6 +1,7 @@
 //! The event records of all servers that answer, each asked through a session of its own.
 
 use super::Run;
+use super::client::Kind;
 use super::contact::Contact;
 use super::failure::Failure;
 use super::shown::shown;
@@ -118,12 +119,12 @@ type Read = (ServerRecord, Vec<(ServerId, String)>);
 
 /// A server's record, through a session with it; `None` when there is none in time.
 fn ask_itself(server: &ServerStatus, run: &Run, interrupt: &Interrupt) -> Result<Option<Read>, Failure> {
-    let Ok(name) = server.name.parse() else { return Ok(None) };
     let mut settings = run.settings.clone();
-    settings.server.value = Some(name);
+    // Its name is for words only: another server may have it, too.
+    settings.server.value = server.name.parse().ok();
     settings.peer.value.push(Peer { host: server.addr.ip().to_string(), port: Some(server.addr.port()) });
     let run = Run { settings, output: run.output.clone() };
-    let mut contact = Contact::open(&run, interrupt)?;
+    let mut contact = Contact::start(&run, interrupt, &Kind::of_server(server.pid.server))?;
     match read(&mut contact, server) {
         Ok(read) => Ok(Some(read)),
         Err(failure) if failure.code == super::failure::Code::Interrupted => Err(failure),

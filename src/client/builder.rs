@@ -22,6 +22,7 @@ pub struct Builder {
     net: String,
     nick: String,
     server: Option<String>,
+    only: Option<ServerId>,
     prefer: Option<ServerId>,
     peers: Vec<SocketAddr>,
     follow: bool,
@@ -40,6 +41,7 @@ impl Default for Builder {
             net: "default".into(),
             nick: "guest".into(),
             server: None,
+            only: None,
             prefer: None,
             peers: Vec::new(),
             follow: false,
@@ -73,6 +75,13 @@ impl Builder {
     #[must_use]
     pub fn server(mut self, name: &str) -> Self {
         self.server = Some(name.to_owned());
+        self
+    }
+
+    /// Only the server with this id will do: two may have one name.
+    #[must_use]
+    pub fn only(mut self, server: ServerId) -> Self {
+        self.only = Some(server);
         self
     }
 
@@ -167,9 +176,9 @@ impl Builder {
         let (port, local, faults) = (self.port, self.local, FaultSwitch::default());
         let options = Options { role: Role::Client, group, port, interfaces: self.interfaces, local, faults };
         let (transport, _) = Transport::open(options)?;
-        let Self { server, prefer, peers, follow, .. } = self;
+        let Self { server, only, prefer, peers, follow, .. } = self;
         let settings =
-            Settings { net: NetTag::of(&net), nick, server, prefer, peers, follow, cursors, bugs: Bugs::NONE };
+            Settings { net: NetTag::of(&net), nick, server, only, prefer, peers, follow, cursors, bugs: Bugs::NONE };
         driver::start(settings, loaded, outbox, transport)
     }
 

@@ -56,6 +56,21 @@ fn message_of_an_earlier_life_is_in_history_and_its_way_forgotten() {
 }
 
 #[test]
+fn two_servers_of_one_name_are_both_asked() {
+    let mut ring = Ring::start(&["oak"]);
+    // Names are compared without case.
+    ring.add("OAK");
+    ring.until_one_view();
+    let id = sent(&ring, "hello");
+    for _ in 0..5 {
+        let life = &documents(&ring.run(&["explain", id.as_str().expect("text"), "--json"]).stdout)[0];
+        let servers = life["servers"].as_array().expect("a list");
+        assert_eq!((servers.len(), life["missing"].as_array().map(Vec::len)), (2, Some(0)), "{life}");
+        assert_ne!(servers[0]["id"], servers[1]["id"]);
+    }
+}
+
+#[test]
 fn record_has_every_servers_events_in_order_and_reads_back() {
     let ring = Ring::start(&["oak", "elm"]);
     sent(&ring, "hello");

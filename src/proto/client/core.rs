@@ -80,7 +80,7 @@ impl Client {
         let Loaded { client, last_cseq, acked_upto, floor, messages, seen } = loaded;
         let shown = seen.filter(|_| settings.follow);
         let mut new = Self {
-            directory: Directory::new(settings.server.clone(), settings.prefer),
+            directory: Directory::new(settings.server.clone(), settings.prefer).only(settings.only),
             search: Search::new(settings.peers.clone()),
             settings,
             me: client,
@@ -418,7 +418,7 @@ impl Client {
             return;
         };
         let is_wanted = choice.server.is_some() && choice.server == self.settings.prefer;
-        let any = self.settings.server.is_none() && !is_wanted;
+        let any = self.settings.server.is_none() && self.settings.only.is_none() && !is_wanted;
         if self.gone.is_none() && any && self.stage.gathers(now) {
             return;
         }

@@ -28,6 +28,8 @@ const QUIETER: Duration = Duration::from_secs(1);
 pub(super) struct Directory {
     /// Only this one will do.
     forced: Option<String>,
+    /// Only the one with this id will do.
+    only: Option<ServerId>,
     /// This one rather than another.
     preferred: Option<ServerId>,
     servers: BTreeMap<ServerId, Known>,
@@ -84,6 +86,11 @@ impl Directory {
     /// can be.
     pub(super) fn new(forced: Option<String>, preferred: Option<ServerId>) -> Self {
         Self { forced, preferred, ..Self::default() }
+    }
+
+    /// The same, and only the server with this id is ever chosen.
+    pub(super) fn only(self, only: Option<ServerId>) -> Self {
+        Self { only, ..self }
     }
 
     /// A server told of itself from this address.
@@ -147,7 +154,7 @@ impl Directory {
     pub(super) fn choose(&self, now: Time, rng: &mut Rng) -> Option<Choice> {
         let able = self.best(now);
         let fewest = able.iter().map(|known| u64::from(known.clients)).min().unwrap_or(0);
-        let close = |known: &&&Known| self.forced.is_some() || u64::from(known.clients) * 5 <= fewest * 6;
+        let close = |known: &&&Known| self.is_forced() || u64::from(known.clients) * 5 <= fewest * 6;
         let preferred = able.iter().find(|known| self.preferred == Some(known.pid.server));
         let able: Vec<&&Known> = able.iter().filter(close).collect();
         if let Some(known) = preferred.or(able.get(rng.below(able.len() as u64) as usize).copied()) {
@@ -157,7 +164,7 @@ impl Directory {
         let spare: Vec<&SocketAddr> = self
             .told
             .iter()
-            .filter(|(addr, trouble)| self.forced.is_none() && trouble.until <= now && !heard(addr))
+            .filter(|(addr, trouble)| !self.is_forced() && trouble.until <= now && !heard(addr))
             .map(|(addr, _)| addr)
             .collect();
         let addr = **spare.get(rng.below(spare.len() as u64) as usize)?;
@@ -167,7 +174,7 @@ impl Directory {
     /// When a server that is left alone now may be tried again.
     pub(super) fn next_chance(&self, now: Time) -> Time {
         let heard = self.candidates(now).map(|known| known.trouble.until);
-        let told = self.told.values().map(|trouble| trouble.until).filter(|_| self.forced.is_none());
+        let told = self.told.values().map(|trouble| trouble.until).filter(|_| !self.is_forced());
         heard.chain(told).filter(|&until| until > now).min().unwrap_or(Time::NEVER)
     }
 
@@ -200,7 +207,12 @@ impl Directory {
             known.ready
                 && now.since(known.heard) < STALE
                 && self.forced.as_ref().is_none_or(|forced| name::same(forced, &known.name))
+                && self.only.is_none_or(|only| only == known.pid.server)
         })
+    }
+
+    fn is_forced(&self) -> bool {
+        self.forced.is_some() || self.only.is_some()
     }
 
     fn forget_the_longest_silent(&mut self) {
@@ -252,6 +264,16 @@ mod tests {
         assert_eq!(chosen(&directory, Time(0)), Vec::<String>::new());
         directory.heard(Time(0), pid(3, 1), from(3), &beacon("ash", 90));
         assert_eq!(chosen(&directory, Time(0)), ["ash"]);
+    }
+
+    #[test]
+    fn of_two_servers_of_one_name_the_one_with_the_id_is_chosen() {
+        let mut directory = Directory::new(Some("oak".into()), None).only(Some(ServerId(2)));
+        directory.heard(Time(0), pid(1, 1), from(1), &beacon("oak", 0));
+        directory.told(&[from(1)]);
+        assert_eq!(directory.choose(Time(0), &mut Rng::new(1)), None);
+        directory.heard(Time(0), pid(2, 1), from(2), &beacon("oak", 90));
+        assert_eq!(directory.choose(Time(0), &mut Rng::new(1)).and_then(|choice| choice.server), Some(ServerId(2)));
     }
 
     #[test]

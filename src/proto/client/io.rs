@@ -20,6 +20,8 @@ pub struct Settings {
     pub nick: String,
     /// Only the server of this name will do.
     pub server: Option<String>,
+    /// Only the server with this id will do: names are not unique.
+    pub only: Option<ServerId>,
     /// This server rather than another, while it takes clients.
     pub prefer: Option<ServerId>,
     /// Addresses to scout by unicast, beside the multicast; at most 32 are used.

@@ -294,6 +294,7 @@ fn process(loaded: Loaded, now: Now, bugs: Bugs, rng: &mut Rng) -> client::Clien
         net: crate::sim::world::net(),
         nick: nick(loaded.client),
         server: None,
+        only: None,
         prefer: None,
         peers: Vec::new(),
         follow: true,

@@ -112,6 +112,7 @@ impl Bench {
             net: NET,
             nick: "ana".into(),
             server: None,
+            only: None,
             prefer: None,
             peers: Vec::new(),
             follow,

@@ -421,6 +421,7 @@ fn going_by(nick: String) -> Settings {
         net: NET,
         nick,
         server: None,
+        only: None,
         prefer: None,
         peers: Vec::new(),
         follow: true,
