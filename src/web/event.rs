@@ -25,6 +25,7 @@ pub fn document(event: &Event) -> (&'static str, Value) {
         Event::Abandoned { epoch, reason } => ("abandoned", json!({ "epoch": epoch.num, "reason": reason })),
         Event::Cloned { pid, addr } => ("cloned", json!({ "id": id(*pid), "addr": addr.to_string() })),
         Event::Replaced { pid, addr } => ("replaced", json!({ "id": id(*pid), "addr": addr.to_string() })),
+        Event::Mended => ("mended", json!({})),
         Event::ReadOnly { full } => ("read_only", json!({ "full": full })),
         Event::OtherVersion { addr, version } => {
             ("other_version", json!({ "addr": addr.to_string(), "version": version }))

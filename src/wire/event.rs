@@ -120,6 +120,8 @@ pub enum Event {
         /// Where.
         addr: SocketAddr,
     },
+    /// What was lost or set aside of a damaged store is here again, as far as any server of the view has it.
+    Mended,
 }
 
 impl Event {
@@ -140,6 +142,7 @@ impl Event {
             Self::Election { started_by, winner, .. } => short(started_by) && winner.iter().all(|name| short(name)),
             Self::Abandoned { reason, .. } => short(reason),
             Self::Ready
+            | Self::Mended
             | Self::CaughtUp { .. }
             | Self::Merged { .. }
             | Self::Proposed { .. }

@@ -2,6 +2,7 @@
 
 mod clones;
 mod commands;
+mod damage;
 mod demo;
 mod hostile;
 mod page;

@@ -94,6 +94,8 @@ impl Commentary {
             }
             Some("ready") => self.note(now, Topic::Ready, by, 0, String::new()),
             Some("cloned") => self.other(now, by, format!("{by} hears another server with its own id.")),
+            Some("replaced") => self.other(now, by, format!("{by} gives way to another server with its own id.")),
+            Some("mended") => self.other(now, by, format!("{by}'s store is whole again.")),
             Some("read_only") => self.other(now, by, format!("{by}'s disk takes nothing: it is read-only.")),
             _ => {}
         }

@@ -62,6 +62,11 @@ impl Node {
         if let Some((messages, began)) = self.catch_up.finish() {
             self.event(Event::CaughtUp { messages, took: self.now.mono.since(began) });
         }
+        // Alone it has all that anyone offers, which tells nothing of what was lost.
+        if self.is_unmended && !others.is_empty() {
+            self.is_unmended = false;
+            self.event(Event::Mended);
+        }
         if self.membership.become_ready() {
             // Clients and other servers wait for it: they hear of it at once, not with the next beacon.
             self.announcements.hasten(self.now.mono);

@@ -77,6 +77,8 @@ pub struct Node {
     hlc: Hlc,
     messages: u64,
     damaged: bool,
+    /// The store was damaged, and nobody has been there since who could have what is missing.
+    is_unmended: bool,
     view_change: ViewChange,
     live: Option<Live>,
     left: Option<(EpochId, u64)>,
@@ -167,6 +169,7 @@ impl Node {
             hlc: recovered.hlc,
             messages: recovered.messages,
             damaged: recovered.damaged,
+            is_unmended: recovered.damaged,
             ids: recovered.ids,
             view_change: ViewChange::new(me, bugs),
             live: None,

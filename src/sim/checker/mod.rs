@@ -296,7 +296,9 @@ impl Checker {
         for member in &known.view.members {
             // Of two machines with one id the one that is the member, not its copy.
             let member_itself = servers.iter().position(|server| server.pid == member.pid);
-            let Some(holder) = member_itself.or_else(|| self.servers.get(&member.pid.server).copied()) else { continue };
+            let Some(holder) = member_itself.or_else(|| self.servers.get(&member.pid.server).copied()) else {
+                continue;
+            };
             let there = servers[holder].disk.durable().len(epoch);
             hold!(
                 9,

@@ -28,6 +28,7 @@ pub(super) fn events() -> Vec<Event> {
         Event::OtherVersion { addr: addr(), version: 9 },
         Event::Goodbye { pid: pid(0x12), name },
         Event::Replaced { pid: pid(0x12), addr: addr() },
+        Event::Mended,
     ]
 }
 
@@ -79,7 +80,7 @@ pub(super) fn page() -> RecordPage {
 
 super::numbers! {
     of_event of Event: View Ready Suspected Failed Rejoined CaughtUp Merged Election Proposed Abandoned Cloned ReadOnly
-        OtherVersion Goodbye Replaced;
+        OtherVersion Goodbye Replaced Mended;
     of_sketch of Sketch: Beacon Scout Elsewhere Ping Pong Suspect Heard Failed Bye Elect ElectAck Propose State Refuse
         Commit Prepared Install Opened WantTable Table Data Order Ack Nack Heads Digest Want Fill Working Probe
         Echo Summary;

@@ -62,6 +62,7 @@ impl Teller {
             Event::Cloned { pid, addr } => {
                 format!("alert  server id {} is also at {} (a cloned machine?)", pid.server, addr.ip())
             }
+            Event::Mended => "store  whole again: nothing is missing here that the other servers have".to_owned(),
             Event::ReadOnly { full: true } => "alert  no space: this server is read-only until there is".to_owned(),
             Event::ReadOnly { full: false } => "alert  the disk fails: this server is read-only".to_owned(),
             Event::OtherVersion { addr, version } => {
@@ -132,6 +133,13 @@ mod tests {
             teller.json(&Event::Merged { messages: 7 }, 0).unwrap(),
             "{\"event\":\"merged\",\"at\":\"1970-01-01T00:00:00.000Z\",\"epoch\":12,\"messages\":7}"
         );
+    }
+
+    #[test]
+    fn healed_store_is_told_to_scripts_and_people() {
+        let mut teller = Teller::default();
+        assert!(teller.json(&Event::Mended, 0).unwrap().contains("\"event\":\"mended\""));
+        assert!(teller.text(&Event::Mended).unwrap().starts_with("store  whole again"));
     }
 
     #[test]

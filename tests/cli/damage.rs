@@ -1,0 +1,36 @@
+//! A store that was damaged, and heals from the other servers.
+
+use crate::ring::Ring;
+use rusqlite::{Connection, params};
+use std::path::Path;
+
+/// Flips a bit of the oldest entry.
+fn damage(data: &Path) {
+    let store = Connection::open(data.join("history.db")).expect("a store");
+    let oldest = "SELECT id, value FROM entries ORDER BY key LIMIT 1";
+    let (id, mut value): (i64, Vec<u8>) =
+        store.query_row(oldest, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("an entry");
+    *value.last_mut().expect("bytes") ^= 1;
+    store.execute("UPDATE entries SET value = ?1 WHERE id = ?2", params![value, id]).expect("written");
+}
+
+#[test]
+fn damaged_store_is_told_to_be_whole_once_others_have_filled_it() {
+    let mut ring = Ring::start(&["oak", "elm"]);
+    for text in ["one", "two", "three"] {
+        assert_eq!(ring.run(&["send", "lobby", text]).code, 0);
+    }
+    ring.kill("oak");
+    ring.kill("elm");
+    damage(&ring.home.path().join("oak"));
+    ring.add("oak");
+    // It meets the damage when it reads, and opens its store anew.
+    ring.told("oak", "read_only", |event| event["full"] == false);
+    ring.add("elm");
+    let both = ring.told("oak", "view", |view| view["members"].as_array().is_some_and(|all| all.len() == 2));
+    let mended = ring.told("oak", "mended", |_| true);
+    assert!(mended["epoch"].as_u64() >= both["epoch"].as_u64(), "alone it cannot know");
+    let status = ring.run(&["status", "--server", "oak"]);
+    assert_eq!(status.code, 0, "{status:?}");
+    ring.until_history_of_has("oak", "one");
+}
