@@ -13,6 +13,8 @@ use std::time::Duration;
 pub(crate) struct Teller {
     epoch: Option<u64>,
     leader: Option<crate::ids::Pid>,
+    /// Whether it was ready in this life: what comes then is another side's, and no longer what it missed.
+    ready: bool,
 }
 
 impl Teller {
@@ -49,13 +51,16 @@ impl Teller {
                 format!("ring   {} does not answer: taken for dead", shown(name))
             }
             Event::Rejoined { name, .. } => format!("ring   {} is here", shown(name)),
+            Event::CaughtUp { messages, took } if self.ready => {
+                format!("store  merged {messages} messages from the other side in {} ms", ms(*took))
+            }
             Event::CaughtUp { messages, took } => format!("store  caught up {messages} messages in {} ms", ms(*took)),
-            Event::Merged { messages } => format!("store  merged {messages} messages from the other side"),
             Event::Election { num, winner: Some(winner), took, .. } => {
                 format!("ring   election {num}: {} won in {} ms", shown(winner), ms(*took))
             }
-            // Of a greater life people are told why the server ends.
-            Event::Replaced { .. }
+            // Of what is merged people are told the sum, of a greater life why the server ends.
+            Event::Merged { .. }
+            | Event::Replaced { .. }
             | Event::Election { winner: None, .. }
             | Event::Proposed { .. }
             | Event::Abandoned { .. } => return None,
@@ -73,9 +78,15 @@ impl Teller {
     }
 
     fn note(&mut self, event: &Event) {
-        if let Event::View { view, .. } = event {
-            self.epoch = Some(view.epoch.num);
-            self.leader = Some(view.epoch.leader);
+        match event {
+            Event::View { view, .. } => {
+                self.epoch = Some(view.epoch.num);
+                self.leader = Some(view.epoch.leader);
+            }
+            Event::Ready => self.ready = true,
+            // It begins anew with what is on the disk.
+            Event::ReadOnly { .. } => self.ready = false,
+            _ => {}
         }
     }
 }
@@ -133,6 +144,22 @@ mod tests {
             teller.json(&Event::Merged { messages: 7 }, 0).unwrap(),
             "{\"event\":\"merged\",\"at\":\"1970-01-01T00:00:00.000Z\",\"epoch\":12,\"messages\":7}"
         );
+    }
+
+    #[test]
+    fn what_was_missed_is_one_line_for_people_and_one_event_an_epoch_for_scripts() {
+        let mut teller = Teller::default();
+        let took = Duration::from_millis(90);
+        for (ready, line) in [
+            (Event::Goodbye { pid: pid(1), name: "elm".into() }, "store  caught up 212 messages in 90 ms"),
+            (Event::Ready, "store  merged 212 messages from the other side in 90 ms"),
+        ] {
+            teller.text(&ready);
+            let came = [Event::Merged { messages: 200 }, Event::Merged { messages: 12 }];
+            assert_eq!(came.iter().find_map(|event| teller.text(event)), None);
+            assert!(came.iter().all(|event| teller.json(event, 0).is_some()));
+            assert_eq!(teller.text(&Event::CaughtUp { messages: 212, took }).as_deref(), Some(line));
+        }
     }
 
     #[test]
