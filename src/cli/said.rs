@@ -1,6 +1,6 @@
 //! What a person typed, understood.
 
-use crate::cli::values::{Name, room};
+use crate::cli::values::{Name, typed_room};
 use crate::name::BadName;
 
 /// A line of input.
@@ -83,7 +83,7 @@ impl Said {
         let words = (!rest.is_empty()).then(|| rest.to_owned());
         let needed = |what: &str| words.clone().ok_or_else(|| format!("/{word} wants {what}"));
         let said = match word.to_lowercase().as_str() {
-            "join" => Self::Join(named(room(&needed("a room")?))?),
+            "join" => Self::Join(named(typed_room(&needed("a room")?))?),
             "leave" | "part" => Self::Leave(optional(rest)?),
             "rooms" | "list" => Self::Rooms,
             "msg" => {
@@ -116,7 +116,7 @@ fn named(name: Result<Name, BadName>) -> Result<Name, String> {
 }
 
 fn optional(rest: &str) -> Result<Option<Name>, String> {
-    if rest.is_empty() { Ok(None) } else { named(room(rest)).map(Some) }
+    if rest.is_empty() { Ok(None) } else { named(typed_room(rest)).map(Some) }
 }
 
 #[cfg(test)]

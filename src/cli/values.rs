@@ -41,8 +41,16 @@ impl fmt::Display for Name {
     }
 }
 
-/// A room's name; a leading `#`, as people write it, is left out.
-pub(crate) fn room(text: &str) -> Result<Name, crate::name::BadName> {
+/// A room's name on a command line. A `#` before it is no part of it, and begins a comment in most shells.
+pub(crate) fn room(text: &str) -> Result<Name, String> {
+    text.parse().map_err(|why: crate::name::BadName| match typed_room(text) {
+        Ok(name) => format!("{why}: write {name}"),
+        Err(_) => why.to_string(),
+    })
+}
+
+/// A room's name as people type it where they talk: a leading `#` is left out.
+pub(crate) fn typed_room(text: &str) -> Result<Name, crate::name::BadName> {
     text.strip_prefix('#').unwrap_or(text).parse()
 }
 
@@ -66,11 +74,11 @@ pub(crate) enum Target {
 }
 
 impl FromStr for Target {
-    type Err = crate::name::BadName;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix('@') {
-            Some(nick) => nick.parse().map(Self::Person),
+            Some(nick) => nick.parse().map(Self::Person).map_err(|why: crate::name::BadName| why.to_string()),
             None => room(text).map(Self::Room),
         }
     }
@@ -374,7 +382,9 @@ mod tests {
 
     #[test]
     fn targets_are_rooms_and_people() {
-        assert_eq!("#lobby".parse(), Ok(Target::Room("lobby".parse().unwrap())));
+        assert_eq!("lobby".parse(), Ok(Target::Room("lobby".parse().unwrap())));
+        let told = "a name does not begin with #, @ or -: write lobby".to_owned();
+        assert_eq!("#lobby".parse::<Target>(), Err(told));
         assert_eq!("@bob".parse(), Ok(Target::Person("bob".parse().unwrap())));
         assert!("##x".parse::<Target>().is_err());
         assert!("@".parse::<Target>().is_err());

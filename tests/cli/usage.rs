@@ -15,6 +15,9 @@ fn wrong_usage_is_exit_2_with_a_line_and_a_hint() {
         &["--timeout", "5 parsecs", "rooms"],
         &["send", "a b", "hello"],
         &["send", "@", "hello"],
+        &["send", "#lobby", "hello"],
+        &["tail", "#lobby"],
+        &["history", "#lobby"],
         &["tail"],
         &["tail", "room\u{202e}"],
         &["history", "--last", "3", "--all"],
@@ -30,6 +33,16 @@ fn wrong_usage_is_exit_2_with_a_line_and_a_hint() {
         assert!(ran.stderr.starts_with("ringtalk: "), "{args:?}: {ran:?}");
         assert!(ran.stderr.contains("\nhint: "), "{args:?}: {ran:?}");
         assert!(ran.stderr.chars().all(|c| c == '\n' || !c.is_control()), "{args:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn room_with_a_hash_is_refused_with_how_to_write_it() {
+    let home = Home::new();
+    for args in [&["send", "#lobby", "hello"][..], &["tail", "#lobby"], &["history", "#lobby"], &["who", "#lobby"]] {
+        let ran = home.run(args);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stderr.contains("a name does not begin with #, @ or -: write lobby\n"), "{ran:?}");
     }
 }
 
