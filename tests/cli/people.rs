@@ -75,6 +75,11 @@ fn who_asks_for_the_nick_of_another_is_told_and_offered_one() {
     let dora = ring.run_with_input(&["chat", "--nick", "dora"], b"/nick ana\n");
     assert_eq!(dora.code, 0, "{dora:?}");
     assert!(dora.stderr.contains("that nick is someone else's; ana2 is free: /nick ana2"), "{dora:?}");
+    let script = ring.run_with_input(&["chat", "--nick", "dora", "--json"], b"/nick ana\n");
+    let refused = script.stderr.lines().find(|line| line.starts_with("{\"error\":")).expect("it is told");
+    let refused: serde_json::Value = serde_json::from_str(refused).expect("a document");
+    let told = (&refused["error"]["code"], &refused["error"]["hint"]);
+    assert_eq!(told, (&"nick_taken".into(), &"ana2 is free: /nick ana2".into()), "{script:?}");
     assert!(!dora.stdout.contains("is the name of"), "{dora:?}");
 
     let mut dora = Chat::start(&ring, "dora");

@@ -11,7 +11,7 @@ use crate::cli::contact::{Contact, refused};
 use crate::cli::failure::{Code, Failure};
 use crate::cli::lines::{Lines, unreadable};
 use crate::cli::message::{Live, Told};
-use crate::cli::output::{Output, Style, to_json};
+use crate::cli::output::{Output, Style, tell, to_json};
 use crate::cli::said::{HELP, Said};
 use crate::cli::shown::shown;
 use crate::cli::signals::Interrupt;
@@ -407,7 +407,7 @@ impl Chat {
     fn told(&mut self, event: &Event, news: &Notice) {
         self.contact.take_note(event);
         if self.output.json {
-            return;
+            return self.told_json(news);
         }
         match news {
             Notice::Home { .. } | Notice::NotAsked { .. } => {}
@@ -417,6 +417,17 @@ impl Chat {
             }
             Notice::Refused { .. } | Notice::Elsewhere { .. } if self.contact.home().is_some() => {}
             news => self.notice(&shown(&news.to_string())),
+        }
+    }
+
+    /// Scripts are told what they asked for and did not get, as of any error.
+    fn told_json(&self, news: &Notice) {
+        if let Notice::Refused { why: why @ Refusal::NickTaken(_), .. } = news
+            && self.contact.home().is_some()
+        {
+            let failure = refused("", why, "");
+            let hint = failure.hint.replace("--nick", "/nick");
+            tell(failure.hint(hint).render(true).trim_end());
         }
     }
 
