@@ -1,6 +1,7 @@
 //! Every planted bug is found again by the seed that found it: a checker that catches nothing proves nothing.
 //! `cargo test --profile sim --no-default-features --features bugs --test sim_hunt -- --nocapture` prints how each shows.
 #![cfg(feature = "bugs")]
+#![expect(clippy::print_stdout, reason = "how each bug shows is asked for with --nocapture")]
 
 use ringtalk::proto::bugs::Bugs;
 use ringtalk::sim::{KNOWN, Known, Scenario, hunt, replay};
