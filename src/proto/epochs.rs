@@ -289,10 +289,11 @@ mod tests {
                 }
             }
         }
-        let current = Some(EpochId { num: 40, ..EpochId::default() });
+        let forty = EpochId { num: 40, ..EpochId::default() };
+        let current = Some(forty);
         assert_eq!(epochs.digest_hash(None), again.digest_hash(None));
         assert_ne!(epochs.digest_hash(None), epochs.digest_hash(current));
-        again.get_mut(current.unwrap()).unwrap().durable = 1;
+        again.get_mut(forty).unwrap().durable = 1;
         assert_ne!(epochs.digest_hash(None), again.digest_hash(None));
         assert_eq!(epochs.digest_hash(current), again.digest_hash(current));
         again.settle();

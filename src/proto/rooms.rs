@@ -295,8 +295,8 @@ impl Rooms {
     fn seat(&mut self, folded: &str, client: ClientId, changes: &mut Vec<Change>) {
         let (Some(person), Some(known)) = (self.people.get(&client), self.by_name.get_mut(folded)) else { return };
         let is_in = person.is_in(folded);
-        let changed = if is_in { known.people.insert(client) } else { known.people.remove(&client) };
-        if changed {
+        let is_news = if is_in { known.people.insert(client) } else { known.people.remove(&client) };
+        if is_news {
             let (room, nick) = (known.name.clone(), person.nick.clone());
             changes.push(if is_in {
                 Change::Joined { room, client, nick }

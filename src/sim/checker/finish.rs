@@ -5,6 +5,7 @@ use super::{Checker, LIVENESS, Verdict, Violation, hold};
 use crate::ids::{MessageId, RecordKey};
 use crate::proto::bugs::Bug;
 use crate::proto::inspect::Inspection;
+use crate::proto::node::Node;
 use crate::sim::client::Client;
 use crate::sim::world::Server;
 use crate::time::Hlc;
@@ -37,20 +38,12 @@ impl Checker {
                 hold!(16, other == history, "s{} and s{} differ: {}", first + 1, at + 1, difference(&history, &other));
             }
             self.counted(at, server, history.len() as u64)?;
-            self.same_people((first, one), (at, server))?;
+            same_people((first, one), (at, server))?;
         }
         if among.len() == servers.len() {
             self.kept(&extents, servers)?;
         }
         self.in_order(&history)
-    }
-
-    /// 16: who is where follows from the history, whichever way it came.
-    fn same_people(&self, (first, one): (usize, &Server), (at, other): (usize, &Server)) -> Verdict {
-        let who = |server: &Server| server.node.as_ref().map(|node| node.who());
-        let (ours, theirs) = (who(one), who(other));
-        hold!(16, ours == theirs, "s{} has {ours:?} and s{} {theirs:?}", first + 1, at + 1);
-        Ok(())
     }
 
     /// 14 and 19: a server counts each message of its history once, and its clock is past all of it.
@@ -117,6 +110,14 @@ fn running<'a>(servers: &'a [Server], among: &'a [usize]) -> impl Iterator<Item 
         .iter()
         .filter_map(|&at| servers.get(at).map(|server| (at, server)))
         .filter(|(_, server)| server.node.is_some())
+}
+
+/// 16: who is where follows from the history, whichever way it came.
+fn same_people((first, one): (usize, &Server), (at, other): (usize, &Server)) -> Verdict {
+    let who = |server: &Server| server.node.as_ref().map(Node::who);
+    let (ours, theirs) = (who(one), who(other));
+    hold!(16, ours == theirs, "s{} has {ours:?} and s{} {theirs:?}", first + 1, at + 1);
+    Ok(())
 }
 
 fn difference(one: &[(RecordKey, MessageId)], other: &[(RecordKey, MessageId)]) -> String {

@@ -1,32 +1,8 @@
-//! Ways in which such systems have failed, each as a scenario that must hold. The numbers are those of `PROTOCOL.md`'s list
-//! of fifty.
+//! Ways in which such systems have failed. The numbers are those of `docs/SIMULATOR.md`'s list of fifty.
 
-#![expect(clippy::panic, reason = "a test fails by it")]
-
+use super::holds;
 use ringtalk::proto::bugs::Bugs;
 use ringtalk::sim::Scenario;
-
-/// Seeds that each scenario is played with: one where the code is not optimised, so that `cargo test` stays a matter of
-/// minutes.
-const SEEDS: u64 = if cfg!(feature = "bugs") { 4 } else { 1 };
-
-/// The scenario holds whatever the seed adds of chance.
-fn holds(text: &str) {
-    let scenario = match Scenario::read(text) {
-        Ok(scenario) => scenario,
-        Err(bad) => panic!("no step: {}", bad.0),
-    };
-    for seed in 1..=SEEDS {
-        if let Err(violation) = scenario.play(seed, Bugs::NONE) {
-            panic!("seed {seed}: property {}: {}", violation.property, violation.text);
-        }
-    }
-}
-
-#[test]
-fn servers_that_start_find_each_other_and_agree() {
-    holds("servers 5; clients 4; wait 3s; settle");
-}
 
 #[test]
 fn s01_leader_restarts_before_it_is_missed() {
@@ -232,27 +208,6 @@ fn s25_people_who_are_cut_off_with_some_servers_find_those() {
     }
 }
 
-/// A disk that takes 400 ms for a sync froze everyone for longer than they waited for a view: they began elections, for ever.
-/// One that takes three seconds stays alone, and takes nobody to it.
-#[test]
-fn slow_disk_joins_or_stays_alone_and_the_others_are_served() {
-    for sync in ["400ms", "1500ms", "3s"] {
-        holds(&format!(
-            "servers 4; clients 6; absent 4; wait 3s; disk 4 slow {sync}; start 4; wait 8s; mark; wait 20s; views 1; everyone 6s"
-        ));
-    }
-}
-
-/// A server had closed an epoch on its disk for a view that a greater promise overtook, and did not tell the next
-/// coordinator: that one closed the epoch lower, and after a restart the server had more of it (seed 9200336, `--people`).
-#[test]
-fn closure_on_disk_counts_though_its_view_came_to_nothing() {
-    holds(
-        "servers 4; clients 6; talk fast; cut 1,2|3,4; wait 3s; disk 2 slow 2s; wait 900ms; power-off 2; kill 1; disk 2 good; \
-         disk 1 slow 100ms; cut 1|2|3,4; wait 100ms; start 2; start 1; wait 560ms; heal; wait 4s; settle",
-    );
-}
-
 #[test]
 fn s26_flapping_server_lets_the_others_talk() {
     let flap = "kill 3; wait 1s; start 3; wait 1s; ".repeat(30);
@@ -439,72 +394,4 @@ fn s48_each_single_control_datagram_may_be_lost() {
 #[test]
 fn s49_goodbye_races_with_a_crash() {
     holds("servers 4; talk fast; wait 3s; leave 2; kill 3; wait 3s; start all; settle");
-}
-
-/// One client changed sides again and again while the LAN was cut: each side had every other stretch of its numbers. The set
-/// of ids closed all but the last 64 holes, and what the other side had of them was left out of feeds, rooms and counts.
-#[test]
-fn client_that_changed_sides_more_often_than_ids_had_ranges_is_merged_whole() {
-    let moves = "move 1; wait 300ms; ".repeat(140);
-    holds(&format!("servers 2; clients 1; talk fast; wait 3s; cut 1|2; wait 2s; {moves} heal; wait 3s; settle"));
-}
-
-/// A view takes three writes, one after the other. All three together had the time of one: where a sync takes 2 s the
-/// coordinator began anew when it was one write from done, for ever; also a server that is alone.
-#[test]
-fn disks_of_two_seconds_a_sync_get_their_view() {
-    for text in [
-        "servers 1; clients 2; talk slow; disk 1 slow 2s; wait 30s; acked 10s",
-        "servers 1; clients 2; talk slow; wait 3s; disk 1 slow 2s; kill 1; wait 1s; start 1; wait 30s; acked 10s",
-        "servers 3; clients 4; talk slow; wait 3s; disk 1 slow 2s; disk 2 slow 2s; disk 3 slow 2s; kill leader; wait 40s; acked 30s",
-        "servers 3; clients 4; talk slow; wait 3s; disk 2 slow 2s; kill leader; wait 40s; acked 30s",
-    ] {
-        holds(text);
-    }
-}
-
-/// The one who makes a view, or one who waits for it, dies right when it is told that a disk is at work; or it dies while
-/// the tables of ids are on their way, which take more than one row a client here.
-#[test]
-fn view_that_a_disk_holds_up_survives_a_death_in_the_middle() {
-    for number in 1..=3 {
-        holds(&format!(
-            "servers 4; clients 6; absent 4; wait 3s; disk 4 slow 800ms; on {number} working: kill; start 4; wait 8s; heal all; \
-             settle"
-        ));
-    }
-    holds(
-        "servers 3; clients 4; talk slow; wait 3s; disk 1 slow 2s; disk 2 slow 2s; disk 3 slow 2s; on 2 commit: kill; \
-         kill leader; wait 10s; heal all; settle",
-    );
-    let moves = "move 1; wait 300ms; ".repeat(140);
-    holds(&format!(
-        "servers 2; clients 1; talk fast; wait 3s; cut 1|2; wait 2s; {moves} on 1 table: kill; heal; wait 3s; heal all; settle"
-    ));
-}
-
-/// Who did not hear of the view that was being made elected again and again. The token came home to its coordinator, which
-/// dropped the view and proposed another, while a slow disk began its promise anew each time.
-#[test]
-fn view_that_is_being_made_outlives_elections_of_those_who_do_not_hear_of_it() {
-    for text in [
-        "servers 4; clients 8; talk slow; wait 3s; disk 2 slow 1400ms; disk 3 slow 60s; wait 60s; everyone 30s",
-        "servers 4; clients 8; talk long; wait 3s; around 1 narrow 1300; disk 2 slow 900ms; wait 30s; everyone 15s",
-        "servers 2; clients 6; talk slow; wait 3s; cut 2>1; disk 2 slow 4s; wait 60s; everyone 30s",
-    ] {
-        holds(text);
-    }
-}
-
-/// A server whose answers take 300 ms, as over a radio that sleeps, was asked to join, was too late with its state, and was
-/// asked again: 47 views in a minute, for ever.
-#[test]
-fn server_that_is_far_away_joins_once() {
-    holds(
-        "servers 3; clients 4; talk slow; wait 3s; around 2 slow 150ms; kill 2; wait 1s; start 2; wait 10s; mark; wait 60s; \
-         views 3",
-    );
-    holds(
-        "servers 3; clients 4; talk slow; wait 3s; around 2 slow 400ms; wait 10s; mark; wait 30s; views 3; everyone 15s",
-    );
 }

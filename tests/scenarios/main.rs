@@ -1,0 +1,26 @@
+//! Scenarios that must hold: the ways in which such systems have failed, and those in which this one has.
+
+#![expect(clippy::panic, reason = "a test fails by it")]
+
+use ringtalk::proto::bugs::Bugs;
+use ringtalk::sim::Scenario;
+
+mod fifty;
+mod stories;
+
+/// Seeds that each scenario is played with: one where the code is not optimised, so that `cargo test` stays a matter of
+/// minutes.
+const SEEDS: u64 = if cfg!(feature = "bugs") { 4 } else { 1 };
+
+/// The scenario holds whatever the seed adds of chance.
+fn holds(text: &str) {
+    let scenario = match Scenario::read(text) {
+        Ok(scenario) => scenario,
+        Err(bad) => panic!("no step: {}", bad.0),
+    };
+    for seed in 1..=SEEDS {
+        if let Err(violation) = scenario.play(seed, Bugs::NONE) {
+            panic!("seed {seed}: property {}: {}", violation.property, violation.text);
+        }
+    }
+}
