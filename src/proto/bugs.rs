@@ -48,6 +48,10 @@ pub enum Bug {
     InexactPid,
     /// A server whose store was damaged counts in the cut.
     DamagedCounts,
+    /// What a damaged store knows to be closed is closed there, whatever sound ones have.
+    DamagedCloses,
+    /// A damaged server alone takes its store for mended.
+    MendedAlone,
     /// Nobody proposes once a coordinator has died: who has promised beyond its view waits for ever.
     NoEscape,
     /// A prepared member says so once only.
@@ -218,6 +222,8 @@ impl Bug {
         Self::NoClosure,
         Self::InexactPid,
         Self::DamagedCounts,
+        Self::DamagedCloses,
+        Self::MendedAlone,
         Self::NoEscape,
         Self::PreparedOnce,
         Self::InstallOnce,

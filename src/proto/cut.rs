@@ -51,14 +51,19 @@ pub fn close(states: &BTreeMap<Pid, State>, bugs: Bugs) -> Closing {
 }
 
 /// The greatest known closure, else the least durable length of those who count; never below what anyone knows to be
-/// stable.
+/// stable. What a damaged store knows to be closed may be closed at what the damage left: it is no more than a least length.
 fn cut(states: &BTreeMap<Pid, State>, counted: &[Pid], epoch: EpochId, bugs: Bugs) -> u64 {
     let all = || states.values().filter_map(|state| log_of(state, epoch));
-    let closure = all().filter_map(|log| log.closure).max().filter(|_| !bugs.has(Bug::NoClosure));
+    let trusted = |state: &State| !state.damaged || bugs.has(Bug::DamagedCloses);
+    let closed = |of: &dyn Fn(&State) -> bool| {
+        let logs = states.values().filter(|state| of(state)).filter_map(|state| log_of(state, epoch));
+        logs.filter_map(|log| log.closure).max().filter(|_| !bugs.has(Bug::NoClosure))
+    };
     let least = lengths(states, counted, epoch).min().unwrap_or(0);
     let open = if bugs.has(Bug::CutMax) { lengths(states, counted, epoch).max().unwrap_or(0) } else { least };
     let stable = if bugs.has(Bug::CutBelowStable) { 0 } else { all().map(|log| log.stable).max().unwrap_or(0) };
-    closure.unwrap_or(open).max(stable)
+    let at_least = closed(&|state| !trusted(state)).unwrap_or(0).max(stable);
+    closed(&trusted).unwrap_or(open).max(at_least)
 }
 
 /// Whose log of `epoch` counts for its cut: if a participant bears a pid that the epoch's view lists, such ones only;
@@ -170,6 +175,20 @@ mod tests {
         let closing = closing(&[(pid(1, 2), state(5, &members, &[(5, 9, 2, None)])), (pid(2, 2), damaged)]);
         assert_eq!(closing.parents, [(epoch(5), 9)]);
         assert_eq!(closing.limits[0].group, [pid(1, 2)]);
+    }
+
+    /// Seed 730002301, `--people`: alone with its damaged log a server closed its epoch at what was left of it.
+    #[test]
+    fn what_a_damaged_store_says_to_be_closed_takes_nothing_from_a_sound_one() {
+        let members = [pid(1, 1), pid(2, 1)];
+        let mut damaged = state(6, &[pid(1, 2)], &[(5, 2, 2, Some(2)), (6, 7, 7, None)]);
+        damaged.damaged = true;
+        let sound = state(5, &members, &[(5, 9, 8, None), (6, 0, 0, None)]);
+        let closing = closing(&[(pid(1, 2), damaged.clone()), (pid(2, 2), sound.clone())]);
+        assert_eq!(closing.parents, [(epoch(5), 9), (epoch(6), 7)]);
+        damaged.logs[0].closure = Some(12);
+        let states = [(pid(1, 2), damaged), (pid(2, 2), sound)];
+        assert_eq!(super::close(&states.into(), Bugs::NONE).parents[0], (epoch(5), 12));
     }
 
     #[test]

@@ -73,6 +73,16 @@ pub const KNOWN: &[Known] = &[
         18,
         "servers 3; talk fast; wait 3s; power-off 1; power-off 2; power-off 3; damage 2; start all; wait 3s; settle",
     ),
+    directed(
+        Bug::DamagedCloses,
+        1,
+        "servers 2; clients 4; talk fast; wait 4s; power-off 2; power-off 1; damage 1; start 1; wait 3s; start 2; wait 3s; settle",
+    ),
+    directed(
+        Bug::MendedAlone,
+        1,
+        "servers 2; clients 4; talk fast; wait 4s; power-off 2; power-off 1; damage 1; start 1; wait 3s; start 2; wait 3s; settle",
+    ),
     by_chance(Bug::NoEscape, 13),
     directed(Bug::PreparedOnce, 1, "servers 4; absent 4; wait 3s; mark; on 1 install: lose; start 4; wait 3s; views 1"),
     directed(Bug::InstallOnce, 1, "servers 4; absent 4; wait 3s; mark; on 1 install: lose; start 4; wait 3s; views 1"),

@@ -14,6 +14,8 @@ use std::time::Duration;
 pub(super) const MAX_SERVERS: usize = 32;
 /// A server not heard for this long is not chosen.
 const STALE: Duration = Duration::from_secs(15);
+/// A lesser life of a server is believed when the greater one was not heard for this long.
+const OUTLIVED: Duration = Duration::from_secs(5);
 /// A server that failed is left alone this long, doubled each time …
 const AVOID: Duration = Duration::from_millis(500);
 /// … this many times at most.
@@ -96,7 +98,9 @@ impl Directory {
     /// A server told of itself from this address.
     pub(super) fn heard(&mut self, now: Time, pid: Pid, from: SocketAddr, beacon: &Beacon) {
         let old = self.servers.get(&pid.server);
-        if old.is_some_and(|old| old.pid.incarnation > pid.incarnation) || beacon.tcp_port == 0 {
+        // A restored backup begins with a lesser life: the greater one has to be silent for a while first.
+        let is_late = |old: &Known| old.pid.incarnation > pid.incarnation && now.since(old.heard) < OUTLIVED;
+        if old.is_some_and(is_late) || beacon.tcp_port == 0 {
             return;
         }
         let same_life = old.filter(|old| old.pid == pid);
@@ -285,6 +289,21 @@ mod tests {
         assert_eq!(chosen(&directory, Time(0)), ["ash"]);
         directory.failed(Time(0), SocketAddr::from(([10, 0, 0, 3], 7000)));
         assert_eq!(chosen(&directory, Time(0)), ["oak"]);
+    }
+
+    /// Seed 720003872, `--people`: two servers came back from their backups, and no client that knew their later lives ever
+    /// believed a word of them.
+    #[test]
+    fn lesser_life_is_believed_when_the_greater_is_silent_and_not_before() {
+        let mut directory = Directory::new(None, None);
+        directory.heard(Time(0), pid(1, 5), from(1), &beacon("oak", 0));
+        let soon = Time(0) + OUTLIVED / 2;
+        directory.heard(soon, pid(1, 3), from(2), &beacon("old", 0));
+        assert_eq!(chosen(&directory, soon), ["oak"]);
+        directory.heard(Time(0) + OUTLIVED, pid(1, 3), from(2), &beacon("old", 0));
+        assert_eq!(chosen(&directory, Time(0) + OUTLIVED), ["old"]);
+        directory.heard(Time(0) + OUTLIVED, pid(1, 5), from(1), &beacon("oak", 0));
+        assert_eq!(chosen(&directory, Time(0) + OUTLIVED), ["oak"]);
     }
 
     #[test]

@@ -58,13 +58,12 @@ impl Node {
         if lacking || !heard || self.is_reading() {
             return;
         }
-        self.damaged = false;
         if let Some((messages, began)) = self.catch_up.finish() {
             self.event(Event::CaughtUp { messages, took: self.now.mono.since(began) });
         }
         // Alone it has all that anyone offers, which tells nothing of what was lost.
-        if self.is_unmended && !others.is_empty() {
-            self.is_unmended = false;
+        if self.damaged && (!others.is_empty() || self.settings.bugs.has(Bug::MendedAlone)) {
+            self.damaged = false;
             self.event(Event::Mended);
         }
         if self.membership.become_ready() {

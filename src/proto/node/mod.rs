@@ -76,9 +76,8 @@ pub struct Node {
     ids: IdSet,
     hlc: Hlc,
     messages: u64,
-    damaged: bool,
     /// The store was damaged, and nobody has been there since who could have what is missing.
-    is_unmended: bool,
+    damaged: bool,
     view_change: ViewChange,
     live: Option<Live>,
     left: Option<(EpochId, u64)>,
@@ -169,7 +168,6 @@ impl Node {
             hlc: recovered.hlc,
             messages: recovered.messages,
             damaged: recovered.damaged,
-            is_unmended: recovered.damaged,
             ids: recovered.ids,
             view_change: ViewChange::new(me, bugs),
             live: None,
