@@ -152,7 +152,9 @@ impl Node {
     fn enter_history(&mut self, epoch: EpochId, gsn: u64, entry: &Entry, how: How) {
         self.hlc = self.hlc.max(entry.hlc);
         let again = self.settings.bugs.has(Bug::FeedTwice) || how.late && self.settings.bugs.has(Bug::FillTwice);
-        let home = self.server_name(entry.origin);
+        // By the name that the epoch's view has: what is known of the server now is not the same everywhere (seed 740000490).
+        let view = self.epochs.get(epoch).map(|log| &log.view);
+        let home = view.map_or_else(String::new, |view| view.name_of(entry.origin).to_owned());
         let mut records = entry.records(epoch, gsn);
         records.retain(|record| {
             let is_new = self.ids.insert(record.message.id);
