@@ -4,8 +4,9 @@ use super::rooms::MAX_ROOMS_EACH;
 use crate::ids::{EpochId, Pid, RecordKey};
 use std::collections::BTreeMap;
 
-/// Of how many epochs is kept from where a client last wrote in each: epochs that a merge brings side by side.
-const MAX_EPOCHS: usize = 8;
+/// Of how many epochs is kept from where a client last wrote in each: half of them the greatest, which go on, and half those
+/// written in last, which a merge or a start brings side by side.
+const MAX_EPOCHS: usize = 16;
 
 /// A client, known from its records (`PROTOCOL.md` §8).
 ///
@@ -28,7 +29,7 @@ pub(super) struct Person {
     /// By folded room. Those it left are kept so that an earlier join which comes late does not bring it back; at most
     /// [`MAX_ROOMS_EACH`] of them.
     seats: BTreeMap<String, Seat>,
-    /// Where it last wrote in each of the latest [`MAX_EPOCHS`], the one written in last behind the others.
+    /// Where it last wrote in each of [`MAX_EPOCHS`], the one written in last behind the others.
     homes: Vec<(EpochId, Pid)>,
 }
 
@@ -59,10 +60,14 @@ impl Person {
 
     fn wrote_in(&mut self, epoch: EpochId, origin: Pid) {
         self.homes.retain(|(known, _)| *known != epoch);
-        if self.homes.len() >= MAX_EPOCHS {
-            self.homes.remove(0);
-        }
         self.homes.push((epoch, origin));
+        if self.homes.len() > MAX_EPOCHS {
+            let mut greatest: Vec<EpochId> = self.homes.iter().map(|(epoch, _)| *epoch).collect();
+            greatest.sort_unstable();
+            let kept = greatest[MAX_EPOCHS / 2];
+            let oldest = self.homes.iter().position(|(epoch, _)| *epoch < kept);
+            self.homes.remove(oldest.unwrap_or(0));
+        }
     }
 
     /// Whether nothing was heard of it before.

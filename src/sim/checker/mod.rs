@@ -140,6 +140,8 @@ pub struct Checker {
     commits: BTreeMap<EpochId, Proposal>,
     /// What each participant first told of each epoch, by the epoch that was proposed.
     told: BTreeMap<EpochId, BTreeMap<Pid, Vec<LogState>>>,
+    /// Of which epochs someone told more later, by the epoch that was proposed.
+    told_more: BTreeSet<(EpochId, EpochId)>,
     /// Every process there was.
     lives: BTreeSet<Pid>,
     /// How much of each epoch was history at each member, by its place among the servers, when it installed a view.
@@ -180,6 +182,7 @@ impl Checker {
             older: false,
             commits: BTreeMap::new(),
             told: BTreeMap::new(),
+            told_more: BTreeSet::new(),
             lives: BTreeSet::new(),
             began: BTreeMap::new(),
             traffic: traffic::Traffic::default(),

@@ -82,7 +82,13 @@ impl Checker {
         hold!(10, held > 0, "s{} tells c{} that {cseq} is stable, and nobody has it", at + 1, client + 1);
         // What is promised leans on the place that was told. Of a message that was ordered twice another place may be above
         // a cut that is yet to be made (seed 620000791: on the disk of a dead server, in an epoch that nobody had closed).
-        let leaned_on = servers.iter().enumerate().filter(|(_, server)| is_held(&server.disk, &key));
+        // And who is not in the view holds what nobody counts on: it does not know that it is history (seed 770002339: it
+        // had left, and the one that told of one copy, its own, was destroyed).
+        let view = servers[at].node.as_ref().and_then(|node| node.inspect().view);
+        let members = view.and_then(|view| self.epochs.get(&view)).map(|known| &known.view);
+        let is_counted = |bit: usize| bit == at || members.is_some_and(|view| view.has(servers[bit].pid));
+        let leaned_on =
+            servers.iter().enumerate().filter(|(bit, server)| is_counted(*bit) && is_held(&server.disk, &key));
         let holders = leaned_on.fold(0_u64, |holders, (bit, _)| holders | 1 << bit);
         fact.holders = Some(fact.holders.unwrap_or(0) | holders);
         Ok(())

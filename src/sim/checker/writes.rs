@@ -212,8 +212,13 @@ impl Checker {
                 let told = self.told.entry(state.epoch).or_default();
                 let logs = told.entry(servers[at].pid).or_default();
                 for log in &state.logs {
-                    if !logs.iter().any(|known| known.epoch == log.epoch) {
-                        logs.push(*log);
+                    match logs.iter().find(|known| known.epoch == log.epoch) {
+                        None => logs.push(*log),
+                        // A part that came meanwhile is told when the state is asked for again (seed 770000410).
+                        Some(known) if known.closure < log.closure || known.stable < log.stable => {
+                            self.told_more.insert((state.epoch, log.epoch));
+                        }
+                        Some(_) => {}
                     }
                 }
                 hold!(6, durable.max_num >= state.epoch.num, "s{}'s promise of {} is not on disk", at + 1, state.epoch);
@@ -263,7 +268,8 @@ impl Checker {
             let own = is_exact(&me).then(|| mine.len(parent));
             let least = logs().filter(|(pid, _)| is_exact(pid)).map(|(_, log)| log.len).chain(own).min();
             let closure = closure.or(mine.closures.get(&parent).copied());
-            if let (Some(least), None) = (least, closure) {
+            let is_known = closure.is_some() || self.told_more.contains(&(view.epoch, parent));
+            if let (Some(least), false) = (least, is_known) {
                 // What the coordinator knows to be stable may be more than the others told.
                 let right = cut == least.max(stable) || cut > least && cut <= mine.committed(parent);
                 hold!(8, right, "{} cuts {parent} at {cut}, and {least} is the least length", view.epoch);
