@@ -126,10 +126,10 @@ fn tail_marks_what_came_late() {
     };
     assert_eq!(ring.run(&["send", "lobby", "before", "--server", "oak"]).code, 0);
     // The tail may be slower to come than who sends: then it has nothing of what was said before.
-    let (mut both, mut shows) = (false, false);
-    while !both || !shows {
+    let (mut both, mut begun) = (false, false);
+    while !both || !begun {
         both |= ring.run(&["send", "lobby", "begin", "--server", "oak"]).stderr.contains("2 of 2");
-        shows |= std::iter::from_fn(|| shown.soon().ok()).any(|line| line.contains("begin"));
+        begun |= std::iter::from_fn(|| shown.soon().ok()).any(|line| line.contains("begin"));
     }
     let elm = ring.addr("elm");
     ring.fault("oak", &format!("cut {elm} both"));
