@@ -1,6 +1,8 @@
 //! Ways in which this protocol has failed, or would: each was found by a person, a seed or on paper.
 
 use super::holds;
+use ringtalk::proto::bugs::Bugs;
+use ringtalk::sim::Scenario;
 
 #[test]
 fn servers_that_start_find_each_other_and_agree() {
@@ -104,6 +106,24 @@ fn damaged_server_that_comes_back_first_takes_nothing_from_the_sound_one() {
     let cut = "servers 2; clients 4; talk fast; wait 4s; power-off 2; power-off 1; damage 1; start 1; wait 3s;";
     holds(&format!("{cut} start 2; wait 3s; settle"));
     holds(&format!("{cut} kill 1; wait 1s; start 1; wait 3s; start 2; wait 3s; settle"));
+}
+
+/// In worlds with portions of a few rows, a history of a few views is a long one.
+#[test]
+fn long_histories_become_equal_though_a_word_about_them_is_lost_or_its_sender_dies() {
+    let views = "kill 2; wait 2s; start 2; wait 2s; ".repeat(4);
+    for message in ["summary", "digest", "want", "fill"] {
+        for (position, how) in [(1, "kill"), (2, "kill"), (1, "lose")] {
+            let text = format!(
+                "servers 3; talk fast; wait 3s; {views} on {position} {message}: {how}; kill 3; wait 2s; start 3; wait 4s; \
+                 start all; wait 3s; settle"
+            );
+            for seed in [3, 7] {
+                let played = Scenario::read(&text).map(|scenario| scenario.play(seed, Bugs::NONE));
+                assert_eq!(played, Ok(Ok(())), "seed {seed}: {text}");
+            }
+        }
+    }
 }
 
 /// A server came back from its backup, in a lesser life than the one that clients had last heard, which took nobody yet: they

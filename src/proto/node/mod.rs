@@ -8,7 +8,7 @@
 //! | `flow.rs` | the data path: packing, ordering, appending, acknowledging |
 //! | `loss.rs` | gaps, NACKs, repairs, heads |
 //! | `history.rs` | delivery: ids, acknowledgements to clients, feeds, late records |
-//! | `catch_up.rs` | digests, wants, fills |
+//! | `catch_up.rs`, `digest.rs` | wants, fills; what is asked for of what others have, and how histories are compared |
 //! | `ring.rs` | beacons, suspicion, election, joins, merges |
 //! | `sessions.rs` | clients |
 //! | `trace.rs` | the event record |

@@ -178,7 +178,7 @@ impl World {
 }
 
 /// The names of messages, by their number on the wire.
-pub const MESSAGES: [&str; 31] = [
+pub const MESSAGES: [&str; 32] = [
     "beacon",
     "scout",
     "elsewhere",
@@ -210,6 +210,7 @@ pub const MESSAGES: [&str; 31] = [
     "working",
     "probe",
     "echo",
+    "summary",
 ];
 
 /// The name of the message in a datagram that a server made, without decoding it.
@@ -237,5 +238,24 @@ impl fmt::Debug for Tally {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counted: BTreeMap<_, _> = MESSAGES.iter().zip(self.0).filter(|(_, count)| *count > 0).collect();
         counted.fmt(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::message::Message;
+
+    #[test]
+    fn every_message_has_its_name_at_its_number() {
+        let decoded = |number: usize| {
+            let mut bytes = vec![0; 600];
+            bytes[0] = number as u8;
+            postcard::from_bytes::<Message>(&bytes).ok()
+        };
+        for (number, name) in MESSAGES.into_iter().enumerate() {
+            assert_eq!(decoded(number).map(|message| message.name()), Some(name));
+        }
+        assert_eq!(decoded(MESSAGES.len()), None);
     }
 }

@@ -23,7 +23,7 @@ const GROUP_OF = {
   propose: "view", state: "view", refuse: "view", commit: "view", prepared: "view", working: "view", install: "view",
   opened: "view", "want-table": "view", table: "view",
   ping: "suspicion", pong: "suspicion", suspect: "suspicion", heard: "suspicion", failed: "suspicion", bye: "suspicion",
-  digest: "catchup", want: "catchup", fill: "catchup",
+  digest: "catchup", summary: "catchup", want: "catchup", fill: "catchup",
 };
 const indexOf = new Map(GROUPS.map((group, index) => [group.name, index]));
 const REPAIR = indexOf.get("repair");
