@@ -63,6 +63,8 @@ struct Incoming {
     /// Numbers up to here are stable: nobody needs them any more.
     settled: u64,
     head: u64,
+    /// Whether what is missing may be other than when it was last looked at.
+    moved: bool,
 }
 
 /// Data and order of one view.
@@ -77,14 +79,14 @@ pub struct HoldBack {
     head: u64,
     taken_out: u64,
     settled: u64,
-    /// Whether what is missing may be other than when it was last looked at.
+    /// The same of the order.
     moved: bool,
 }
 
 impl HoldBack {
     /// An empty queue for `view`.
     pub fn new(view: View, bugs: Bugs) -> Self {
-        let origins = vec![Incoming::default(); view.members.len()];
+        let origins = vec![Incoming { moved: true, ..Incoming::default() }; view.members.len()];
         Self {
             bugs,
             view,
@@ -101,7 +103,6 @@ impl HoldBack {
 
     /// Takes a datagram of data; whether it was new and wanted.
     pub fn accept_data(&mut self, data: &Data) -> bool {
-        self.moved = true;
         let next_out = self.places.get(&(self.taken_out + 1)).map(|place| (place.origin, place.oseq, place.parts));
         let unbounded = self.bugs.has(Bug::UnboundedPending);
         let Some(incoming) = self.origins.get_mut(usize::from(data.origin)) else {
@@ -111,6 +112,7 @@ impl HoldBack {
         if data.oseq <= incoming.settled || !in_window {
             return false;
         }
+        incoming.moved = true;
         incoming.head = incoming.head.max(data.oseq);
         let urgent = next_out.is_some_and(|(origin, first, parts)| {
             origin == data.origin && (first..first + u64::from(parts)).contains(&data.oseq)
@@ -153,6 +155,7 @@ impl HoldBack {
             return;
         }
         let last = placed.oseq + u64::from(placed.parts) - 1;
+        incoming.moved = true;
         incoming.head = incoming.head.max(last);
         if placed.taken == Some(Taken(0)) {
             incoming.have.insert_range(placed.oseq, last);
@@ -170,9 +173,10 @@ impl HoldBack {
 
     /// Notes how far an origin's data goes.
     pub fn hear_data_head(&mut self, origin: usize, oseq: u64) {
-        self.moved = true;
         if let Some(incoming) = self.origins.get_mut(origin) {
-            incoming.head = incoming.head.max(oseq.min(incoming.settled + MAX_AHEAD));
+            let head = incoming.head.max(oseq.min(incoming.settled + MAX_AHEAD));
+            incoming.moved |= head > incoming.head;
+            incoming.head = head;
         }
     }
 
@@ -236,6 +240,7 @@ impl HoldBack {
             let Some(incoming) = self.origins.get_mut(usize::from(place.origin)) else {
                 continue;
             };
+            incoming.moved = true;
             incoming.settled = incoming.settled.max(last);
             while incoming.pieces.first_key_value().is_some_and(|(oseq, _)| *oseq <= last) {
                 incoming.pieces.pop_first();
@@ -245,14 +250,15 @@ impl HoldBack {
         self.settled = gsn;
     }
 
-    /// Whether something came or was announced since [`HoldBack::look`]: only then other numbers may be missing.
-    pub fn has_moved(&self) -> bool {
-        self.moved
+    /// [`Self::missing_order`], unless it must be what it was when this was asked last.
+    pub fn look_at_order(&mut self) -> Option<Vec<(u64, u64)>> {
+        std::mem::take(&mut self.moved).then(|| self.missing_order())
     }
 
-    /// What is missing is looked at now.
-    pub fn look(&mut self) {
-        self.moved = false;
+    /// [`Self::missing_data`], unless it must be what it was when this was asked last.
+    pub fn look_at_data(&mut self, origin: usize) -> Option<Vec<(u64, u64)>> {
+        let moved = self.origins.get_mut(origin).is_some_and(|incoming| std::mem::take(&mut incoming.moved));
+        moved.then(|| self.missing_data(origin))
     }
 
     /// Ranges of gsn whose places are missing.

@@ -121,18 +121,18 @@ impl Live {
         self.view.members.iter().map(|member| member.pid).filter(move |pid| *pid != me)
     }
 
-    /// Whether a gap is known of.
-    pub fn lacks_something(&self) -> bool {
-        !self.order_loss.is_empty() || self.data_loss.iter().any(|loss| !loss.is_empty())
+    /// When something missing is to be asked for.
+    pub fn next_loss(&self) -> Time {
+        let losses = self.data_loss.iter().chain([&self.order_loss]);
+        losses.map(LossDetector::next_timeout).min().unwrap_or(Time::NEVER)
     }
 
     /// When something here falls due, if the rate lets no repair go before `repairs_at`.
     pub fn next_timeout(&self, repairs_at: Time) -> Time {
         let opening = if let Opening::Told(at) = self.opening { at } else { Time::NEVER };
-        let losses = self.data_loss.iter().chain([&self.order_loss]).filter(|loss| !loss.is_empty());
         [
             opening,
-            losses.map(LossDetector::next_timeout).min().unwrap_or(Time::NEVER),
+            self.next_loss(),
             self.repairs.next_timeout().max(repairs_at),
             self.order_out.due_at,
             self.ack_out.due_at,

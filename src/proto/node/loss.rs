@@ -32,20 +32,26 @@ impl Node {
     fn look_for_gaps(&mut self) {
         let now = self.now.mono;
         let forgets = self.settings.bugs.has(Bug::NoBackoff);
-        let Some(live) = self.live.as_mut().filter(|live| live.hold_back.has_moved() || forgets) else {
+        let Some(live) = self.live.as_mut() else {
             return;
         };
-        live.hold_back.look();
-        live.order_loss.observe(&live.hold_back.missing_order(), now);
+        let hold_back = &mut live.hold_back;
+        if let Some(missing) = hold_back.look_at_order().or_else(|| forgets.then(|| hold_back.missing_order())) {
+            live.order_loss.observe(&missing, now);
+        }
         for (origin, loss) in live.data_loss.iter_mut().enumerate() {
-            loss.observe(&live.hold_back.missing_data(origin), now);
+            let missing = hold_back.look_at_data(origin);
+            if let Some(missing) = missing.or_else(|| forgets.then(|| hold_back.missing_data(origin))) {
+                loss.observe(&missing, now);
+            }
         }
     }
 
     fn ask_for_missing(&mut self) {
         let now = self.now.mono;
         let me = self.me;
-        let Some(live) = self.live.as_mut().filter(|live| live.lacks_something()) else {
+        let forgets = self.settings.bugs.has(Bug::NoBackoff);
+        let Some(live) = self.live.as_mut().filter(|live| live.next_loss() <= now || forgets) else {
             return;
         };
         let mut asks: BTreeMap<Pid, Nack> = BTreeMap::new();
@@ -67,7 +73,7 @@ impl Node {
                 asks.entry(whom).or_insert_with(empty).data.push((origin as u8, due.first, due.last));
             }
         }
-        if self.settings.bugs.has(Bug::NoBackoff) {
+        if forgets {
             live.order_loss.clear();
             live.data_loss.iter_mut().for_each(LossDetector::clear);
         }
