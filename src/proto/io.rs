@@ -166,7 +166,7 @@ pub enum Route {
     Link(Pid, SocketAddr),
 }
 
-/// One change of the store. Atomic; durable when its ticket is acknowledged.
+/// One change of the store. Atomic; durable when its ticket or a later one is acknowledged.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Write {
     /// An epoch number was seen or promised.
@@ -195,7 +195,7 @@ pub enum Write {
         /// The view.
         view: View,
     },
-    /// The log of an epoch is history up to here: index it. Need not be durable by itself.
+    /// The log of an epoch is history up to here: index it. Nobody waits for it ([`Self::is_lazy`]).
     Commit {
         /// The epoch.
         epoch: EpochId,
@@ -215,6 +215,14 @@ pub enum Write {
         /// Everything up to here is history.
         committed: u64,
     },
+}
+
+impl Write {
+    /// Whether nobody waits for it: its host makes it with the next write that somebody waits for, or when the disk has
+    /// nothing else to do, and acknowledges it by itself to nobody. A crash may take it long after it was asked for.
+    pub fn is_lazy(&self) -> bool {
+        matches!(self, Self::Commit { .. })
+    }
 }
 
 /// What a store holds when it is opened.

@@ -4,7 +4,7 @@ use crate::ids::EpochId;
 use crate::proto::io::{Input, ReadFor, Recovered, Ticket, Write};
 use crate::store::engine::Engine;
 use crate::store::{Store, StoreError};
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,11 @@ const DONE: usize = 1024;
 const GROUP: usize = 1024;
 /// Entries indexed in one step: a few milliseconds, for which a write may have to wait.
 const INDEX_STEP: usize = 128;
-/// Groups in a row after which the index takes one step even while writes wait.
+/// Jobs in a row after which the index takes one step even while others wait.
 const INDEX_EVERY: u32 = 16;
+/// How long nothing is asked for before what nobody waits for is done: a write that comes meanwhile does not find the disk
+/// at a sync for it, and most often takes it along.
+const QUIET: Duration = Duration::from_millis(200);
 /// How long a question about history waits for the index: then it is answered with what is there.
 const INDEX_PATIENCE: Duration = Duration::from_secs(2);
 /// Questions that wait for the index.
@@ -152,8 +155,12 @@ pub(crate) struct Disk<E> {
     /// Whether writes are acknowledged at receipt (`--durability memory`).
     acks_at_once: bool,
     life: u64,
-    /// Groups since the index was last worked on.
-    groups: u32,
+    /// Jobs since the index was last worked on.
+    done_since: u32,
+    /// Nothing was asked for since a while.
+    is_quiet: bool,
+    /// Writes that nobody waits for, to be done with the next that somebody does. At most [`GROUP`].
+    lazy: Vec<Write>,
     held: Option<Job>,
     /// Who waits for the index.
     waiters: Vec<Sender<()>>,
@@ -177,7 +184,9 @@ impl<E: Engine> Disk<E> {
             done,
             acks_at_once,
             life: 0,
-            groups: 0,
+            done_since: 0,
+            is_quiet: false,
+            lazy: Vec::new(),
             held: None,
             waiters: Vec::new(),
             mended: None,
@@ -201,6 +210,7 @@ impl<E: Engine> Disk<E> {
 
     fn work(&mut self) {
         while let Ok(job) = self.next_job() {
+            self.done_since += 1;
             // Asked for in an earlier life of the store: who asked is no more.
             if job.life < self.life && !matches!(job.what, What::Stop) {
                 continue;
@@ -217,7 +227,10 @@ impl<E: Engine> Disk<E> {
                     Ok(())
                 }
                 What::Mend(damage) => self.mend(&damage),
-                What::Stop => return,
+                What::Stop => {
+                    let _ = self.flush();
+                    return;
+                }
             };
             if outcome.is_err() {
                 return;
@@ -225,28 +238,32 @@ impl<E: Engine> Disk<E> {
         }
     }
 
-    /// The next job; until it comes, and now and then before it, the index goes on.
+    /// The next job; when none came for a while, and now and then before it, what nobody waits for goes on.
     fn next_job(&mut self) -> Result<Job, Stopped> {
         if let Some(job) = self.held.take() {
             return Ok(job);
         }
         loop {
-            let is_due = self.groups >= INDEX_EVERY || !self.waiters.is_empty();
-            let behind = if is_due { self.index()? } else { true };
+            let is_due = self.is_quiet || self.done_since >= INDEX_EVERY || !self.waiters.is_empty();
+            let behind = !is_due || self.index()?;
             match self.jobs.try_recv() {
                 Ok(job) => return Ok(job),
                 Err(TryRecvError::Disconnected) => return Err(Stopped),
-                Err(TryRecvError::Empty) => {}
-            }
-            if !behind || !self.index()? {
-                return self.jobs.recv().map_err(|_| Stopped);
+                Err(TryRecvError::Empty) if !behind => return self.jobs.recv().map_err(|_| Stopped),
+                Err(TryRecvError::Empty) if self.is_quiet => {}
+                Err(TryRecvError::Empty) => match self.jobs.recv_timeout(QUIET) {
+                    Ok(job) => return Ok(job),
+                    Err(RecvTimeoutError::Disconnected) => return Err(Stopped),
+                    Err(RecvTimeoutError::Timeout) => self.is_quiet = true,
+                },
             }
         }
     }
 
     /// One step of the index; whether there is more.
     fn index(&mut self) -> Result<bool, Stopped> {
-        self.groups = 0;
+        self.done_since = 0;
+        self.flush()?;
         match self.store.as_mut().map_or(Ok(false), |store| store.index_some(INDEX_STEP)) {
             Ok(_) if self.is_damaged() => {
                 self.fail(&StoreError::Corrupt { what: "an entry that the index wants".to_owned() }).map(|()| true)
@@ -264,9 +281,22 @@ impl<E: Engine> Disk<E> {
         }
     }
 
-    /// Writes everything that waits as one group, then acknowledges its last.
+    /// Does what nobody waits for.
+    fn flush(&mut self) -> Result<(), Stopped> {
+        if self.lazy.is_empty() {
+            return Ok(());
+        }
+        let lazy = std::mem::take(&mut self.lazy);
+        let outcome = self.store.as_mut().map_or(Ok(()), |store| apply(store, &lazy));
+        outcome.or_else(|error| self.fail(&error))
+    }
+
+    /// Writes everything that waits as one group, then acknowledges its last, unless nobody waits for any of it.
     fn write_group(&mut self, ticket: Ticket, write: Write) -> Result<(), Stopped> {
-        let (mut upto, mut group) = (ticket, vec![write]);
+        self.is_quiet = false;
+        let mut upto = ticket;
+        let mut group = std::mem::take(&mut self.lazy);
+        group.push(write);
         while group.len() < GROUP {
             match self.jobs.try_recv() {
                 Ok(Job { life, what: What::Write(ticket, write) }) if life == self.life => {
@@ -280,7 +310,10 @@ impl<E: Engine> Disk<E> {
                 Err(_) => break,
             }
         }
-        self.groups += 1;
+        if group.len() < GROUP && group.iter().all(Write::is_lazy) {
+            self.lazy = group;
+            return Ok(());
+        }
         if self.acks_at_once {
             self.tell(Input::Written { upto })?;
         }
@@ -333,6 +366,7 @@ impl<E: Engine> Disk<E> {
         log::error!("{error}");
         self.tell(Input::WriteFailed { full: matches!(error, StoreError::Full { .. }) })?;
         self.store = None;
+        self.lazy.clear();
         loop {
             match (self.open)() {
                 Ok((store, recovered)) => {

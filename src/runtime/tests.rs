@@ -12,7 +12,7 @@ use crate::proto::io::{Action, Input, ReadFor, Recovered, Route, SessionId, Tick
 use crate::record::Record;
 use crate::store::engine::{Archive, Batch, Direction as Scan, Engine, HistoryRow, Page, Row, Table};
 use crate::store::memory::MemoryEngine;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, conformance, sqlite};
 use crate::time::{Now, Time};
 use crate::wire::datagram::{self, Header, NetTag};
 use crate::wire::message::Message;
@@ -513,6 +513,56 @@ fn failed_disk_is_opened_anew_and_does_nothing_that_was_asked_for_before() {
     line.begin_life();
     line.write(Ticket(3), Write::Seen { num: 3 });
     assert!(matches!(line.wait().unwrap(), Input::Written { upto: Ticket(3) }));
+}
+
+/// A disk on a medium of its own, with an entry that is on it and not yet history.
+fn disk_with_an_entry(medium: &std::path::Path) -> (DiskLine, std::thread::JoinHandle<()>) {
+    let dir = medium.to_owned();
+    let open = move || sqlite::open(&dir, 9);
+    let (store, _) = open().unwrap();
+    let (disk, mut line) = Disk::new(Box::new(open), store, false);
+    let thread = std::thread::spawn(move || disk.run());
+    line.write(Ticket(1), Write::Install { view: conformance::view(1, &[]) });
+    line.write(
+        Ticket(2),
+        Write::Append { epoch: conformance::epoch(1, 1), first: 1, entries: conformance::entries(1, 1) },
+    );
+    while !matches!(line.wait().unwrap(), Input::Written { upto: Ticket(2) }) {}
+    (line, thread)
+}
+
+/// Nobody waits for it: the next write that somebody waits for is acknowledged alone.
+#[test]
+fn history_is_told_to_the_disk_without_an_answer() {
+    let medium = tempfile::tempdir().unwrap();
+    let (mut line, _) = disk_with_an_entry(medium.path());
+    line.write(Ticket(3), Write::Commit { epoch: conformance::epoch(1, 1), upto: 1 });
+    line.read(conformance::epoch(1, 1), 1, 1, 1000, ReadFor::Commit);
+    assert!(matches!(line.wait().unwrap(), Input::Read { .. }));
+    line.write(Ticket(4), Write::Seen { num: 8 });
+    assert!(matches!(line.wait().unwrap(), Input::Written { upto: Ticket(4) }));
+}
+
+#[test]
+fn who_asks_for_history_finds_what_the_disk_had_put_off() {
+    let medium = tempfile::tempdir().unwrap();
+    let (mut line, _) = disk_with_an_entry(medium.path());
+    line.write(Ticket(3), Write::Commit { epoch: conformance::epoch(1, 1), upto: 1 });
+    line.index().wait();
+    let page = sqlite::SqliteReader::open(medium.path()).unwrap().history(&HistoryQuery::default()).unwrap();
+    assert_eq!(page.records.len(), 1);
+}
+
+#[test]
+fn disk_that_is_told_to_stop_does_what_it_had_put_off() {
+    let medium = tempfile::tempdir().unwrap();
+    let (mut line, thread) = disk_with_an_entry(medium.path());
+    line.write(Ticket(3), Write::Commit { epoch: conformance::epoch(1, 1), upto: 1 });
+    line.stop();
+    drop(line);
+    thread.join().unwrap();
+    let (_, recovered) = sqlite::open(medium.path(), 9).unwrap();
+    assert_eq!(recovered.epochs[0].stable, 1);
 }
 
 /// History whose index is damaged until the store was opened anew.

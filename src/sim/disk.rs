@@ -91,8 +91,9 @@ impl Disk {
         Ok(self.begin_sync())
     }
 
+    /// Begins a sync if one is due; what nobody waits for is synced with the next write that somebody does, or never.
     fn begin_sync(&mut self) -> Option<Duration> {
-        if self.syncing.is_some() || self.waiting.is_empty() {
+        if self.syncing.is_some() || self.waiting.iter().rev().all(|(_, write)| write.is_lazy()) {
             return None;
         }
         self.syncing = Some(self.waiting.len());

@@ -118,7 +118,7 @@ impl Node {
         if digest.committed > log.committed() && log.durable > log.committed() {
             log.stable = log.stable.max(digest.committed);
             let upto = log.committed();
-            self.write(Write::Commit { epoch: digest.epoch, upto }, Pending::Nothing);
+            self.commit(digest.epoch, upto);
             self.read_uncounted();
         }
     }

@@ -1,7 +1,7 @@
 //! Delivery, wired: what becomes history, who is told, and what is learnt late.
 
+use super::Node;
 use super::flow::take_upto;
-use super::{Node, Pending};
 use crate::ids::EpochId;
 use crate::proto::bugs::Bug;
 use crate::proto::io::{Action, ReadFor, Write};
@@ -55,11 +55,17 @@ impl Node {
             log.delivered = log.delivered.max(last);
             log.reading = log.reading.max(last);
         }
-        self.write(Write::Commit { epoch, upto: last }, Pending::Nothing);
+        self.commit(epoch, last);
         for (gsn, entry) in entries {
             self.trace_delivered(epoch, gsn, &entry, how);
             self.enter_history(epoch, gsn, &entry, how);
         }
+    }
+
+    /// Lets the store know what is history: for its index, and so that less is open after a restart. What is said to others
+    /// never depends on it, so that it is not waited for.
+    pub(super) fn commit(&mut self, epoch: EpochId, upto: u64) {
+        self.out.write(Write::Commit { epoch, upto });
     }
 
     /// Asks the disk for committed entries whose messages this server has not counted: it has had them since an earlier
@@ -110,7 +116,7 @@ impl Node {
         }
         if upto > delivered {
             self.trace_delivered_late(epoch, delivered + 1, upto);
-            self.write(Write::Commit { epoch, upto }, Pending::Nothing);
+            self.commit(epoch, upto);
         }
     }
 
