@@ -13,6 +13,7 @@ pub mod cut;
 pub mod detector;
 pub mod election;
 pub mod epochs;
+pub mod fills;
 pub mod hold_back;
 pub mod host;
 pub mod inspect;

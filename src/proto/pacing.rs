@@ -21,7 +21,7 @@ const MOST_BYTES: u64 = 1 << 40;
 /// What a datagram is sent for: each has its share.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lane {
-    /// New data and order: whatever the rate leaves.
+    /// New data: whatever the rate leaves.
     Data,
     /// Repairs: at most 30 % of the rate, and taken before data.
     Repair,
@@ -52,10 +52,10 @@ struct Window {
 }
 
 impl Pacer {
-    /// A pacer that begins at its ceiling of `rate` bytes a second, never falls below a sixty-fourth of it, and lets at most
+    /// A pacer that begins at its ceiling of `rate` bytes a second, never falls below a sixteenth of it, and lets at most
     /// `burst` bytes go at once after a pause. Both are held between one byte and 2^40.
     pub fn new(rate: u64, burst: u64) -> Self {
-        Self::between(rate / 64, rate, burst)
+        Self::between(rate / 16, rate, burst)
     }
 
     /// A pacer with another `floor` (bytes a second).
@@ -96,6 +96,19 @@ impl Pacer {
         granted
     }
 
+    /// Pays for `bytes` that go out without asking: their size was not known before. The debt is at most one burst.
+    pub fn pay(&mut self, now: Time, lane: Lane, bytes: u64) {
+        self.turn(now);
+        let bytes = bytes.min(MOST_BYTES);
+        self.window.sent += bytes.div_ceil(DATAGRAM_BYTES);
+        self.all.owe(now, bytes);
+        match lane {
+            Lane::Data => {}
+            Lane::Repair => self.repairs.owe(now, bytes),
+            Lane::CatchUp => self.catch_up.owe(now, bytes),
+        }
+    }
+
     /// When [`take`](Self::take) will grant `bytes` if nothing else is sent before.
     pub fn next_timeout(&self, lane: Lane, bytes: u64) -> Time {
         let bytes = bytes.min(MOST_BYTES);
@@ -116,7 +129,7 @@ impl Pacer {
         }
     }
 
-    /// A receiver asked for this many datagrams again.
+    /// Receivers asked for this many of one's own datagrams again; one that several asked for counts once.
     pub fn nacked(&mut self, now: Time, datagrams: u64) {
         self.turn(now);
         self.window.lost = self.window.lost.saturating_add(datagrams);
@@ -270,6 +283,16 @@ mod tests {
         }
         assert!((990_000..=1_040_000).contains(&(data + other)), "{data} and {other}");
         assert!((540_000..=585_000).contains(&other), "{other}");
+    }
+
+    #[test]
+    fn what_was_sent_without_asking_is_waited_for() {
+        let mut pacer = Pacer::new(1_000_000, 14_000);
+        pacer.pay(ms(0), Lane::CatchUp, 14_000 + 2_500);
+        assert_eq!(pacer.allowance(ms(9), Lane::CatchUp), 0);
+        assert_eq!(pacer.allowance(ms(11), Lane::CatchUp), 250);
+        assert_eq!(pacer.allowance(ms(11), Lane::Data), 8_500, "data pays, too");
+        assert_eq!(pacer.allowance(ms(11), Lane::Repair), 14_000);
     }
 
     #[test]

@@ -116,7 +116,7 @@ pub const DIGEST_EVERY: Duration = ms(250);
 pub const GONE_AFTER: Duration = Duration::from_secs(10);
 /// Sessions at one server.
 pub const MAX_SESSIONS: usize = 4096;
-/// The rate that repairs take their share of, at most: bytes a second, a gigabit's.
+/// The rate at which data goes out, and of which repairs and catch-up have their shares, at most: bytes a second, a gigabit's.
 pub const RATE_BYTES: u64 = 125_000_000;
 /// Bytes that may go at once after a pause.
 pub const BURST_BYTES: u64 = 1 << 20;

@@ -5,9 +5,13 @@ use crate::ids::{EpochId, Pid};
 use crate::proto::bugs::Bug;
 use crate::proto::catch_up::Want;
 use crate::proto::event::Event;
+use crate::proto::fills::Asked;
 use crate::proto::io::{Action, ReadFor, Write};
+use crate::proto::pacing::Lane;
 use crate::proto::settings::{COMPARE_EVERY, FILL_BYTES};
 use crate::record::Entry;
+use crate::time::Time;
+use crate::wire::datagram::MAX_DATAGRAM_BYTES;
 use crate::wire::message::{Fill, Message};
 
 impl Node {
@@ -74,24 +78,44 @@ impl Node {
     }
 
     pub(super) fn on_want(&mut self, from: Pid, epoch: EpochId, first: u64) {
-        let committed = self
-            .epochs
-            .get(epoch)
-            .map_or(0, |log| if self.settings.bugs.has(Bug::FillUncommitted) { log.durable } else { log.committed() });
-        if self.view_epoch() != Some(epoch) && first > 0 && first <= committed {
-            let purpose = ReadFor::Fill(from);
-            self.out.act(Action::Read { epoch, first, last: committed, budget_bytes: FILL_BYTES, purpose });
+        self.fills.ask(Asked { by: from, epoch, first });
+    }
+
+    /// Reads what others want, as the rate allows.
+    pub(super) fn send_fills(&mut self) {
+        while self.fills.is_due() && self.pacer.allowance(self.now.mono, Lane::CatchUp) >= MAX_DATAGRAM_BYTES as u64 {
+            let Some(Asked { by, epoch, first }) = self.fills.begin() else {
+                return;
+            };
+            let unbounded = self.settings.bugs.has(Bug::FillUncommitted);
+            let last = self.epochs.get(epoch).map_or(0, |log| if unbounded { log.durable } else { log.committed() });
+            if self.view_epoch() == Some(epoch) || first == 0 || first > last {
+                self.fills.done();
+                continue;
+            }
+            self.out.act(Action::Read { epoch, first, last, budget_bytes: FILL_BYTES, purpose: ReadFor::Fill(by) });
         }
+    }
+
+    /// When the rate allows what others wait for.
+    pub(super) fn fills_timeout(&self) -> Time {
+        if !self.fills.is_due() {
+            return Time::NEVER;
+        }
+        self.pacer.next_timeout(Lane::CatchUp, MAX_DATAGRAM_BYTES as u64)
     }
 
     /// A part of this server's log was read to be sent.
     pub(super) fn on_fill_read(&mut self, to: Pid, epoch: EpochId, first: u64, entries: Vec<Entry>) {
+        self.fills.done();
         let (Some(log), Some(addr)) = (self.epochs.get(epoch), self.detector.addr(to)) else {
             return;
         };
         if entries.is_empty() {
             return;
         }
+        let bytes: usize = entries.iter().map(|entry| entry.batch.len() + size_of::<Entry>()).sum();
+        self.pacer.pay(self.now.mono, Lane::CatchUp, bytes as u64);
         let committed = if self.settings.bugs.has(Bug::FillUncommitted) { log.durable } else { log.committed() };
         let fill = Fill { view: log.view.clone(), committed, closure: log.closure, first, entries };
         self.out.send_by_link(to, addr, Message::Fill(Box::new(fill)));

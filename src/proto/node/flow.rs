@@ -6,7 +6,9 @@ use crate::proto::bugs::Bug;
 use crate::proto::hold_back::Placed;
 use crate::proto::io::Write;
 use crate::proto::live::{Acked, Live};
+use crate::proto::pacing::Lane;
 use crate::record::Entry;
+use crate::wire::datagram::MAX_DATAGRAM_BYTES;
 use crate::wire::message::{Data, Message, Order};
 
 /// Most batches ordered before the datagrams go out: an input is never followed by an unbounded burst.
@@ -34,7 +36,11 @@ impl Node {
         let Some(live) = self.live.as_mut() else {
             return;
         };
-        while let Some(pieces) = self.origin.pack(self.now.mono, hlc) {
+        let (now, datagram_bytes) = (self.now.mono, MAX_DATAGRAM_BYTES as u64);
+        while self.pacer.allowance(now, Lane::Data) >= datagram_bytes
+            && let Some(pieces) = self.origin.pack(now, hlc)
+        {
+            self.pacer.pay(now, Lane::Data, pieces.len() as u64 * datagram_bytes);
             for piece in pieces {
                 let data = Data {
                     view: live.tag,
@@ -47,7 +53,7 @@ impl Node {
                 live.hold_back.accept_data(&data);
                 self.out.multicast_data(Message::Data(data));
             }
-            live.tail.sent(self.now.mono);
+            live.tail.sent(now);
         }
     }
 

@@ -128,6 +128,7 @@ impl Node {
             let Some(message) = repair_of(live, item) else {
                 continue;
             };
+            self.pacer.nacked(now, u64::from(usize::from(item.stream) == live.index));
             self.pacer.take(now, Lane::Repair, MAX_DATAGRAM_BYTES as u64);
             match to {
                 RepairTo::Multicast => self.out.multicast_repair(message),

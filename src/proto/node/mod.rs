@@ -36,6 +36,7 @@ use crate::proto::detector::Detector;
 use crate::proto::election::Election;
 use crate::proto::epochs::Epochs;
 use crate::proto::event::Event;
+use crate::proto::fills::Fills;
 use crate::proto::host::Machine;
 use crate::proto::io::{Action, Input, Recovered, Route, Ticket, Write};
 use crate::proto::live::Live;
@@ -83,6 +84,7 @@ pub struct Node {
     left: Option<(EpochId, u64)>,
     origin: Origin,
     catch_up: CatchUp,
+    fills: Fills,
     peers: Peers,
     announcements: Announcements,
     detector: Detector,
@@ -174,6 +176,7 @@ impl Node {
             left: None,
             origin: Origin::new(bugs),
             catch_up: CatchUp::default(),
+            fills: Fills::default(),
             peers: Peers::default(),
             announcements: Announcements::new(now.mono),
             detector: Detector::new(me).with(bugs),
@@ -277,6 +280,7 @@ impl Node {
             self.view_change.next_timeout(),
             self.data_path_timeout(),
             self.catch_up.next_timeout().max(self.compare_at),
+            self.fills_timeout(),
             self.announcements.next_timeout(),
             self.election.next_timeout(),
             self.membership.next_timeout(),
@@ -292,8 +296,9 @@ impl Node {
     /// A frozen view has nothing to do: its timers wait for nothing.
     fn data_path_timeout(&self) -> Time {
         let live = self.live.as_ref().filter(|_| self.is_active());
-        let repairs_at = self.pacer.next_timeout(Lane::Repair, MAX_DATAGRAM_BYTES as u64);
-        live.map_or(Time::NEVER, |live| live.next_timeout(repairs_at).min(self.origin.next_timeout()))
+        let allowed_at = |lane| self.pacer.next_timeout(lane, MAX_DATAGRAM_BYTES as u64);
+        let data_at = self.origin.next_timeout().max(allowed_at(Lane::Data));
+        live.map_or(Time::NEVER, |live| live.next_timeout(allowed_at(Lane::Repair)).min(data_at))
     }
 
     /// Everything that the input, or time, has made due.
@@ -305,6 +310,7 @@ impl Node {
         self.tick_view_change();
         self.tick_ring();
         self.handle_own();
+        self.send_fills();
         self.tick_catch_up();
         self.tick_sessions();
         self.flow();
@@ -448,3 +454,7 @@ impl Machine for Node {
 
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod pace;
+#[cfg(test)]
+mod pair;

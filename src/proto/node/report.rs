@@ -211,7 +211,7 @@ impl Node {
 
     /// How full each buffer is that the network or clients can fill.
     pub fn gauges(&self) -> Vec<Gauge> {
-        use crate::proto::{hold_back, origin, settings, trace};
+        use crate::proto::{fills, hold_back, origin, settings, trace};
         let live = self.live.as_ref();
         let sequencer = live.and_then(|live| live.sequencer.as_ref());
         let gauge = |name, level, bound| Gauge { name, level, bound };
@@ -235,6 +235,7 @@ impl Node {
             ),
             gauge("unstable batches", sequencer.map_or(0, Sequencer::unstable), settings::ORDER_WINDOW as usize),
             gauge("places", live.map_or(0, |live| live.hold_back.places()), hold_back::MAX_PLACES),
+            gauge("askers for history", self.fills.len(), fills::MAX_ASKERS),
             gauge("record", self.trace.level().0, trace::MAX_EVENTS),
             gauge("record's bytes", self.trace.level().1, trace::MAX_BYTES),
             gauge("undelivered", live.map_or(0, |live| live.undelivered.len()), hold_back::MAX_PLACES),
