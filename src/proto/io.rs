@@ -223,6 +223,14 @@ impl Write {
     pub fn is_lazy(&self) -> bool {
         matches!(self, Self::Commit { .. })
     }
+
+    /// How many entries it brings.
+    pub fn entries(&self) -> usize {
+        match self {
+            Self::Append { entries, .. } | Self::Fill { entries, .. } => entries.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// What a store holds when it is opened.

@@ -157,6 +157,8 @@ pub(crate) struct Disk<E> {
     life: u64,
     /// Jobs since the index was last worked on.
     done_since: u32,
+    /// Entries written since the index last came to the end of history; at least [`INDEX_STEP`] while it is known not to be there.
+    unindexed: usize,
     /// Nothing was asked for since a while.
     is_quiet: bool,
     /// Writes that nobody waits for, to be done with the next that somebody does. At most [`GROUP`].
@@ -185,6 +187,7 @@ impl<E: Engine> Disk<E> {
             acks_at_once,
             life: 0,
             done_since: 0,
+            unindexed: 0,
             is_quiet: false,
             lazy: Vec::new(),
             held: None,
@@ -238,19 +241,19 @@ impl<E: Engine> Disk<E> {
         }
     }
 
-    /// The next job; when none came for a while, and now and then before it, what nobody waits for goes on.
+    /// The next job. What nobody waits for goes on when none came for a while, when there is much of it and no job waits, and
+    /// now and then before one that does.
     fn next_job(&mut self) -> Result<Job, Stopped> {
         if let Some(job) = self.held.take() {
             return Ok(job);
         }
         loop {
-            let is_due = self.is_quiet || self.done_since >= INDEX_EVERY || !self.waiters.is_empty();
-            let behind = !is_due || self.index()?;
+            let behind = !self.is_index_due() || self.index()?;
             match self.jobs.try_recv() {
                 Ok(job) => return Ok(job),
                 Err(TryRecvError::Disconnected) => return Err(Stopped),
                 Err(TryRecvError::Empty) if !behind => return self.jobs.recv().map_err(|_| Stopped),
-                Err(TryRecvError::Empty) if self.is_quiet => {}
+                Err(TryRecvError::Empty) if self.is_index_due() => {}
                 Err(TryRecvError::Empty) => match self.jobs.recv_timeout(QUIET) {
                     Ok(job) => return Ok(job),
                     Err(RecvTimeoutError::Disconnected) => return Err(Stopped),
@@ -258,6 +261,11 @@ impl<E: Engine> Disk<E> {
                 },
             }
         }
+    }
+
+    fn is_index_due(&self) -> bool {
+        let is_asked_for = self.done_since >= INDEX_EVERY || !self.waiters.is_empty();
+        is_asked_for || self.jobs.is_empty() && (self.is_quiet || self.unindexed >= INDEX_STEP)
     }
 
     /// One step of the index; whether there is more.
@@ -269,6 +277,7 @@ impl<E: Engine> Disk<E> {
                 self.fail(&StoreError::Corrupt { what: "an entry that the index wants".to_owned() }).map(|()| true)
             }
             Ok(more) => {
+                self.unindexed = if more { self.unindexed.max(INDEX_STEP) } else { 0 };
                 if !more {
                     for waiter in self.waiters.drain(..) {
                         // Who gave up waiting is not missed.
@@ -294,6 +303,7 @@ impl<E: Engine> Disk<E> {
     /// Writes everything that waits as one group, then acknowledges its last, unless nobody waits for any of it.
     fn write_group(&mut self, ticket: Ticket, write: Write) -> Result<(), Stopped> {
         self.is_quiet = false;
+        self.unindexed += write.entries();
         let mut upto = ticket;
         let mut group = std::mem::take(&mut self.lazy);
         group.push(write);
@@ -301,6 +311,7 @@ impl<E: Engine> Disk<E> {
             match self.jobs.try_recv() {
                 Ok(Job { life, what: What::Write(ticket, write) }) if life == self.life => {
                     upto = ticket;
+                    self.unindexed += write.entries();
                     group.push(write);
                 }
                 Ok(other) => {
