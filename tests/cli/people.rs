@@ -109,6 +109,16 @@ fn private_words_say_to_whom_they_went() {
 }
 
 #[test]
+fn who_was_away_is_shown_what_was_said_to_them_and_nobody_else_is() {
+    let ring = Ring::start(&["oak"]);
+    assert_eq!(ring.run_with_input(&["chat", "--plain", "--nick", "ana"], b"here\n").code, 0);
+    assert_eq!(ring.run(&["send", "@ana", "lunch?", "--nick", "bob"]).code, 0);
+    Chat::start(&ring, "ana").until("(to you) <bob> lunch?");
+    let other = ring.run_with_input(&["chat", "--plain", "--nick", "dora"], b"hello\n");
+    assert!(other.stdout.contains("<dora> hello") && !other.stdout.contains("lunch?"), "{other:?}");
+}
+
+#[test]
 fn tail_marks_what_came_late() {
     let mut ring = Ring::start(&[]);
     ring.add_faulty("oak");

@@ -101,9 +101,13 @@ impl Chat {
         }
     }
 
-    /// Claims the nick and enters the rooms; all of it waits in the outbox until a server is there.
+    /// Claims the nick, asks what was said to this person meanwhile, and enters the rooms; all of it waits until a server is
+    /// there.
     fn begin(&mut self, rooms: &[Name]) {
         self.submit("", Kind::Nick, self.nick.clone());
+        // One-to-one messages are in no room.
+        let private = HistoryQuery { rooms: vec![String::new()], ..self.here(BACKLOG) };
+        self.ask(Query::History(private), Asked::Backlog);
         for room in rooms {
             self.enter(room);
         }
