@@ -100,6 +100,16 @@ fn send_tells_of_words_that_were_kept_and_of_nothing_else() {
 }
 
 #[test]
+fn send_to_a_server_left_alone_tells_who_is_missed() {
+    let mut ring = Ring::start(&["oak", "elm"]);
+    ring.kill("elm");
+    let sent = ring.run(&["send", "lobby", "hello", "--nick", "kim"]);
+    assert_eq!(sent.code, 0, "{sent:?}");
+    let told = "Stored on oak only (1 of 1 here). It will spread when elm returns.\n";
+    assert!(sent.stderr.ends_with(told), "{sent:?}");
+}
+
+#[test]
 fn private_words_say_to_whom_they_went() {
     let ring = Ring::start(&["oak"]);
     assert_eq!(ring.run(&["send", "lobby", "mine", "--nick", "ana"]).code, 0);

@@ -14,7 +14,7 @@ use crate::cli::values::Target;
 use crate::client::{Draft, Event, Notice, Progress, SubmitError};
 use crate::ids::MessageId;
 use crate::record::Kind;
-use crate::wire::session::{Answer, Query};
+use crate::wire::session::{Answer, Query, ServerState, ServerStatus};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,7 +39,26 @@ pub(super) fn run(args: &args::Send, run: &Run) -> Result<(), Failure> {
     let source = if args.text.is_empty() { Lines::of_stdin()? } else { Lines::one(args.text.join(" ")) };
     let mut sending = Sending::new(draft, &run.output, args.outbox.as_deref());
     let outcome = sending.go(&mut contact, &source);
-    sending.close(outcome)
+    let alone = sending.is_on_one_disk().then(|| alone(&mut contact)).flatten();
+    let outcome = sending.close(outcome);
+    if let Some(alone) = alone {
+        run.output.note(&shown(&alone));
+    }
+    outcome
+}
+
+/// On whose disk alone it is, when others should be here. What cannot be found out is not told.
+fn alone(contact: &mut Contact) -> Option<String> {
+    let Ok(Answer::Status(status)) = contact.ask(Query::Status) else { return None };
+    let (missed, here): (Vec<&ServerStatus>, Vec<&ServerStatus>) =
+        status.servers.iter().partition(|server| server.state == ServerState::Unreachable);
+    let ([only], [missed @ .., last]) = (here.as_slice(), missed.as_slice()) else { return None };
+    let missed: Vec<&str> = missed.iter().map(|server| server.name.as_str()).collect();
+    let (missed, verb) = match missed.as_slice() {
+        [] => (last.name.clone(), "returns"),
+        missed => (format!("{} and {}", missed.join(", "), last.name), "return"),
+    };
+    Some(format!("Stored on {} only (1 of 1 here). It will spread when {missed} {verb}.", only.name))
 }
 
 /// Everything of the messages but their text.
@@ -183,6 +202,11 @@ impl<'a> Sending<'a> {
                 self.tell(&to_json(&line))
             }
         }
+    }
+
+    /// Whether people are to be told that the last of it is on one disk only.
+    fn is_on_one_disk(&self) -> bool {
+        !self.output.json && self.stable > 0 && self.last.is_some_and(|(_, of)| of == 1)
     }
 
     /// A line for scripts.
