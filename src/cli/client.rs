@@ -195,14 +195,31 @@ pub(crate) fn net_failure(error: &NetError) -> Failure {
         NetError::NoInterface { .. } => Code::NoSuchInterface,
         _ => Code::Network,
     };
-    let (text, hint) = (error.to_string(), error.hint());
-    Failure::new(code, sentence(&text)).hint(sentence(&hint))
+    // A hint may end with a command, which people copy.
+    Failure::new(code, sentence(&error.to_string())).hint(capital(&error.hint()))
 }
 
 /// Begins with a capital and ends with a full stop, as the texts of the contract do.
 pub(crate) fn sentence(text: &str) -> String {
+    let stop = if text.ends_with(['.', '?', '!']) || text.is_empty() { "" } else { "." };
+    capital(text) + stop
+}
+
+fn capital(text: &str) -> String {
     let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().collect::<String>()).unwrap_or_default();
-    let stop = if text.ends_with(['.', '?', '!', ')']) || text.is_empty() { "" } else { "." };
-    format!("{first}{}{stop}", letters.as_str())
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_the_contract_ends_with_a_full_stop_and_a_command_to_copy_does_not() {
+        let failure = net_failure(&NetError::Forbidden { to: "239.255.82.84:8284".parse().unwrap() });
+        assert_eq!(failure.message, "The firewall here forbids sending to 239.255.82.84 (EPERM).");
+        assert!(failure.hint.starts_with("Allow it: ") && failure.hint.ends_with(" accept"), "{}", failure.hint);
+        let held = net_failure(&NetError::AddrInUse { port: 8284, holder: None });
+        assert_eq!(held.hint, "Use --port N on every machine, or stop that program.");
+    }
 }

@@ -67,24 +67,24 @@ impl NetError {
         }
     }
 
-    /// What to do about it, in one line for people.
+    /// What to do about it, in one line for people; a command to copy stands last, without a full stop.
     pub fn hint(&self) -> String {
         match self {
-            Self::AddrInUse { .. } => "use --port N on every machine, or stop that program".to_owned(),
+            Self::AddrInUse { .. } => "use --port N on every machine, or stop that program.".to_owned(),
             Self::Forbidden { to } => format!(
                 "allow it: ufw allow proto udp to any port {port}:8299 · firewall-cmd --add-port={port}-8299/udp · \
                  nft add rule inet filter output udp dport {port}-8299 accept",
                 port = to.port()
             ),
             Self::NoInterface { usable, .. } if usable.is_empty() => "no interface can be used: --local".to_owned(),
-            Self::NoInterface { usable, .. } => format!("usable here: {}", usable.join(", ")),
+            Self::NoInterface { usable, .. } => format!("usable here: {}.", usable.join(", ")),
             Self::NoInterfaces => "bring an interface up: ip link set lo up".to_owned(),
             Self::Join { source, .. } if source.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error()) => {
                 "too many groups are joined: sysctl net.ipv4.igmp_max_memberships=64".to_owned()
             }
-            Self::Join { .. } => "choose another interface with --iface, or --local".to_owned(),
-            Self::NotMulticast { .. } => "a group lies between 224.0.0.0 and 239.255.255.255".to_owned(),
-            Self::Socket { .. } => "choose other ports or another interface: --port, --iface".to_owned(),
+            Self::Join { .. } => "choose another interface with --iface, or --local.".to_owned(),
+            Self::NotMulticast { .. } => "a group lies between 224.0.0.0 and 239.255.255.255.".to_owned(),
+            Self::Socket { .. } => "choose other ports or another interface: --port, --iface.".to_owned(),
         }
     }
 }

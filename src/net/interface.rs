@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn named_interface_that_is_not_there_is_an_error_that_lists_those_that_are() {
         let error = pick(machine(), &["eth7".to_owned()], false).unwrap_err();
-        assert_eq!(error.hint(), "usable here: lo, wlan0, eth0, docker0, tailscale0");
+        assert_eq!(error.hint(), "usable here: lo, wlan0, eth0, docker0, tailscale0.");
     }
 
     #[test]
