@@ -42,7 +42,6 @@ const IMPURE: [&str; 14] = [
 const LONGEST: usize = 500;
 /// Files that are longer, and why that is better than two files.
 const LONGER: &[(&str, &str)] = &[
-    ("src/sim/checker.rs", "the properties are checked against one book; each is a few lines of it"),
     ("src/store/conformance.rs", "a test: what every engine must do, as one list"),
     ("src/wire/message.rs", "every message of the wire on one page, as docs/PROTOCOL.md lists them"),
 ];
