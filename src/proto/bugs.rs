@@ -166,6 +166,8 @@ pub enum Bug {
     FillGap,
     /// Catch-up stops at the first epoch that is complete.
     FillShort,
+    /// A server takes itself for ready while history that came is on its way to the disk.
+    ReadyEarly,
     /// Where two long histories differ is not told.
     SummaryUnanswered,
     /// A record that comes by a fill is delivered although history has its id.
@@ -277,6 +279,7 @@ impl Bug {
         Self::FillUncommitted,
         Self::FillGap,
         Self::FillShort,
+        Self::ReadyEarly,
         Self::SummaryUnanswered,
         Self::FillTwice,
         Self::FillRace,

@@ -168,6 +168,7 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::FillUncommitted, 1),
     by_chance(Bug::FillGap, 1),
     by_chance(Bug::FillShort, 1),
+    by_chance(Bug::ReadyEarly, 1),
     by_chance(Bug::SummaryUnanswered, 3),
     by_chance(Bug::FillTwice, 1),
     by_chance(Bug::FillRace, 1),

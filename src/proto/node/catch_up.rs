@@ -59,7 +59,7 @@ impl Node {
         let epochs = &self.epochs;
         let lacking = self.catch_up.is_lacking(|epoch, offered| missing_from(epochs, last, epoch, offered));
         let heard = others.iter().all(|other| self.catch_up.has_heard(*other));
-        if lacking || !heard || self.is_reading() {
+        if lacking || !heard || self.is_filling() || self.is_reading() {
             return;
         }
         if let Some((messages, began)) = self.catch_up.finish() {
@@ -75,6 +75,12 @@ impl Node {
             self.announcements.hasten(self.now.mono);
             self.event(Event::Ready);
         }
+    }
+
+    /// Whether something that came is on its way to the disk: it is history, and counted, once it is there.
+    fn is_filling(&self) -> bool {
+        let fills = |pending: &Pending| matches!(pending, Pending::Filled { .. });
+        !self.settings.bugs.has(Bug::ReadyEarly) && self.writes.iter().any(|(_, pending)| fills(pending))
     }
 
     pub(super) fn on_want(&mut self, from: Pid, epoch: EpochId, first: u64) {

@@ -375,14 +375,34 @@ impl Checker {
         Ok(())
     }
 
-    /// Counts what events tell of rare states; 4, 5.
-    pub fn event(&mut self, at: usize, event: &Event, _: &[Server], counts: &mut Counts) -> Verdict {
+    /// 16: who says that nothing of the past is missing has it on its disk, and so in its history.
+    fn has_caught_up(&self, at: usize, server: &Server) -> Verdict {
+        let (live, durable) = (server.disk.live(), server.disk.durable());
+        let of_the_past = live.logs.iter().filter(|(epoch, _)| Some(**epoch) != self.seen[at].view);
+        for (epoch, log) in of_the_past {
+            let there = durable.len(*epoch);
+            hold!(
+                16,
+                there == log.entries.len() as u64,
+                "s{} is ready, and {epoch} is on its disk to {there} only",
+                at + 1
+            );
+        }
+        Ok(())
+    }
+
+    /// Counts what events tell of rare states; 4, 5, 16.
+    pub fn event(&mut self, at: usize, event: &Event, servers: &[Server], counts: &mut Counts) -> Verdict {
         match event {
             Event::View { view, .. } => {
                 hold!(4, view.has(self.seen[at].pid), "s{} is told of a view without it: {view:?}", at + 1);
             }
             Event::Merged { .. } => counts.rare("merges with messages"),
-            Event::CaughtUp { .. } => counts.rare("catch-ups"),
+            Event::CaughtUp { .. } => {
+                counts.rare("catch-ups");
+                self.has_caught_up(at, &servers[at])?;
+            }
+            Event::Ready => self.has_caught_up(at, &servers[at])?,
             Event::Suspected { .. } => counts.rare("suspicions"),
             Event::Failed { proven: true, .. } => counts.rare("deaths proven"),
             Event::Failed { .. } => counts.rare("deaths by silence"),
