@@ -97,11 +97,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn server(name: &str, number: u16) -> Result<(Node, Machine), StoreError> {
     let (store, recovered) = Store::open(MemoryEngine::new(), u128::from(number))?;
+    let addr = (Ipv4Addr::LOCALHOST, number).into();
     let settings = Settings {
         net: NetTag::of(NET),
         net_name: NET.into(),
         name: name.into(),
         priority: 0,
+        addr,
         tcp_port: number,
         peers: Vec::new(),
         page: None,
@@ -110,7 +112,6 @@ fn server(name: &str, number: u16) -> Result<(Node, Machine), StoreError> {
         portions: Portions::default(),
         bugs: Bugs::NONE,
     };
-    let addr = (Ipv4Addr::LOCALHOST, number).into();
     let node = Node::new(settings, recovered, Now::default(), u64::from(number));
     Ok((node, Machine { name: name.into(), addr, store, sent: Vec::new(), inputs: VecDeque::new(), stable: None }))
 }

@@ -241,7 +241,7 @@ impl ServerBuilder {
         let about = self.about(&transport, &recovered, &open_archive, checked.since(crate::time::Time::default()));
         let (hello, faults) = (hello(&about), self.faults.clone());
         let seed = random().map_err(ServerError::Store)? as u64;
-        let (acks_at_once, settings) = (self.memory_durability, self.settings(tcp_port));
+        let (acks_at_once, settings) = (self.memory_durability, self.settings(about.addr, tcp_port));
         let machine = Node::new(settings, recovered, clock.now(), seed);
         let open: Open<E> = Box::new(open);
         let parts =
@@ -268,12 +268,13 @@ impl ServerBuilder {
         }
     }
 
-    fn settings(self, tcp_port: u16) -> Settings {
+    fn settings(self, addr: SocketAddr, tcp_port: u16) -> Settings {
         Settings {
             net: NetTag::of(&self.net),
             net_name: self.net,
             name: self.name,
             priority: self.priority,
+            addr,
             tcp_port,
             peers: self.peers,
             page: self.page,

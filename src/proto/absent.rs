@@ -35,7 +35,9 @@ impl Absent {
             self.left.pop_front();
         }
         self.left.push_back(pid);
-        self.missed.remove(&pid.server);
+        if self.missed.get(&pid.server).is_some_and(|missed| missed.pid == pid) {
+            self.missed.remove(&pid.server);
+        }
     }
 
     /// Whether a process has said goodbye.
@@ -77,6 +79,17 @@ mod tests {
 
     fn missed(absent: &Absent, now: Time) -> Vec<String> {
         absent.missed(now).map(|(_, name)| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn goodbye_of_an_earlier_life_takes_nobody_from_those_who_are_missed() {
+        let mut absent = Absent::default();
+        let later = Pid { incarnation: Incarnation { boot: 2, random: 1 }, ..pid(1) };
+        absent.ended(Time(0), later, "oak");
+        absent.said_goodbye(pid(1));
+        assert_eq!(missed(&absent, Time(1)), ["oak"]);
+        absent.said_goodbye(later);
+        assert!(missed(&absent, Time(1)).is_empty());
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Settings {
     pub name: String,
     /// Preferred leaders have more; 0 unless asked for.
     pub priority: u8,
+    /// Where it sends from, as its host knows: told of itself until someone else says where it is heard.
+    pub addr: SocketAddr,
     /// TCP port of links and sessions.
     pub tcp_port: u16,
     /// Addresses to scout by unicast, beside the multicast.

@@ -12,9 +12,13 @@ use super::session::Line;
 use crate::proto::host::{Machine, step};
 use crate::proto::io::Input;
 use crossbeam_channel::{Receiver, Select, TryRecvError};
+use std::time::Duration;
 
 /// Most inputs of one kind in a row.
 const IN_A_ROW: usize = 128;
+
+/// How long the goodbye is ahead of the end of the links, which would tell others of a death if they heard of it first.
+const FAREWELL: Duration = Duration::from_millis(30);
 
 /// What the server's owner tells the protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +58,9 @@ impl<M: Machine> Protocol<M> {
         self.outlets.sender.flush();
         self.outlets.lines.values().for_each(Line::end);
         self.outlets.disk.stop();
+        if self.outlets.left {
+            let _ = crossbeam_channel::after(FAREWELL).recv();
+        }
     }
 
     /// Waits until something came or the next timeout.

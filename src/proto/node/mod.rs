@@ -405,8 +405,9 @@ impl Node {
             return;
         }
         self.disk = Disk::Failed;
+        // No goodbye: it should be here, and people are to be told that it is not.
         for _ in 0..BYES {
-            self.out.multicast(Message::Bye);
+            self.out.multicast(Message::Failed { pids: vec![self.me] });
         }
         self.end_all_sessions();
         self.event(Event::ReadOnly { full });
@@ -454,6 +455,8 @@ impl Machine for Node {
 
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod leaving;
 #[cfg(test)]
 mod pace;
 #[cfg(test)]

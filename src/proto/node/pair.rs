@@ -30,11 +30,12 @@ impl Pair {
     /// Two servers in one view.
     pub(super) fn ringed() -> Self {
         let now = Now { mono: Time(1_000_000), wall_ms: 1_700_000_000_000 };
-        let settings = |name: &str| Settings {
+        let settings = |at: usize, name: &str| Settings {
             net: NET,
             net_name: "home".into(),
             name: name.into(),
             priority: 0,
+            addr: addr(at),
             tcp_port: 1,
             peers: Vec::new(),
             page: None,
@@ -44,7 +45,7 @@ impl Pair {
             bugs: Bugs::NONE,
         };
         let node = |at: usize, name| {
-            Node::new(settings(name), Recovered { pid: pid(at), ..Recovered::default() }, now, at as u64)
+            Node::new(settings(at, name), Recovered { pid: pid(at), ..Recovered::default() }, now, at as u64)
         };
         let mut pair = Self { nodes: [node(0, "oak"), node(1, "elm")], now };
         for _ in 0..1000 {

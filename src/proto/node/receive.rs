@@ -62,6 +62,9 @@ impl Node {
         if self.meet(header.sender, from, beacon, multicast) {
             self.trace_received(whom, via, bytes, &message);
             self.on_message_from(header.sender, from, message);
+        } else if matches!(message, Message::Bye) {
+            // Its broken link told of its end first: it has left all the same.
+            self.absent.said_goodbye(header.sender);
         }
     }
 

@@ -86,7 +86,7 @@ impl Node {
     /// This server's address, as the others hear it.
     fn own_addr(&self) -> SocketAddr {
         let told = self.peers.iter().flat_map(|(_, beacon)| &beacon.heard).find(|heard| heard.pid == self.me);
-        told.map_or(SocketAddr::new(UNKNOWN.ip(), self.settings.tcp_port), |heard| heard.addr)
+        told.map_or(self.settings.addr, |heard| heard.addr)
     }
 
     fn state_of(&self, pid: Pid, in_view: bool) -> ServerState {
@@ -109,6 +109,10 @@ impl Node {
         let mut problems = Vec::new();
         if self.view_epoch().is_none() || !self.is_active() {
             problems.push("no view: the servers are agreeing on one".to_owned());
+        }
+        if self.damaged {
+            let part = "a part of this server's history was damaged and set aside";
+            problems.push(format!("{part}: it is fetched from others as soon as they are here"));
         }
         for server in servers {
             match server.state {

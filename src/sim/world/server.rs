@@ -79,6 +79,7 @@ impl World {
             net_name: if server.net == net() { "default" } else { OTHER_NET }.to_owned(),
             name: format!("s{}", at + 1),
             priority: 0,
+            addr: server.station.addr(),
             tcp_port: 8285,
             peers: Vec::new(),
             page: None,

@@ -69,6 +69,7 @@ impl Ring {
                 net_name,
                 name,
                 priority: 0,
+                addr: super::bench::addr(at as u64 + 1),
                 tcp_port: 7000,
                 peers: Vec::new(),
                 page: None,
