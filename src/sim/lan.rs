@@ -81,8 +81,21 @@ pub enum Cut {
     None,
     /// All but multicast.
     Multicast,
+    /// Multicast alone: neither datagrams for one station nor streams.
+    Unicast,
     /// Nothing.
     All,
+}
+
+impl Cut {
+    fn stops(self, cast: Cast) -> bool {
+        match self {
+            Self::None => false,
+            Self::Multicast => cast == Cast::Multi,
+            Self::Unicast => cast == Cast::Uni,
+            Self::All => true,
+        }
+    }
 }
 
 /// One direction between two stations.
@@ -161,7 +174,7 @@ impl Lan {
 
     /// Whether a stream between the two stands.
     pub fn connected(&self, a: Station, b: Station) -> bool {
-        self.cut(a, b) != Cut::All && self.cut(b, a) != Cut::All
+        ![self.cut(a, b), self.cut(b, a)].into_iter().any(|cut| cut.stops(Cast::Uni))
     }
 
     /// Every pair good and nothing cut.
@@ -177,7 +190,7 @@ impl Lan {
     pub fn send(&mut self, now: Time, from: Station, to: Station, cast: Cast, bytes: usize) -> [Option<Arrival>; 2] {
         let at = from.0 * self.stations + to.0;
         let path = &mut self.paths[at];
-        let cut = path.cut == Cut::All || path.cut == Cut::Multicast && cast == Cast::Multi;
+        let cut = path.cut.stops(cast);
         if from != to && (cut || lose(path, bytes, &mut self.rng)) {
             self.lost += 1;
             return [None, None];
@@ -255,11 +268,15 @@ mod tests {
     }
 
     #[test]
-    fn cut_is_one_way_and_may_take_multicast_only() {
+    fn cut_is_one_way_and_may_take_multicast_or_unicast_only() {
         let mut lan = Lan::new(2, Rng::new(1));
         lan.set_cut(Station(0), Station(1), Cut::Multicast);
         assert_eq!(arrivals(&mut lan, 0, 1, Cast::Multi, 10), 0);
         assert_eq!(arrivals(&mut lan, 0, 1, Cast::Uni, 10), 1);
+        lan.set_cut(Station(0), Station(1), Cut::Unicast);
+        assert_eq!(arrivals(&mut lan, 0, 1, Cast::Multi, 10), 1);
+        assert_eq!(arrivals(&mut lan, 0, 1, Cast::Uni, 10), 0);
+        assert_eq!(lan.stream(Time(0), Station(0), Station(1), 1), None);
         lan.set_cut(Station(0), Station(1), Cut::All);
         assert_eq!(arrivals(&mut lan, 0, 1, Cast::Uni, 10), 0);
         assert_eq!(arrivals(&mut lan, 1, 0, Cast::Multi, 10), 1);

@@ -182,7 +182,11 @@ impl Drawing<'_> {
             }
             4 => {
                 let other = self.server();
-                let cut = if self.rng.chance(300) { Cut::Multicast } else { Cut::All };
+                let cut = match self.rng.below(10) {
+                    0..3 => Cut::Multicast,
+                    3..5 => Cut::Unicast,
+                    _ => Cut::All,
+                };
                 faults.push((at, Fault::Cut(server, other, cut)));
                 if self.rng.chance(400) {
                     faults.push((at, Fault::Cut(other, server, cut)));
@@ -192,7 +196,7 @@ impl Drawing<'_> {
                 faults.push((healed, Fault::Cut(other, server, Cut::None)));
             }
             5 => {
-                let most = *self.rng.pick(&[ms(50), secs(1), secs(10), secs(60)]).unwrap_or(&secs(1));
+                let most = *self.rng.pick(&[ms(50), secs(1), secs(10), secs(180)]).unwrap_or(&secs(1));
                 let wait = self.rng.wait(ms(1), most);
                 faults.push((at, Fault::Pause(server, wait)));
             }
@@ -235,7 +239,7 @@ impl Drawing<'_> {
 
     /// A fault at the moment that a certain message is sent.
     fn at_a_moment(&mut self, at: Time, faults: &mut Vec<(Time, Fault)>) {
-        const MOMENTS: [&str; 16] = [
+        const MOMENTS: [&str; 17] = [
             "propose",
             "state",
             "commit",
@@ -250,6 +254,7 @@ impl Drawing<'_> {
             "data",
             "fill",
             "digest",
+            "summary",
             "refuse",
             "want",
         ];

@@ -4,7 +4,7 @@
 //! servers 5                     clients 3                 talk fast
 //! wait 2s                       settle                    settle 1,2,3
 //! kill 1    kill leader         power-off 2               start 1    start all    leave 3
-//! cut 1,2|3,4,5                 cut 1>2                   mute 1>2   (multicast only)
+//! cut 1,2|3,4,5                 cut 1>2                   mute 1>2   (multicast only)   hush 1>2   (all but multicast)
 //! heal                          loss 20%                  narrow 600   (longer datagrams are lost)
 //! duplicates 5% 60s             reorder 10% 20ms          corrupt 2%
 //! pause 2 10s                   clock 1 +86400000         destroy 1  backup 1  restore 1  damage 1
@@ -284,6 +284,7 @@ fn fault(word: &str, rest: &str) -> Option<Fault> {
         ("heal", ["all"]) => Fault::HealAll,
         ("cut", [path]) if path.contains('>') => cut(path, Cut::All)?,
         ("mute", [path]) => cut(path, Cut::Multicast)?,
+        ("hush", [path]) => cut(path, Cut::Unicast)?,
         ("open", [path]) => cut(path, Cut::None)?,
         ("cut", [groups]) => Fault::Groups(groups.split('|').map(list).collect::<Option<_>>()?),
         ("on", [count, message, then @ ..]) => on(count, message, then)?,
@@ -352,6 +353,7 @@ mod tests {
         assert_eq!(read("kill 1"), Ok(vec![Step::Strike(Fault::Kill(0))]));
         assert_eq!(read("cut 1,2|3"), Ok(vec![Step::Strike(Fault::Groups(vec![vec![0, 1], vec![2]]))]));
         assert_eq!(read("mute 2>1"), Ok(vec![Step::Strike(Fault::Cut(1, 0, Cut::Multicast))]));
+        assert_eq!(read("hush 2>1"), Ok(vec![Step::Strike(Fault::Cut(1, 0, Cut::Unicast))]));
         assert_eq!(read("wait 5ms; settle"), Ok(vec![Step::Wait(ms(5)), Step::Settle(None)]));
         let trigger = Trigger { message: "commit", from: Some(0) };
         let armed = Fault::On(trigger, 2, Box::new(Fault::KillSender));
