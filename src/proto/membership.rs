@@ -126,10 +126,11 @@ impl Membership {
     }
 
     /// The coordinator that this server waits for is at work, and so is waited for longer: as long as disks may stand still,
-    /// each of which has three writes to do, one after the other.
+    /// each of which has three writes to do, one after the other. Nor is this server without a leader while it waits.
     pub fn still_promised(&mut self, now: Time, servers: usize, rng: &mut Rng) {
         if self.promised_until.is_some() && now < self.promised_since + STALLED * 3 {
             self.promised_until = self.promised_until.max(Some(patience(now, servers, rng)));
+            self.orphan_since = self.orphan_since.map(|since| since.max(now));
         }
     }
 

@@ -85,6 +85,20 @@ fn view_that_is_being_made_outlives_elections_of_those_who_do_not_hear_of_it() {
     }
 }
 
+/// Two that did not hear each other shared one whose disk took 2 s for a sync: a view with it takes three of those. Whoever made
+/// one was overtaken after 3 s by the other of the two, who waited for it as one waits without a leader: nobody's view came to be.
+#[test]
+fn view_with_a_slow_disk_in_the_middle_of_a_net_that_is_not_transitive_comes_to_be() {
+    for sync in ["2s", "3s", "4500ms"] {
+        holds(&format!(
+            "servers 3; clients 6; talk slow; wait 3s; cut 1>2; cut 2>1; disk 3 slow {sync}; wait 60s; everyone 30s"
+        ));
+    }
+    for cuts in ["cut 1>2; cut 2>1", "cut 1>2; cut 2>1; cut 1>4; cut 4>1"] {
+        holds(&format!("servers 4; clients 8; talk slow; wait 3s; {cuts}; disk 3 slow 3s; wait 60s; everyone 30s"));
+    }
+}
+
 /// A server whose answers take 300 ms, as over a radio that sleeps, was asked to join, was too late with its state, and was
 /// asked again: 47 views in a minute, for ever.
 #[test]
