@@ -99,6 +99,21 @@ fn view_with_a_slow_disk_in_the_middle_of_a_net_that_is_not_transitive_comes_to_
     }
 }
 
+/// A disk that takes longer for a sync than it may stand still passed for sound after each: its server proposed a view with all it
+/// heard, or was proposed, and froze them for as long again.
+#[test]
+fn server_whose_every_sync_takes_too_long_takes_nobody_to_its_disk() {
+    for sync in ["5500ms", "6s"] {
+        holds(&format!(
+            "servers 3; clients 6; talk slow; wait 3s; cut 1>2; cut 2>1; disk 3 slow {sync}; wait 60s; everyone 30s"
+        ));
+    }
+    holds(
+        "servers 3; clients 3; talk slow; wait 3s; disk 1 slow 6s; disk 2 slow 6s; disk 3 slow 6s; wait 60s; power-off 1; \
+         power-off 2; power-off 3; start all; wait 100s; acked 60s",
+    );
+}
+
 /// A server whose answers take 300 ms, as over a radio that sleeps, was asked to join, was too late with its state, and was
 /// asked again: 47 views in a minute, for ever.
 #[test]

@@ -75,7 +75,7 @@ impl Node {
     /// Whether this server's disk stands still; a leader's, while others' logs grew.
     pub(super) fn resigns(&self) -> bool {
         let Some(live) = self.live.as_ref().filter(|live| live.view.epoch.leader == self.me) else {
-            return self.disk_hangs() && !self.settings.bugs.has(Bug::NoResign);
+            return self.is_disk_slow() && !self.settings.bugs.has(Bug::NoResign);
         };
         if self.is_cut_off() && !self.settings.bugs.has(Bug::NoResign) {
             return true;

@@ -61,6 +61,7 @@ use crate::wire::datagram::{Header, MAX_DATAGRAM_BYTES};
 use crate::wire::message::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// A server, without its sockets, its disk and its clock. The calling contract is [`io`](super::io)'s.
 #[derive(Debug)]
@@ -73,6 +74,8 @@ pub struct Node {
     writes: VecDeque<(Ticket, Pending)>,
     /// Since when the disk owes the oldest of them.
     writing_since: Time,
+    /// How long the last one took.
+    wrote_in: Duration,
     epochs: Epochs,
     ids: IdSet,
     hlc: Hlc,
@@ -166,6 +169,7 @@ impl Node {
             out,
             writes: VecDeque::new(),
             writing_since: now.mono,
+            wrote_in: Duration::ZERO,
             epochs: Epochs::recovered(&recovered),
             hlc: recovered.hlc,
             messages: recovered.messages,
@@ -370,7 +374,13 @@ impl Node {
         !self.writes.is_empty() && self.now.mono.since(self.writing_since) > STALLED
     }
 
+    /// Whether the disk hangs, or did until its last write: the next one would be waited for as long.
+    fn is_disk_slow(&self) -> bool {
+        self.disk_hangs() || self.wrote_in > STALLED
+    }
+
     fn on_written(&mut self, upto: Ticket) {
+        self.wrote_in = self.now.mono.since(self.writing_since);
         self.writing_since = self.now.mono;
         while let Some((_, pending)) = self.writes.pop_front_if(|(ticket, _)| *ticket <= upto) {
             match pending {
@@ -396,6 +406,11 @@ impl Node {
                 Pending::Echo { to, nonce, pad } => self.send(to, Message::Echo { nonce, pad }),
                 Pending::Nothing => {}
             }
+        }
+        if self.is_disk_slow() && self.writes.is_empty() {
+            // Nobody asks such a disk for anything: whether it works again is found out by this server.
+            let num = self.epochs.max_num();
+            self.write(Write::Seen { num }, Pending::Nothing);
         }
     }
 
