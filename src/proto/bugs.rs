@@ -72,6 +72,10 @@ pub enum Bug {
     WorksInSilence,
     /// A coordinator whose token comes home drops its view and proposes another.
     WonAnew,
+    /// Who waits for a view that is being made counts as one without a leader all the while.
+    WaitsAsOrphan,
+    /// A server whose every write takes too long takes others to its disk.
+    SlowTakesAll,
     /// A coordinator waits for ever for who is silent.
     WaitsForSilent,
     /// The boot counter is not raised at a start, nor the random half drawn anew.
@@ -236,6 +240,8 @@ impl Bug {
         Self::TableUncommitted,
         Self::WorksInSilence,
         Self::WonAnew,
+        Self::WaitsAsOrphan,
+        Self::SlowTakesAll,
         Self::WaitsForSilent,
         Self::SameIncarnation,
         Self::SkipSync,

@@ -4,6 +4,7 @@
 //! hears both ways. None of it matters to safety: any process may propose any membership at any time.
 
 use crate::ids::{EpochId, Pid, ServerId};
+use crate::proto::bugs::{Bug, Bugs};
 use crate::proto::probes::Probes;
 use crate::proto::rng::Rng;
 use crate::proto::settings::{
@@ -61,6 +62,7 @@ pub struct Membership {
     asks: Vec<(Pid, u64)>,
     reason: &'static str,
     nacks: VecDeque<Time>,
+    bugs: Bugs,
 }
 
 impl Membership {
@@ -84,7 +86,14 @@ impl Membership {
             asks: Vec::new(),
             reason: "",
             nacks: VecDeque::new(),
+            bugs: Bugs::NONE,
         }
+    }
+
+    /// The same with planted bugs.
+    #[must_use]
+    pub fn with(self, bugs: Bugs) -> Self {
+        Self { bugs, ..self }
     }
 
     /// Whether this server may lead and takes clients.
@@ -130,7 +139,9 @@ impl Membership {
     pub fn still_promised(&mut self, now: Time, servers: usize, rng: &mut Rng) {
         if self.promised_until.is_some() && now < self.promised_since + STALLED * 3 {
             self.promised_until = self.promised_until.max(Some(patience(now, servers, rng)));
-            self.orphan_since = self.orphan_since.map(|since| since.max(now));
+            if !self.bugs.has(Bug::WaitsAsOrphan) {
+                self.orphan_since = self.orphan_since.map(|since| since.max(now));
+            }
         }
     }
 

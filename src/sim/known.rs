@@ -101,6 +101,16 @@ pub const KNOWN: &[Known] = &[
         1,
         "servers 4; clients 8; talk long; wait 3s; around 1 narrow 1300; disk 2 slow 900ms; wait 30s; everyone 15s",
     ),
+    directed(
+        Bug::WaitsAsOrphan,
+        1,
+        "servers 3; clients 6; talk slow; wait 3s; cut 1>2; cut 2>1; disk 3 slow 3s; wait 60s; everyone 30s",
+    ),
+    directed(
+        Bug::SlowTakesAll,
+        1,
+        "servers 3; clients 6; talk slow; wait 3s; cut 1>2; cut 2>1; disk 3 slow 6s; wait 60s; everyone 30s",
+    ),
     directed(Bug::WaitsForSilent, 1, "servers 2; absent 2; wait 3s; on 1 propose: kill 2; start 2; wait 3s; settle 1"),
     by_chance(Bug::SameIncarnation, 1),
     by_chance(Bug::SkipSync, 1),

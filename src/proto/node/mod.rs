@@ -185,7 +185,7 @@ impl Node {
             announcements: Announcements::new(now.mono),
             detector: Detector::new(me).with(bugs),
             election: Election::new(me).with(bugs),
-            membership: Membership::new(now.mono),
+            membership: Membership::new(now.mono).with(bugs),
             proposed: BTreeSet::new(),
             watched: None,
             sessions: SessionTable::new(me),
@@ -376,7 +376,7 @@ impl Node {
 
     /// Whether the disk hangs, or did until its last write: the next one would be waited for as long.
     fn is_disk_slow(&self) -> bool {
-        self.disk_hangs() || self.wrote_in > STALLED
+        self.disk_hangs() || self.wrote_in > STALLED && !self.settings.bugs.has(Bug::SlowTakesAll)
     }
 
     fn on_written(&mut self, upto: Ticket) {

@@ -337,7 +337,7 @@ impl Node {
         self.send_probes();
         // Nobody's view comes to be by a coordinator that cannot write.
         let decision = if self.disk_hangs() { Decision::Wait } else { decision };
-        let decision = if self.is_disk_slow() { self.taking_nobody(decision) } else { decision };
+        let decision = if self.is_disk_slow() { self.taking_nobody(&decision) } else { decision };
         match self.misjudged(decision) {
             Decision::Elect if self.election.running().is_none() => self.start_election(),
             Decision::Wait | Decision::Elect => {}
@@ -346,7 +346,7 @@ impl Node {
     }
 
     /// What is left of a decision when nobody should wait for this server's disk: a view of its own, once.
-    fn taking_nobody(&self, decision: Decision) -> Decision {
+    fn taking_nobody(&self, decision: &Decision) -> Decision {
         let is_alone = self.live.as_ref().is_some_and(|live| self.is_active() && live.others(self.me).next().is_none());
         match decision {
             Decision::Propose(_, reason) if !is_alone => Decision::Propose(BTreeSet::from([self.me]), reason),
