@@ -129,7 +129,7 @@ impl Detector {
     /// The same with planted bugs.
     #[must_use]
     pub fn with(self, bugs: Bugs) -> Self {
-        Self { bugs, ..self }
+        Self { bugs, quiet_until: Time(0), ..self }
     }
 
     /// A datagram of `pid` came from `addr`; `multicast` tells whether it came to the group.

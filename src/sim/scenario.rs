@@ -317,6 +317,7 @@ fn quality(word: &str, words: &[&str]) -> Option<Quality> {
         ("duplicates", [share, late]) => Quality { duplicate: permille(share)?, duplicate_late: wait(late)?, ..good },
         ("reorder", [share, late]) => Quality { reorder: permille(share)?, reorder_late: wait(late)?, ..good },
         ("corrupt", [share]) => Quality { corrupt: permille(share)?, ..good },
+        ("slow", [latency, jitter]) => Quality { latency: wait(latency)?, jitter: wait(jitter)?, ..good },
         ("slow", [latency]) => Quality { latency: wait(latency)?, jitter: wait(latency)?, ..good },
         _ => return None,
     })
