@@ -148,18 +148,25 @@ impl Client {
             return Err(SubmitError::TooLong(draft.body.len()));
         }
         let cseq = self.outbox.submit(draft.clone()).ok_or(SubmitError::Full)?;
-        match draft.kind {
-            Kind::Join => _ = self.rooms.insert(draft.room.clone()),
-            Kind::Leave if draft.room.is_empty() => self.rooms.clear(),
-            Kind::Leave => _ = self.rooms.remove(&draft.room),
-            _ => {}
-        }
+        self.note_room(&draft);
         self.save(cseq, draft);
         let id = MessageId { client: self.me, cseq };
         self.tell(Event::Progress { id, progress: Progress::Queued });
         self.tick(now.mono);
         self.tell_cursor();
         Ok(id)
+    }
+
+    /// Notes in which rooms it is to be; however a room's name is written, it is the same room.
+    fn note_room(&mut self, draft: &Draft) {
+        let is_left = draft.kind == Kind::Leave;
+        if is_left || draft.kind == Kind::Join {
+            let is_all = is_left && draft.room.is_empty();
+            self.rooms.retain(|room| !is_all && !crate::name::same(room, &draft.room));
+        }
+        if draft.kind == Kind::Join {
+            self.rooms.insert(draft.room.clone());
+        }
     }
 
     /// Something happened.
