@@ -134,6 +134,10 @@ pub enum Bug {
     SkippedSilent,
     /// Rooms go by the copy of a message that came first, whichever is history.
     FirstCopySeats,
+    /// Who leaves all rooms at once stays in those that he is in.
+    LeavesNothing,
+    /// A nick belongs to whose claim is heard of first, whichever sorts first.
+    FirstClaimHeard,
     /// An acknowledgement counts every member of the view, whoever holds the message.
     CopiesGuessed,
     /// What is in the feed already is shown again when it arrives by another way.
@@ -162,6 +166,10 @@ pub enum Bug {
     ShowsPastGap,
     /// A client believes in its server for ever.
     Faithful,
+    /// A client shows what comes by multicast whomever it is for.
+    ShowsLetters,
+    /// A question that its server did not answer is not asked again at the next one.
+    AsksOnce,
 
     // Catch-up.
     /// Entries above the committed length are sent as history.
@@ -269,6 +277,8 @@ impl Bug {
         Self::SessionFromOne,
         Self::SkippedSilent,
         Self::FirstCopySeats,
+        Self::LeavesNothing,
+        Self::FirstClaimHeard,
         Self::CopiesGuessed,
         Self::FeedTwice,
         Self::LateAsLive,
@@ -282,6 +292,8 @@ impl Bug {
         Self::ShowsEarly,
         Self::ShowsPastGap,
         Self::Faithful,
+        Self::ShowsLetters,
+        Self::AsksOnce,
         Self::FillUncommitted,
         Self::FillGap,
         Self::FillShort,

@@ -2,6 +2,7 @@
 
 use crate::ids::{ClientId, MessageId, Pid, RecordKey};
 use crate::name;
+use crate::proto::bugs::{Bug, Bugs, bug};
 use crate::proto::nicks::Nicks;
 use crate::proto::person::Person;
 use crate::record::{Kind, Record, View};
@@ -26,6 +27,7 @@ pub struct Rooms {
     by_name: BTreeMap<String, Room>,
     people: BTreeMap<ClientId, Person>,
     nicks: Nicks,
+    bugs: Bugs,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -96,6 +98,11 @@ pub enum Change {
 }
 
 impl Rooms {
+    /// Nobody anywhere.
+    pub fn new(bugs: Bugs) -> Self {
+        Self { bugs, ..Self::default() }
+    }
+
     /// Takes in a record that became history; `origin` is the server it came from, `server` that one's name in the view.
     /// What has no room under the bounds is passed over.
     pub fn apply(&mut self, record: &Record, origin: Pid, server: &str) -> Vec<Change> {
@@ -113,6 +120,7 @@ impl Rooms {
             return changes;
         }
         match &message.kind {
+            Kind::Leave if message.room.is_empty() && bug!(self, Bug::LeavesNothing) => {}
             Kind::Leave if message.room.is_empty() => self.leave_all(client, cseq, &mut changes),
             Kind::Join | Kind::Leave => {
                 let folded = name::fold(&message.room);
@@ -249,7 +257,9 @@ impl Rooms {
         if !self.people.contains_key(&client) && !self.make_room_for_client() {
             return false;
         }
+        let passed_over = bug!(self, Bug::FirstClaimHeard) && self.nicks.resolve(nick).is_some();
         if !nick.is_empty()
+            && !passed_over
             && let Some(loser) = self.nicks.claim(nick, client, key)
         {
             changes.push(Change::NickLost { nick: nick.clone(), client: loser, to: client });

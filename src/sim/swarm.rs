@@ -212,6 +212,10 @@ fn quiet(world: &World, servers: &[usize]) -> Result<(), Violation> {
             return Err(broken(format!("c{} at {home:?} waits for {cseq}: {}", at + 1, world.checker.story(id))));
         }
     }
+    let mut asking = world.clients.iter().enumerate().filter(|(_, client)| counts(client.home()));
+    if let Some((at, query)) = asking.find_map(|(at, client)| Some((at, client.unanswered()?))) {
+        return Err(broken(format!("c{} waits for an answer: {query:?}", at + 1)));
+    }
     for at in servers.iter().copied().filter(|_| world.clients.iter().all(|client| client.unacked() == 0)) {
         let held = world.servers[at].node.as_ref().map_or(0, |node| node.inspect().pending);
         if held > 0 {

@@ -8,6 +8,7 @@ use super::liveness::Liveness;
 use super::reception::FeedBlock;
 use super::stage::{Home, Stage};
 use crate::ids::{EpochId, MessageId, RecordKey};
+use crate::proto::bugs::{Bug, bug};
 use crate::record::{Kind, Record};
 use crate::time::Time;
 use crate::wire::datagram::VERSION;
@@ -149,7 +150,8 @@ impl Client {
         if let Some(note) = view {
             self.enter(note);
         }
-        for (tag, query) in self.queries.clone() {
+        let asks_again = !bug!(self.settings, Bug::AsksOnce);
+        for (tag, query) in self.queries.clone().into_iter().filter(|_| asks_again) {
             self.send(Request::Query { tag, query });
         }
     }

@@ -190,7 +190,7 @@ impl Node {
             watched: None,
             sessions: SessionTable::new(me),
             recent: Recent::default(),
-            rooms: Rooms::default(),
+            rooms: Rooms::new(bugs),
             replay: Replay::default(),
             compare_at: now.mono,
             pacer: Pacer::new(RATE_BYTES, BURST_BYTES),

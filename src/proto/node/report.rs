@@ -1,7 +1,7 @@
 //! What a server says of itself and its ring: status, elections, people, and what a checker may see.
 
 use super::{Disk, Node};
-use crate::ids::{EpochId, Pid};
+use crate::ids::{ClientId, EpochId, Pid};
 use crate::proto::event::Event;
 use crate::proto::inspect::{Gauge, Inspection};
 use crate::proto::ring::Ring;
@@ -204,6 +204,11 @@ impl Node {
     /// Who is in which room, as it tells its clients.
     pub fn who(&self) -> Vec<Presence> {
         self.rooms.who(None)
+    }
+
+    /// To whom a nick belongs, here or away.
+    pub fn owner_of(&self, nick: &str) -> Option<ClientId> {
+        self.rooms.resolve(nick)
     }
 
     /// What it knows of each epoch on its disk, the length and the closure; nothing while a write is under way.

@@ -39,6 +39,8 @@ impl Checker {
             }
             self.counted(at, server, history.len() as u64)?;
             same_people((first, one), (at, server))?;
+            self.right_people(at, server)?;
+            self.same_nicks(at, server)?;
         }
         if among.len() == servers.len() {
             self.kept(&extents, servers)?;
@@ -65,7 +67,8 @@ impl Checker {
         let extents = Extents::of(server.disk.live());
         let hidden = self.not_in(client.shown());
         let missing = hidden.filter_map(|(id, places)| Some((extents.place(places, RecordKey::min)?, id)));
-        missing.filter(|(place, _)| *place >= floor).min().map(|(_, id)| id)
+        let is_owed = |(place, id): &(RecordKey, MessageId)| *place >= floor && self.talk.is_for(*id, client.id());
+        missing.filter(is_owed).min().map(|(_, id)| id)
     }
 
     /// 11 and 12: what was acknowledged or shown is there, unless every disk that held it is gone.

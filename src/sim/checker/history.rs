@@ -16,7 +16,8 @@ impl Extents {
         Self(committed.filter(|(_, committed)| *committed > 0).collect())
     }
 
-    fn reach(&self, place: &RecordKey) -> bool {
+    /// Whether a place is history there.
+    pub(super) fn reach(&self, place: &RecordKey) -> bool {
         let at = self.0.binary_search_by_key(&place.epoch, |(epoch, _)| *epoch);
         at.is_ok_and(|at| place.gsn <= self.0[at].1)
     }

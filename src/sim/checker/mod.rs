@@ -4,9 +4,12 @@
 //! The truth comes from what servers were seen to write, what their disks hold and what they told clients, not from
 //! what they believe. History is kept as positions; a message's text is a function of its id.
 
+mod answers;
 mod finish;
 mod history;
+mod people;
 mod sessions;
+mod talk;
 mod traffic;
 mod writes;
 
@@ -98,6 +101,8 @@ struct Fed {
     block: Weak<Vec<Record>>,
     /// By record: its writer, and which of its places it was fed with.
     places: Vec<Option<(usize, u16)>>,
+    /// Whether there is something among it that is not for everyone.
+    letters: bool,
 }
 
 /// What a client's user has been shown.
@@ -147,6 +152,7 @@ pub struct Checker {
     /// How much of each epoch was history at each member, by its place among the servers, when it installed a view.
     began: BTreeMap<EpochId, BTreeMap<usize, BTreeMap<EpochId, u64>>>,
     traffic: traffic::Traffic,
+    talk: talk::Talk,
     bugs: Bugs,
     /// Records that clients were shown.
     pub shown: u64,
@@ -164,6 +170,7 @@ impl Checker {
     pub fn new(servers: &[Server], clients: &[Box<dyn Client>], bugs: Bugs) -> Self {
         let mut writers: Vec<_> = clients.iter().map(|client| client.id()).zip(0..).collect();
         writers.sort_unstable();
+        let people = clients.iter().any(|client| client.overhears());
         Self {
             epochs: BTreeMap::new(),
             tags: BTreeMap::new(),
@@ -186,6 +193,7 @@ impl Checker {
             lives: BTreeSet::new(),
             began: BTreeMap::new(),
             traffic: traffic::Traffic::default(),
+            talk: talk::Talk::new(people, clients.len()),
             bugs,
             shown: 0,
         }

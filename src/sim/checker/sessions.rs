@@ -1,9 +1,9 @@
 //! What clients are told and shown: the truth about copies, in order, once.
 
 use super::{Checker, Fact, Fed, Screen, Session, Verdict, Violation, hold};
-use crate::ids::{EpochId, MessageId, Pid, RecordKey};
+use crate::ids::{ClientId, EpochId, MessageId, Pid, RecordKey};
 use crate::proto::io::SessionId;
-use crate::record::Record;
+use crate::record::{Kind, Record, Submission};
 use crate::seq::IdSet;
 use crate::sim::disk::Disk;
 use crate::sim::world::{Counts, Server};
@@ -50,6 +50,7 @@ impl Checker {
                 }
                 self.fed(at, session, records, *late)
             }
+            Reply::Welcome(_) | Reply::Refused(_) => self.answered_hello(at, session, client, reply, servers),
             _ => Ok(()),
         }
     }
@@ -95,11 +96,20 @@ impl Checker {
     }
 
     pub(super) fn fed(&mut self, at: usize, session: SessionId, records: &Arc<Vec<Record>>, late: bool) -> Verdict {
-        let places = match self.fed_before.take().filter(|before| before.block.as_ptr() == Arc::as_ptr(records)) {
-            Some(before) => before.places,
-            None => self.fed_places(at, records)?,
+        let fed = match self.fed_before.take().filter(|before| before.block.as_ptr() == Arc::as_ptr(records)) {
+            Some(before) => before,
+            None => Fed {
+                block: Arc::downgrade(records),
+                places: self.fed_places(at, records)?,
+                letters: records.iter().any(|record| matches!(record.message.kind, Kind::Direct { .. })),
+            },
         };
-        let fed = self.fed_before.insert(Fed { block: Arc::downgrade(records), places });
+        let fed = self.fed_before.insert(fed);
+        if let Some(session) = self.sessions.get(&(at, session)).filter(|_| fed.letters) {
+            let reader = self.clients[session.client];
+            let others = records.iter().find(|record| !is_for(&record.message, reader));
+            hold!(27, others.is_none(), "s{} feeds c{} {others:?}", at + 1, session.client + 1);
+        }
         let Some(session) = self.sessions.get_mut(&(at, session)).filter(|session| !session.asked) else {
             return Ok(());
         };
@@ -139,6 +149,7 @@ impl Checker {
         if let Some(lost) = facts.get_mut((cseq - 1) as usize) {
             // What the process before had made of this number did not reach the disk, and so nobody else.
             *lost = made;
+            self.forget_aside(client, cseq);
         } else {
             assert_eq!(facts.len() as u64 + 1, cseq, "clients number without gaps");
             facts.push(made);
@@ -166,6 +177,7 @@ impl Checker {
     /// before it.
     pub fn shown_in_order(&mut self, client: usize, record: &Record, late: bool) -> Verdict {
         let (id, key) = (record.message.id, record.key);
+        hold!(27, is_for(&record.message, self.clients[client]), "c{} shows {id}, which is for others", client + 1);
         let mut places = 1;
         if let Some((_, fact)) = self.sound(&record.message.lent())? {
             hold!(1, fact.places.contains(&key), "c{} shows {id} at {key:?}, where it is not", client + 1);
@@ -216,6 +228,11 @@ impl Checker {
     pub fn members(&self, view: EpochId) -> Option<usize> {
         self.epochs.get(&view).map(|known| known.view.members.len())
     }
+}
+
+/// Whether a client may see this: what is for one is for him and his writer only.
+fn is_for(message: &Submission, reader: ClientId) -> bool {
+    !matches!(message.kind, Kind::Direct { .. }) || message.partner(reader).is_some()
 }
 
 impl Session {

@@ -136,6 +136,7 @@ impl Checker {
     pub(super) fn places(&mut self, epoch: EpochId, gsn: u64, entry: &Entry) -> Verdict {
         for (idx, message) in entry.messages() {
             let (id, key) = (message.id, RecordKey { hlc: entry.hlc, epoch, gsn, idx });
+            self.talk.ordered(entry, key, &message);
             if let Some(had) = self.knew(epoch, id) {
                 let text = format!("{id} is ordered again in {epoch}, and s{} had it: {}", had + 1, self.story(id));
                 return Err(Violation { property: 19, text });
@@ -179,7 +180,8 @@ impl Checker {
             hold!(1, by_server, "{id} was made by nobody");
             return Ok(None);
         };
-        let unchanged = message.nick == self.nicks[client] && client::is_said(message);
+        let by_nick = message.nick == self.nicks[client] || self.talk.goes_by(client, message.nick);
+        let unchanged = by_nick && (client::is_said(message) || self.talk.is_made(message));
         let Some(fact) = self.facts[client].get_mut((id.cseq - 1) as usize) else {
             return Err(Violation { property: 1, text: format!("{id} was never submitted") });
         };

@@ -1,5 +1,6 @@
 //! Clients: what a world needs of them, and the two kinds there are.
 
+mod pastime;
 mod plain;
 mod real;
 mod shelf;
@@ -7,15 +8,15 @@ mod words;
 
 pub use plain::Plain;
 pub use real::Real;
-pub use words::{HUGE, LOBBY, body, is_said, nick, room};
+pub use words::{HUGE, LOBBY, body, is_body, is_said, nick, room};
 
 use super::lan::Station;
 use crate::ids::{ClientId, MessageId, RecordKey};
 use crate::proto::io::Route;
-use crate::record::Record;
+use crate::record::{Kind, Record};
 use crate::seq::IdSet;
 use crate::time::{Hlc, Time};
-use crate::wire::session::{Reply, Request};
+use crate::wire::session::{Answer, Query, Reply, Request};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub enum Wish {
         /// Its number.
         cseq: u64,
     },
+    /// Its user's question has this answer.
+    Answered(Box<(Query, Answer)>),
     /// Another process goes on; what it shows begins on an empty screen unless it was told what had been shown.
     Anew {
         /// Whether it was told.
@@ -68,6 +71,26 @@ pub enum Wish {
         /// The greatest key of what the client had been shown or told of by then.
         after: Hlc,
     },
+    /// The message that was just made is not words to a room.
+    Aside {
+        /// Its number.
+        cseq: u64,
+        /// What it is.
+        aside: Box<Aside>,
+    },
+}
+
+/// What a client made that is not words to a room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Aside {
+    /// What it is.
+    pub kind: Kind,
+    /// The room, or empty.
+    pub room: String,
+    /// The nick that is claimed, or empty; of words to one client nothing, for they follow from the id.
+    pub body: String,
+    /// Whether a person did it, rather than the client by itself.
+    pub meant: bool,
 }
 
 /// How much a client talks.
@@ -101,6 +124,10 @@ pub trait Client {
     fn unacked(&self) -> usize;
     /// The lowest number that is not acknowledged.
     fn oldest_unacked(&self) -> Option<u64>;
+    /// A question of its user that has no answer yet.
+    fn unanswered(&self) -> Option<&Query> {
+        None
+    }
     /// The server it is at, once welcomed.
     fn home(&self) -> Option<Station>;
     /// From where on in the canonical order it is shown everything; `None` before its feed began.

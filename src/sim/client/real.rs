@@ -1,12 +1,13 @@
 //! The client that people have: the protocol of [`crate::proto::client`] on a station of its own, with a clock that drifts
 //! and a disk for its outbox.
 
+use super::pastime::{Deed, Pastime};
 use super::shelf::Shelf;
-use super::{Client, Habit, LOBBY, Wish, body, nick, room};
+use super::{Aside, Client, Habit, LOBBY, Wish, body, room};
 use crate::ids::{ClientId, MessageId, RecordKey};
 use crate::proto::bugs::Bugs;
 use crate::proto::client::{
-    self, Action, ConnectionId, Draft, Event, FeedCursor, Input, Loaded, Notice, Progress, Save, Settings,
+    self, Action, Command, ConnectionId, Draft, Event, FeedCursor, Input, Loaded, Notice, Progress, Save, Settings,
 };
 use crate::record::Kind;
 use crate::seq::IdSet;
@@ -14,8 +15,8 @@ use crate::sim::clock::Clock;
 use crate::sim::lan::Station;
 use crate::sim::rng::Rng;
 use crate::time::{Hlc, Now, Time};
-use crate::wire::session::{Reply, Request};
-use std::collections::BTreeSet;
+use crate::wire::session::{Query, Refusal, Reply, Request};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -40,6 +41,12 @@ pub struct Real {
     began: Option<RecordKey>,
     shown: IdSet,
     next_made: Time,
+    pastime: Pastime,
+    /// What it asked and has no answer to, by tag.
+    asked: BTreeMap<u64, Query>,
+    questions: u64,
+    /// What is made is what the person wants, not what the client does by itself.
+    meant: bool,
     /// Empty: datagrams are written here.
     buf: Vec<u8>,
 }
@@ -47,7 +54,9 @@ pub struct Real {
 impl Real {
     /// A client at a station, which finds servers by itself.
     pub fn new(id: ClientId, at: Station, habit: Habit, bugs: Bugs, clock: Clock, mut rng: Rng) -> Self {
-        let core = process(Loaded { client: id, ..Loaded::default() }, clock.now(Time(0)), bugs, &mut rng);
+        let pastime = Pastime::new(id, rng.fork());
+        let core =
+            process(Loaded { client: id, ..Loaded::default() }, pastime.nick(), clock.now(Time(0)), bugs, &mut rng);
         Self {
             at,
             habit,
@@ -65,6 +74,10 @@ impl Real {
             began: None,
             shown: IdSet::default(),
             next_made: Time(0),
+            pastime,
+            asked: BTreeMap::new(),
+            questions: 0,
+            meant: false,
             buf: Vec::new(),
         }
     }
@@ -105,10 +118,12 @@ impl Real {
                 Action::Send { .. } | Action::Disconnect(_) | Action::Closed => {}
                 Action::Save(Save::Done { cseq, floor }) => self.shelf.done(cseq, floor),
                 Action::Save(Save::Message { cseq, draft, floor }) => {
+                    let aside = self.aside(cseq, &draft);
                     self.shelf.put(now, (cseq, draft, floor), &mut self.rng);
                     self.made = cseq;
                     self.unacked.insert(cseq);
                     wishes.push(Wish::Made { cseq, after: self.floor });
+                    wishes.extend(aside);
                 }
                 Action::Event(event) => self.event(event, wishes),
             }
@@ -120,6 +135,7 @@ impl Real {
             Event::Message(message) => {
                 self.floor = self.floor.max(message.record.key.hlc);
                 self.shown.insert(message.record.message.id);
+                self.pastime.shown(&message.record.message);
                 if message.late {
                     wishes.push(Wish::Rare("late at clients"));
                 }
@@ -139,9 +155,38 @@ impl Real {
                 self.began = self.began.or_else(|| cursor.seen.as_ref().map(|seen| seen.floor));
                 self.seen = Some(cursor);
             }
-            Event::Notice(Notice::Moved { .. }) => wishes.push(Wish::Rare("clients moved")),
+            Event::Answer { tag, answer } => {
+                if let Some(query) = self.asked.remove(&tag) {
+                    self.pastime.answered(&answer);
+                    wishes.push(Wish::Answered(Box::new((query, answer))));
+                }
+            }
+            Event::Notice(notice) => self.notice(&notice, wishes),
             _ => {}
         }
+    }
+
+    fn notice(&mut self, notice: &Notice, wishes: &mut Vec<Wish>) {
+        match notice {
+            Notice::Home { .. } => self.pastime.welcomed(),
+            Notice::Moved { .. } => {
+                self.pastime.welcomed();
+                wishes.push(Wish::Rare("clients moved"));
+            }
+            Notice::Refused { why: Refusal::NickTaken(free), .. } => {
+                self.pastime.refused(free);
+                wishes.push(Wish::Rare("nicks refused"));
+            }
+            _ => {}
+        }
+    }
+
+    /// What a message is that is not words to a room.
+    fn aside(&self, cseq: u64, draft: &Draft) -> Option<Wish> {
+        let Draft { room, kind, body } = draft.clone();
+        let body = if matches!(kind, Kind::Direct { .. }) { String::new() } else { body };
+        let aside = Aside { kind, room, body, meant: self.meant };
+        (aside.kind != Kind::Text).then(|| Wish::Aside { cseq, aside: Box::new(aside) })
     }
 
     /// Another process takes the outbox; now and then it is told what was shown, as by a browser that has found another host.
@@ -158,7 +203,9 @@ impl Real {
         self.unacked = loaded.messages.iter().map(|(cseq, _)| *cseq).collect();
         (self.made, self.floor) = (loaded.last_cseq, loaded.floor);
         self.connection = ConnectionId(0);
-        self.core = process(loaded, self.now(now), self.bugs, &mut self.rng);
+        self.pastime.anew();
+        self.asked.clear();
+        self.core = process(loaded, self.pastime.nick(), self.now(now), self.bugs, &mut self.rng);
         self.dead = None;
         wishes.push(Wish::Anew { told });
         self.drain(now, wishes);
@@ -179,9 +226,42 @@ impl Real {
                 let id = MessageId { client: self.core.id(), cseq: self.made + 1 };
                 Draft { room: room(id).to_owned(), kind: Kind::Text, body: body(id, self.habit.long) }
             };
-            let taken = self.core.submit(self.now(now), draft);
-            assert!(taken.is_ok(), "an outbox with room takes a message");
-            self.drain(now, wishes);
+            self.say(now, draft, wishes);
+        }
+    }
+
+    fn say(&mut self, now: Time, draft: Draft, wishes: &mut Vec<Wish>) {
+        let taken = self.core.submit(self.now(now), draft);
+        assert!(taken.is_ok(), "an outbox with room takes a message");
+        self.meant = true;
+        self.drain(now, wishes);
+        self.meant = false;
+    }
+
+    fn ask(&mut self, now: Time, query: Query, wishes: &mut Vec<Wish>) {
+        self.questions += 1;
+        let tag = self.questions;
+        self.asked.insert(tag, query.clone());
+        self.input(now, Input::Command(Command::Query { tag, query }), wishes);
+    }
+
+    /// Does what people do beside talking, as the commands of `chat` do it.
+    fn pass_time(&mut self, now: Time, wishes: &mut Vec<Wish>) {
+        let is_full = self.unacked.len() as u64 >= self.habit.window;
+        match self.pastime.due(now, self.habit.silent || is_full) {
+            Some(Deed::Claim(nick)) => {
+                self.input(now, Input::Command(Command::Nick(nick.clone())), wishes);
+                self.say(now, Draft { room: String::new(), kind: Kind::Nick, body: nick }, wishes);
+            }
+            Some(Deed::Take(nick)) => self.input(now, Input::Command(Command::Nick(nick)), wishes),
+            Some(Deed::Say(draft)) => {
+                let id = MessageId { client: self.core.id(), cseq: self.made + 1 };
+                let is_direct = matches!(draft.kind, Kind::Direct { .. });
+                let body = if is_direct { body(id, self.habit.long) } else { draft.body };
+                self.say(now, Draft { body, ..draft }, wishes);
+            }
+            Some(Deed::Ask(query)) => self.ask(now, query, wishes),
+            None => {}
         }
     }
 }
@@ -213,6 +293,10 @@ impl Client for Real {
 
     fn oldest_unacked(&self) -> Option<u64> {
         self.unacked.first().copied()
+    }
+
+    fn unanswered(&self) -> Option<&Query> {
+        self.asked.values().next()
     }
 
     fn home(&self) -> Option<Station> {
@@ -256,6 +340,7 @@ impl Client for Real {
             return;
         }
         self.make(now, wishes);
+        self.pass_time(now, wishes);
         while let Some(cseq) = self.shelf.written(now) {
             self.input(now, Input::Saved { cseq }, wishes);
         }
@@ -269,7 +354,9 @@ impl Client for Real {
             return until;
         }
         let made = if self.habit.silent { Time::NEVER } else { self.next_made };
-        made.min(self.shelf.next_written()).min(self.clock.moment_of(self.core.next_timeout()))
+        let is_full = self.unacked.len() as u64 >= self.habit.window;
+        let deed = self.pastime.next(self.habit.silent || is_full);
+        made.min(deed).min(self.shelf.next_written()).min(self.clock.moment_of(self.core.next_timeout()))
     }
 
     fn restart(&mut self, now: Time, wait: Duration, wishes: &mut Vec<Wish>) {
@@ -289,10 +376,10 @@ impl Client for Real {
 }
 
 /// A client's process at its beginning.
-fn process(loaded: Loaded, now: Now, bugs: Bugs, rng: &mut Rng) -> client::Client {
+fn process(loaded: Loaded, nick: String, now: Now, bugs: Bugs, rng: &mut Rng) -> client::Client {
     let settings = Settings {
         net: crate::sim::world::net(),
-        nick: nick(loaded.client),
+        nick,
         server: None,
         only: None,
         prefer: None,

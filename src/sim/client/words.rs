@@ -40,18 +40,13 @@ pub fn body(id: MessageId, long: u32) -> String {
     text(id, if is_long { 80 + (mixed >> 8) % 400 } else { 1 + (mixed >> 8) % 6 })
 }
 
-/// Whether this is what the message's writer said, beside the writer's name.
+/// Whether these are the words that the message's writer said to a room, beside the writer's name.
 pub fn is_said(message: &Lent<'_>) -> bool {
-    match message.kind {
-        Kind::Text => message.room == room(message.id) && is_body(message.id, message.body),
-        Kind::Join => message.room == LOBBY && message.body.is_empty(),
-        Kind::Nick => message.room.is_empty() && message.body.is_empty(),
-        _ => false,
-    }
+    message.kind == Kind::Text && message.room == room(message.id) && is_body(message.id, message.body)
 }
 
 /// Whether this is the text of the message, long or not. Makes no copy of it: this is asked of each delivery.
-fn is_body(id: MessageId, body: &str) -> bool {
+pub fn is_body(id: MessageId, body: &str) -> bool {
     let (head, length) = head(id);
     let Some(rest) = body.as_bytes().strip_prefix(&head[..length]) else { return false };
     let (there, more) = rest.as_chunks::<WORD_BYTES>();

@@ -94,6 +94,9 @@ impl World {
                     let answer = Answer::Failed("the simulated store answers no queries".to_owned());
                     return self.reply(at, session, Reply::Answer { tag: *tag, answer });
                 }
+                if let Request::Hello(hello) = &*request {
+                    self.checker.greeted(at, session, &hello.nick);
+                }
                 if let Request::Follow(_) | Request::Fetch { .. } = &*request {
                     self.checker.asked_again(at, session);
                 }
@@ -265,6 +268,7 @@ impl World {
                     self.counts.made += 1;
                     self.checker.made(client, cseq, after);
                 }
+                Wish::Aside { cseq, aside } => self.checker.made_aside(client, cseq, *aside),
                 Wish::Acked { cseq } => {
                     self.counts.acked += 1;
                     *self.counts.answered.entry(client).or_default() += 1;
@@ -282,6 +286,11 @@ impl World {
                 Wish::SaidUnsaved { cseq } => {
                     let text = format!("c{} says its {cseq} before it is on its disk", client + 1);
                     self.judge(Err(Violation { property: 23, text }));
+                }
+                Wish::Answered(about) => {
+                    self.timeline.note(self.time, || format!("c{} asked and is answered: {about:?}", client + 1));
+                    let verdict = self.checker.answered(client, &about.0, &about.1, &mut self.counts);
+                    self.judge(verdict);
                 }
                 Wish::Anew { told } => self.checker.client_anew(client, told),
                 Wish::Rare(name) => self.counts.rare(name),

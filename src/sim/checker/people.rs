@@ -1,0 +1,110 @@
+//! Who is in which room, made anew from what was written: what every server has to come to.
+
+use super::history::Extents;
+use super::talk::{Gone, Turn};
+use super::{Checker, Verdict, Violation, hold};
+use crate::ids::{ClientId, EpochId, MessageId, RecordKey};
+use crate::name;
+use crate::proto::node::Node;
+use crate::record::Kind;
+use crate::sim::client::Aside;
+use crate::sim::world::Server;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Somebody in a room: the folded room, who, the nick and the server's name.
+type Seated = (String, ClientId, String, String);
+
+/// The last word of a client on a room.
+struct Seat {
+    cseq: u64,
+    key: RecordKey,
+    taken: bool,
+}
+
+impl Checker {
+    /// 16: a server has everyone where his own last words and those of servers that saw him go put him, and nobody is in a
+    /// room that he has left himself.
+    pub(super) fn right_people(&self, at: usize, server: &Server) -> Verdict {
+        let Some(node) = server.node.as_ref().filter(|_| self.has_people()) else { return Ok(()) };
+        let extents = Extents::of(server.disk.live());
+        let right: BTreeSet<Seated> = self.clients.iter().flat_map(|client| self.seats_of(*client, &extents)).collect();
+        let theirs: BTreeSet<Seated> = seated(node);
+        let (lacking, too_many) = (right.difference(&theirs).next(), theirs.difference(&right).next());
+        hold!(16, right == theirs, "s{} lacks {lacking:?} and has {too_many:?} besides", at + 1);
+        let mut unwanted = theirs.iter().filter(|(room, client, ..)| self.has_left(*client, room, &extents));
+        let unwanted = unwanted.next();
+        hold!(28, unwanted.is_none(), "s{} has {unwanted:?} where he left for good", at + 1);
+        Ok(())
+    }
+
+    /// Where a client is.
+    fn seats_of(&self, client: ClientId, extents: &Extents) -> Vec<Seated> {
+        let (mut seats, mut left_all) = (BTreeMap::<String, Seat>::new(), 0);
+        for (id, aside) in self.talk.asides_of(client) {
+            let Some(key) = self.least_place(id, extents) else { continue };
+            match aside.kind {
+                Kind::Leave if aside.room.is_empty() => left_all = id.cseq,
+                Kind::Join | Kind::Leave => {
+                    let taken = aside.kind == Kind::Join;
+                    seats.insert(name::fold(&aside.room), Seat { cseq: id.cseq, key, taken });
+                }
+                _ => {}
+            }
+        }
+        let gone = self.gone_at(client, extents);
+        let holds = |seat: &Seat| seat.taken && seat.cseq > left_all && Some(seat.key) > gone;
+        seats.retain(|_, seat| holds(seat));
+        let Some((nick, server)) = self.last_known(client, extents) else { return Vec::new() };
+        seats.into_keys().map(|room| (room, client, nick.clone(), server.clone())).collect()
+    }
+
+    /// Whether a client's last own word on a room, as far as it was meant by its user, was that it leaves.
+    fn has_left(&self, client: ClientId, room: &str, extents: &Extents) -> bool {
+        let is_of_room = |aside: &Aside| match aside.kind {
+            Kind::Leave if aside.room.is_empty() => true,
+            Kind::Join | Kind::Leave => name::fold(&aside.room) == room,
+            _ => false,
+        };
+        let asides = self.talk.asides_of(client).filter(|(_, aside)| aside.meant && is_of_room(aside));
+        let known = asides.filter(|(id, _)| self.least_place(*id, extents).is_some());
+        known.last().is_some_and(|(_, aside)| aside.kind == Kind::Leave)
+    }
+
+    /// The greatest word of a server that this client is gone, of those that count: by where it last wrote in that epoch, or
+    /// by anyone when it wrote nothing in it.
+    fn gone_at(&self, client: ClientId, extents: &Extents) -> Option<RecordKey> {
+        let words = self.talk.gone.iter().filter(|gone| gone.client == client && extents.reach(&gone.key));
+        let counts = |gone: &&Gone| self.turn(client, gone.key).is_none_or(|turn| turn.origin == gone.origin);
+        words.filter(counts).map(|gone| gone.key).max()
+    }
+
+    /// From where and under which nick a client wrote last in an epoch, up to this place.
+    fn turn(&self, client: ClientId, upto: RecordKey) -> Option<&Turn> {
+        let mut turns = self.talk.turns.get(&client)?.iter().rev();
+        turns.find(|turn| turn.key.epoch == upto.epoch && turn.key <= upto)
+    }
+
+    /// The nick and the server of a client's last message, which is the one that it numbered last; of its copies the one that
+    /// was ordered last.
+    fn last_known(&self, client: ClientId, extents: &Extents) -> Option<(String, String)> {
+        let facts = &self.facts[self.writer(client)?];
+        let greatest = |places: &[RecordKey]| places.iter().copied().filter(|place| extents.reach(place)).max();
+        let key = facts.iter().rev().find_map(|fact| greatest(&fact.places))?;
+        let turn = self.turn(client, key)?;
+        let server = self.server_name(key.epoch, turn);
+        Some((turn.nick.clone(), server))
+    }
+
+    fn server_name(&self, epoch: EpochId, turn: &Turn) -> String {
+        self.epochs.get(&epoch).map_or_else(String::new, |known| known.view.name_of(turn.origin).to_owned())
+    }
+
+    fn least_place(&self, id: MessageId, extents: &Extents) -> Option<RecordKey> {
+        self.fact(id).and_then(|(_, fact)| extents.place(&fact.places, RecordKey::min))
+    }
+}
+
+fn seated(node: &Node) -> BTreeSet<Seated> {
+    let who = node.who().into_iter();
+    who.map(|one| (name::fold(&one.room), one.client, one.nick, one.server)).collect()
+}
