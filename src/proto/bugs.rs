@@ -171,6 +171,10 @@ pub enum Bug {
     /// A question that its server did not answer is not asked again at the next one.
     AsksOnce,
 
+    // The store.
+    /// Of a message that was ordered twice the index of history keeps the copy that it came upon first.
+    IndexesFirst,
+
     // Catch-up.
     /// Entries above the committed length are sent as history.
     FillUncommitted,
@@ -294,6 +298,7 @@ impl Bug {
         Self::Faithful,
         Self::ShowsLetters,
         Self::AsksOnce,
+        Self::IndexesFirst,
         Self::FillUncommitted,
         Self::FillGap,
         Self::FillShort,

@@ -3,6 +3,7 @@
 //! [`lan`], [`disk`] and [`clock`] are what machines stand on; [`world`] runs the nodes on them; [`fault`] says what goes
 //! wrong; [`checker`] watches every step.
 
+mod archive;
 pub mod checker;
 pub mod client;
 pub mod clock;

@@ -4,6 +4,7 @@
 //! broken, then everything. Each time the healed ones must come together.
 
 use super::checker::{CONTRACT, LIVENESS, Violation};
+use super::client::Client;
 use super::disk::Manner;
 use super::fault::Fault;
 use super::lan::{Cut, Quality, Station};
@@ -149,7 +150,25 @@ fn converge(world: &mut World, servers: &[usize], limit: Duration) -> Result<(),
     settle(world, servers, end + secs(5))?;
     everything_shown(world, servers)?;
     world.checker.finish(&world.servers, servers)?;
+    everything_found(world, servers)?;
     idle(world)
+}
+
+/// Whether who walks through all of history finds all of it.
+fn everything_found(world: &mut World, servers: &[usize]) -> Result<(), Violation> {
+    let is_at = |client: &dyn Client| client.home().is_some_and(|home| servers.contains(&home.0));
+    let here: Vec<usize> = (0..world.clients.len()).filter(|at| is_at(&*world.clients[*at])).collect();
+    let walks: Vec<_> = here.into_iter().filter_map(|at| Some((at, world.study(at)?))).collect();
+    for (at, query) in walks {
+        let end = world.time + HEALING;
+        while world.time < end && world.clients[at].unanswered().is_some() {
+            world.run_until(world.time + ms(50))?;
+        }
+        let home = world.clients[at].home().map_or(servers[0], |home| home.0);
+        world.checker.walked(at, &query, &world.servers[home])?;
+        world.counts.rare("walks through history");
+    }
+    Ok(())
 }
 
 /// Lets time pass until all is well, and still is half a second later. The last late datagram of the faults may come just

@@ -5,6 +5,7 @@ use super::error::StoreError;
 use super::log::Store;
 use super::rows::{Totals, seal, unseal, word};
 use crate::ids::{ClientId, EpochId, MessageId};
+use crate::proto::bugs::{Bug, bug};
 use crate::record::Record;
 use crate::seq::RangeSet;
 use crate::time::Hlc;
@@ -97,7 +98,7 @@ impl<'a, E: Engine> Step<'a, E> {
             None => self.store.engine.message(id)?,
         };
         if let Some(known) = known {
-            if known.record.key <= row.record.key {
+            if known.record.key <= row.record.key || bug!(self.store, Bug::IndexesFirst) {
                 return Ok(());
             }
             self.totals.messages -= 1;

@@ -5,6 +5,7 @@ use super::error::StoreError;
 use super::rows::{Census, Head, Totals, entry_key, gsn_of, seal, unseal_row, word};
 use super::staged::Staged;
 use crate::ids::{EpochId, MessageId, Pid};
+use crate::proto::bugs::Bugs;
 use crate::proto::io::Write;
 use crate::record::{Entry, Record, View};
 use crate::wire::session::{HistoryQuery, RoomInfo};
@@ -32,6 +33,8 @@ pub struct Store<E> {
     pub(super) damaged: bool,
     /// Rows set aside in this life: part of their keys.
     pub(super) asides: u64,
+    /// Planted bugs.
+    pub bugs: Bugs,
 }
 
 /// What is known of one epoch.

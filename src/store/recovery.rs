@@ -13,6 +13,7 @@ use super::rows::{
 };
 use super::staged::aside_key;
 use crate::ids::{ClientId, EpochId, Incarnation, Pid, ServerId};
+use crate::proto::bugs::Bugs;
 use crate::proto::io::{Recovered, RecoveredEpoch};
 use crate::record::{Entry, View};
 use crate::seq::{IdSet, RangeSet};
@@ -357,6 +358,7 @@ impl<E: Engine> Recovery<E> {
             totals: self.totals,
             damaged: false,
             asides: self.asides,
+            bugs: Bugs::NONE,
         };
         Ok((store, recovered))
     }

@@ -1,12 +1,13 @@
 //! Answers to what people ask.
 
+use super::pages::Sought;
 use super::{Checker, Verdict, Violation, hold};
 use crate::sim::world::Counts;
 use crate::wire::session::{Answer, Query};
 
 impl Checker {
     /// 28: an answer names nobody by a nick that he never wrote under.
-    pub fn answered(&self, client: usize, query: &Query, answer: &Answer, counts: &mut Counts) -> Verdict {
+    pub fn answered(&mut self, client: usize, query: &Query, answer: &Answer, counts: &mut Counts) -> Verdict {
         let number = client + 1;
         counts.rare("questions answered");
         match answer {
@@ -21,6 +22,12 @@ impl Checker {
                     hold!(28, has_it, "c{number} is told of {one:?}, who never wrote under that nick");
                 }
             }
+            Answer::Page { records, more } => {
+                let Some(sought) = Sought::of(query) else { return wrong(number, query) };
+                counts.rare("pages of history");
+                self.page(client, sought, records, *more)?;
+            }
+            Answer::Failed(why) => hold!(28, false, "c{number} is not answered: {why}"),
             _ => {}
         }
         Ok(())

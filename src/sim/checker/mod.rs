@@ -7,6 +7,7 @@
 mod answers;
 mod finish;
 mod history;
+mod pages;
 mod people;
 mod sessions;
 mod talk;
@@ -153,6 +154,8 @@ pub struct Checker {
     began: BTreeMap<EpochId, BTreeMap<usize, BTreeMap<EpochId, u64>>>,
     traffic: traffic::Traffic,
     talk: talk::Talk,
+    /// Of clients that go through all of history.
+    walks: BTreeMap<usize, pages::Walk>,
     bugs: Bugs,
     /// Records that clients were shown.
     pub shown: u64,
@@ -194,6 +197,7 @@ impl Checker {
             began: BTreeMap::new(),
             traffic: traffic::Traffic::default(),
             talk: talk::Talk::new(people, clients.len()),
+            walks: BTreeMap::new(),
             bugs,
             shown: 0,
         }

@@ -79,7 +79,7 @@ impl Checker {
     }
 
     /// From where and under which nick a client wrote last in an epoch, up to this place.
-    fn turn(&self, client: ClientId, upto: RecordKey) -> Option<&Turn> {
+    pub(super) fn turn(&self, client: ClientId, upto: RecordKey) -> Option<&Turn> {
         let mut turns = self.talk.turns.get(&client)?.iter().rev();
         turns.find(|turn| turn.key.epoch == upto.epoch && turn.key <= upto)
     }

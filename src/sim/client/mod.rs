@@ -4,6 +4,7 @@ mod pastime;
 mod plain;
 mod real;
 mod shelf;
+mod study;
 mod words;
 
 pub use plain::Plain;
@@ -126,6 +127,10 @@ pub trait Client {
     fn oldest_unacked(&self) -> Option<u64>;
     /// A question of its user that has no answer yet.
     fn unanswered(&self) -> Option<&Query> {
+        None
+    }
+    /// Its user walks through history from now on, if that is his way; the question with which he begins.
+    fn study(&mut self, _now: Time, _wishes: &mut Vec<Wish>) -> Option<Query> {
         None
     }
     /// The server it is at, once welcomed.

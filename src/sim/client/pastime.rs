@@ -1,7 +1,7 @@
 //! What people do beside talking: they change their nicks, also to such as others have or want, enter and leave rooms, write to
 //! each other alone, and ask who is where.
 
-use super::{LOBBY, nick};
+use super::{LOBBY, nick, study};
 use crate::ids::ClientId;
 use crate::proto::client::Draft;
 use crate::record::{Kind, Submission};
@@ -16,7 +16,12 @@ const WANTED: [&str; 4] = ["ana", "ANA", "bob", "eva"];
 /// Rooms to enter; the last two are one.
 const ROOMS: [&str; 4] = [LOBBY, "ops", "tea", "Tea"];
 /// The longest pause between two deeds.
-const PAUSE: Duration = Duration::from_secs(4);
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Per mille of people who look things up in history, where little is said …
+const STUDIOUS: u32 = 80;
+/// … and where much is: to make an index of it costs as much as a fifth of the run.
+const STUDIOUS_IF_BUSY: u32 = 10;
 
 /// What a person does now.
 pub(super) enum Deed {
@@ -50,15 +55,18 @@ pub(super) struct Pastime {
     owed: VecDeque<ClientId>,
     /// Where it takes itself to be.
     rooms: BTreeSet<&'static str>,
+    /// Looks things up in history.
+    studious: bool,
 }
 
 impl Pastime {
     /// A person who has done nothing yet.
-    pub(super) fn new(me: ClientId, mut rng: Rng) -> Self {
+    pub(super) fn new(me: ClientId, is_busy: bool, mut rng: Rng) -> Self {
         let next = Time(0) + rng.wait(Duration::ZERO, PAUSE);
+        let studious = rng.chance(if is_busy { STUDIOUS_IF_BUSY } else { STUDIOUS });
         let (before, offered, rooms) = (None, None, BTreeSet::from([LOBBY]));
         let (met, owed) = (VecDeque::new(), VecDeque::new());
-        Self { me, rng, next, nick: nick(me), before, offered, met, owed, rooms }
+        Self { me, rng, next, nick: nick(me), before, offered, met, owed, rooms, studious }
     }
 
     /// The nick that its next process goes by.
@@ -104,6 +112,11 @@ impl Pastime {
         }
     }
 
+    /// The question with which it begins to walk through history, if that is its way.
+    pub(super) fn study(&mut self) -> Option<Query> {
+        self.studious.then(|| study::question(self.me, &mut self.rng))
+    }
+
     /// When there is something to do: an offer is taken also by who is `silent`.
     pub(super) fn next(&self, silent: bool) -> Time {
         match self.offered {
@@ -137,6 +150,7 @@ impl Pastime {
             2..4 => Deed::Say(self.enter()),
             4..6 => Deed::Say(self.leave()),
             6..9 => Deed::Ask(Query::Nick(self.someone())),
+            _ if self.studious => Deed::Ask(study::question(self.me, &mut self.rng)),
             _ => Deed::Ask(Query::Who(self.rng.chance(500).then(|| LOBBY.to_owned()))),
         })
     }

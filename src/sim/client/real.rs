@@ -3,6 +3,7 @@
 
 use super::pastime::{Deed, Pastime};
 use super::shelf::Shelf;
+use super::study;
 use super::{Aside, Client, Habit, LOBBY, Wish, body, room};
 use crate::ids::{ClientId, MessageId, RecordKey};
 use crate::proto::bugs::Bugs;
@@ -15,10 +16,13 @@ use crate::sim::clock::Clock;
 use crate::sim::lan::Station;
 use crate::sim::rng::Rng;
 use crate::time::{Hlc, Now, Time};
-use crate::wire::session::{Query, Refusal, Reply, Request};
+use crate::wire::session::{Answer, Query, Refusal, Reply, Request};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
+
+/// Who pauses no longer than this between two messages says a lot.
+const BUSY: Duration = Duration::from_millis(10);
 
 /// Its state: the protocol, and what its host knows.
 pub struct Real {
@@ -54,7 +58,7 @@ pub struct Real {
 impl Real {
     /// A client at a station, which finds servers by itself.
     pub fn new(id: ClientId, at: Station, habit: Habit, bugs: Bugs, clock: Clock, mut rng: Rng) -> Self {
-        let pastime = Pastime::new(id, rng.fork());
+        let pastime = Pastime::new(id, habit.pause < BUSY, rng.fork());
         let core =
             process(Loaded { client: id, ..Loaded::default() }, pastime.nick(), clock.now(Time(0)), bugs, &mut rng);
         Self {
@@ -125,12 +129,12 @@ impl Real {
                     wishes.push(Wish::Made { cseq, after: self.floor });
                     wishes.extend(aside);
                 }
-                Action::Event(event) => self.event(event, wishes),
+                Action::Event(event) => self.event(now, event, wishes),
             }
         }
     }
 
-    fn event(&mut self, event: Event, wishes: &mut Vec<Wish>) {
+    fn event(&mut self, now: Time, event: Event, wishes: &mut Vec<Wish>) {
         match event {
             Event::Message(message) => {
                 self.floor = self.floor.max(message.record.key.hlc);
@@ -155,12 +159,7 @@ impl Real {
                 self.began = self.began.or_else(|| cursor.seen.as_ref().map(|seen| seen.floor));
                 self.seen = Some(cursor);
             }
-            Event::Answer { tag, answer } => {
-                if let Some(query) = self.asked.remove(&tag) {
-                    self.pastime.answered(&answer);
-                    wishes.push(Wish::Answered(Box::new((query, answer))));
-                }
-            }
+            Event::Answer { tag, answer } => self.answered(now, tag, answer, wishes),
             Event::Notice(notice) => self.notice(&notice, wishes),
             _ => {}
         }
@@ -238,11 +237,28 @@ impl Real {
         self.meant = false;
     }
 
-    fn ask(&mut self, now: Time, query: Query, wishes: &mut Vec<Wish>) {
+    fn answered(&mut self, now: Time, tag: u64, answer: Answer, wishes: &mut Vec<Wish>) {
+        let Some(query) = self.asked.remove(&tag) else { return };
+        self.pastime.answered(&answer);
+        if let Answer::Page { records, more: true } = &answer
+            && let Some(next) = study::next(&query, records)
+        {
+            self.question(now, next);
+        }
+        wishes.push(Wish::Answered(Box::new((query, answer))));
+    }
+
+    /// Gives the protocol a question; what that wants is to be handed on.
+    fn question(&mut self, now: Time, query: Query) {
         self.questions += 1;
         let tag = self.questions;
         self.asked.insert(tag, query.clone());
-        self.input(now, Input::Command(Command::Query { tag, query }), wishes);
+        self.core.handle(self.now(now), Input::Command(Command::Query { tag, query }));
+    }
+
+    fn ask(&mut self, now: Time, query: Query, wishes: &mut Vec<Wish>) {
+        self.question(now, query);
+        self.drain(now, wishes);
     }
 
     /// Does what people do beside talking, as the commands of `chat` do it.
@@ -293,6 +309,12 @@ impl Client for Real {
 
     fn oldest_unacked(&self) -> Option<u64> {
         self.unacked.first().copied()
+    }
+
+    fn study(&mut self, now: Time, wishes: &mut Vec<Wish>) -> Option<Query> {
+        let query = self.pastime.study().filter(|_| self.dead.is_none())?;
+        self.ask(now, query.clone(), wishes);
+        Some(query)
     }
 
     fn unanswered(&self) -> Option<&Query> {

@@ -100,6 +100,7 @@ impl World {
         let random = self.rng.draw() as u32;
         let server = &mut self.servers[at];
         server.store_open = true;
+        server.archive = None;
         let boot = server.disk.open();
         server.pid.incarnation = Incarnation { boot, random };
         let recovered: Recovered = server.disk.live().recover(server.pid);

@@ -8,6 +8,7 @@ use crate::proto::host::{self, Machine};
 use crate::proto::io::{Input, SessionId};
 use crate::proto::node::Node;
 use crate::proto::settings::Settings;
+use crate::sim::archive::Archive;
 use crate::sim::clock::Clock;
 use crate::sim::disk::Disk;
 use crate::sim::lan::Station;
@@ -54,6 +55,8 @@ pub struct Server {
     backlog_datagrams: usize,
     wake_at: Time,
     pub(super) store_open: bool,
+    /// What answers questions about history, once somebody has asked.
+    pub(super) archive: Option<Archive>,
 }
 
 impl World {
@@ -94,6 +97,7 @@ impl World {
         let server = &mut self.servers[at];
         server.node = Some(Node::new(settings, recovered, now, self.rng.draw()));
         server.store_open = true;
+        server.archive = None;
         server.paused = None;
         server.watch = None;
         server.wake_at = Time::NEVER;
@@ -294,6 +298,7 @@ impl Server {
             backlog_datagrams: 0,
             wake_at: Time::NEVER,
             store_open: false,
+            archive: None,
         }
     }
 }

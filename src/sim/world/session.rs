@@ -3,6 +3,7 @@
 use super::server::SOCKET_DATAGRAMS;
 use super::{Happening, World};
 use crate::proto::io::{Input, SessionId};
+use crate::sim::archive::Archive;
 use crate::sim::checker::Violation;
 use crate::sim::client::Wish;
 use crate::sim::lan::Station;
@@ -91,7 +92,7 @@ impl World {
                 if let Request::Query { tag, query } = &*request
                     && is_of_the_store(query)
                 {
-                    let answer = Answer::Failed("the simulated store answers no queries".to_owned());
+                    let answer = self.look_up(at, query);
                     return self.reply(at, session, Reply::Answer { tag: *tag, answer });
                 }
                 if let Request::Hello(hello) = &*request {
@@ -109,6 +110,28 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// The server's store answers, beside its protocol.
+    fn look_up(&mut self, at: usize, query: &Query) -> Answer {
+        let (server, bugs) = (&mut self.servers[at], self.bugs);
+        let archive = match server.archive.take() {
+            Some(archive) => Ok(archive),
+            None => Archive::new(bugs),
+        };
+        let answer = archive.and_then(|archive| server.archive.insert(archive).answer(server.disk.live(), query));
+        answer.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+    }
+
+    /// The client's user goes through history, if that is his way; with which question he begins.
+    pub(in crate::sim) fn study(&mut self, client: usize) -> Option<Query> {
+        let mut wishes = std::mem::take(&mut self.wishes);
+        let query = self.clients[client].study(self.time, &mut wishes);
+        if query.is_some() {
+            self.checker.begins_walk(client);
+        }
+        self.grant(client, wishes);
+        query
     }
 
     pub(super) fn reply(&mut self, at: usize, session: SessionId, reply: Reply) {

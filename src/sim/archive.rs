@@ -1,0 +1,55 @@
+//! What answers people's questions about history: the store's own index and queries, above what is on a simulated disk.
+
+use super::image::Image;
+use crate::ids::EpochId;
+use crate::proto::bugs::Bugs;
+use crate::proto::io::Write;
+use crate::store::engine::{Archive as _, Page};
+use crate::store::memory::MemoryEngine;
+use crate::store::{Store, StoreError};
+use crate::wire::session::{Answer, Query};
+
+/// Entries that are indexed at once.
+const STRETCH: usize = 4096;
+
+/// A store in memory that has of each epoch what is history on a server's disk, as far as somebody has asked.
+pub(super) struct Archive {
+    store: Store<MemoryEngine>,
+}
+
+impl Archive {
+    /// An empty one.
+    pub(super) fn new(bugs: Bugs) -> Result<Self, StoreError> {
+        let (mut store, _) = Store::open(MemoryEngine::new(), 1)?;
+        store.bugs = bugs;
+        Ok(Self { store })
+    }
+
+    /// The answer to a question about history, from all of it that is on this disk.
+    pub(super) fn answer(&mut self, disk: &Image, query: &Query) -> Result<Answer, StoreError> {
+        self.read_on(disk)?;
+        let page = |page: Page| Answer::Page { records: page.records, more: page.more };
+        Ok(match query {
+            Query::History(within) => page(self.store.history(within)?),
+            Query::Search { words, within } => page(self.store.search(words, within)?),
+            _ => Answer::Failed("not a question about history".to_owned()),
+        })
+    }
+
+    fn read_on(&mut self, disk: &Image) -> Result<(), StoreError> {
+        for &epoch in disk.logs.keys() {
+            self.read_epoch(disk, epoch)?;
+        }
+        while self.store.index_some(STRETCH)? {}
+        Ok(())
+    }
+
+    fn read_epoch(&mut self, disk: &Image, epoch: EpochId) -> Result<(), StoreError> {
+        let (had, committed) = (self.store.len(epoch), disk.committed(epoch));
+        let Some(log) = disk.logs.get(&epoch).filter(|_| had < committed) else { return Ok(()) };
+        let fresh = (had..committed).filter_map(|at| log.entries.get(at as usize));
+        let entries = fresh.map(|entry| (**entry).clone()).collect();
+        let view = log.view.clone();
+        self.store.apply(&[Write::Fill { view, first: had + 1, entries, closure: None, committed }])
+    }
+}
