@@ -183,3 +183,18 @@ fn everyone_is_served_where_only_multicast_passes_between_some() {
         ));
     }
 }
+
+/// Each side of a cut said after ten seconds that the other's people are gone, and they were, from `who`, when it was over: none of
+/// them entered his rooms again, for he had heard of it late (seed 2, `--people`).
+#[test]
+fn everyone_is_in_his_rooms_when_a_long_cut_is_over() {
+    holds(
+        "servers 4; clients 8; people; talk slow; wait 5s; cut 1,2,5,6,7,8|3,4,9,10,11,12; wait 20s; heal; wait 10s; settle",
+    );
+}
+
+/// Who had entered #Tea and left #tea was put there again when the servers had taken him for gone.
+#[test]
+fn nobody_is_put_where_he_has_left_under_another_spelling() {
+    holds("servers 2; clients 6; people; talk slow; wait 15s; cut 1,2,3,4,5|6,7,8; wait 20s; heal; wait 5s; settle");
+}

@@ -259,7 +259,8 @@ impl Client {
                 let (count, from, until) = came_late.unwrap_or((0, ms, ms));
                 came_late = Some((count + 1, from.min(ms), until.max(ms)));
             }
-            let declared_gone = record.message.kind == Kind::Gone { client: self.me } && !late;
+            // Late, too: the other side of a cut saw nothing of this client, and its word empties the seats from before the cut.
+            let declared_gone = record.message.kind == Kind::Gone { client: self.me };
             self.tell(Event::Message(Message { record, leader: leader.into(), copies, of, late }));
             if declared_gone {
                 self.come_back();

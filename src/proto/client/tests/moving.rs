@@ -199,8 +199,8 @@ fn restarted_server_is_not_the_one_the_session_was_with() {
     assert_eq!(bench.disconnects.len(), 1);
 }
 
-/// The rooms that a client enters again when it is taken for gone, after it had done this.
-fn entered_again(deeds: &[(Kind, &str)]) -> Vec<String> {
+/// The rooms that a client enters again when it is taken for gone, after it had done this; `late` when a merge brings the word.
+fn entered_again(deeds: &[(Kind, &str)], late: bool) -> Vec<String> {
     let mut bench = Bench::at_home();
     for ((kind, room), cseq) in deeds.iter().zip(1..) {
         let draft = super::super::Draft { room: (*room).into(), kind: kind.clone(), body: String::new() };
@@ -209,12 +209,17 @@ fn entered_again(deeds: &[(Kind, &str)]) -> Vec<String> {
         bench.stable(cseq);
     }
     bench.take_requests();
-    let mut gone = record(1, 1);
+    if late {
+        bench.reply(feed(1, 1, 4));
+    }
+    let num = if late { 2 } else { 1 };
+    let mut gone = record(num, 1);
+    gone.key.hlc = if late { record(1, 2).key.hlc } else { gone.key.hlc };
     gone.message.kind = Kind::Gone { client: ME };
-    let upto = (epoch(1), 1);
+    let upto = (epoch(num), 1);
     bench.reply(Reply::Feed {
         records: vec![gone].into(),
-        late: false,
+        late,
         copies: 2,
         of: 2,
         first: 1,
@@ -230,16 +235,23 @@ fn entered_again(deeds: &[(Kind, &str)]) -> Vec<String> {
 
 #[test]
 fn client_that_was_taken_for_gone_enters_its_rooms_again() {
-    assert_eq!(entered_again(&[(Kind::Join, "lobby")]), ["lobby"]);
+    assert_eq!(entered_again(&[(Kind::Join, "lobby")], false), ["lobby"]);
+}
+
+/// After a cut of more than ten seconds `who` had hardly anyone in his rooms: each side had said of the other's people that they
+/// are gone, and who heard of it late did nothing about it.
+#[test]
+fn client_that_was_taken_for_gone_beyond_a_cut_enters_its_rooms_again() {
+    assert_eq!(entered_again(&[(Kind::Join, "lobby")], true), ["lobby"]);
 }
 
 /// `--play 'servers 2; clients 6; people; talk slow; wait 15s; cut 1,2,3,4,5|6,7,8; wait 20s; heal; wait 5s; settle'`, seed 161:
 /// who had entered #Tea and left #tea was put there again when a cut was over.
 #[test]
 fn room_that_was_left_under_another_spelling_is_not_entered_again() {
-    assert_eq!(entered_again(&[(Kind::Join, "Tea"), (Kind::Leave, "tea")]), Vec::<String>::new());
-    assert_eq!(entered_again(&[(Kind::Join, "Tea"), (Kind::Join, "tea"), (Kind::Join, "ops")]), ["ops", "tea"]);
-    assert_eq!(entered_again(&[(Kind::Join, "Tea"), (Kind::Leave, "")]), Vec::<String>::new());
+    assert_eq!(entered_again(&[(Kind::Join, "Tea"), (Kind::Leave, "tea")], false), Vec::<String>::new());
+    assert_eq!(entered_again(&[(Kind::Join, "Tea"), (Kind::Join, "tea"), (Kind::Join, "ops")], false), ["ops", "tea"]);
+    assert_eq!(entered_again(&[(Kind::Join, "Tea"), (Kind::Leave, "")], false), Vec::<String>::new());
 }
 
 /// `who` named the server that died, until this client spoke again.
