@@ -149,6 +149,10 @@ fn converge(world: &mut World, servers: &[usize], limit: Duration) -> Result<(),
     }
     settle(world, servers, end + secs(5))?;
     everything_shown(world, servers)?;
+    if world.checker.has_people() {
+        everyone_seated(world, servers)?;
+        settle(world, servers, world.time + secs(5))?;
+    }
     world.checker.finish(&world.servers, servers)?;
     everything_found(world, servers)?;
     idle(world)
@@ -263,6 +267,26 @@ fn everything_shown(world: &mut World, servers: &[usize]) -> Result<(), Violatio
     }
     let Some((client, home, story)) = missing(world) else { return Ok(()) };
     Err(broken(format!("c{} at s{} was never shown what was {story}", client + 1, home + 1)))
+}
+
+/// Whether everyone is in the rooms that he entered and did not leave, whatever servers thought of him meanwhile.
+fn everyone_seated(world: &mut World, servers: &[usize]) -> Result<(), Violation> {
+    let missing = |world: &World| {
+        let clients = world.clients.iter().enumerate();
+        let mut homes = clients.filter_map(|(at, client)| Some((at, client.home()?.0)));
+        homes.find_map(|(at, home)| {
+            let room = world.checker.unseated(at, &world.servers[home])?;
+            servers.contains(&home).then_some((at, home, room))
+        })
+    };
+    for _ in 0..HEALING.as_secs() {
+        if missing(world).is_none() {
+            return Ok(());
+        }
+        world.run_until(world.time + secs(1))?;
+    }
+    let Some((client, home, room)) = missing(world) else { return Ok(()) };
+    Err(broken(format!("c{} at s{} has entered #{room}, and is not there", client + 1, home + 1)))
 }
 
 /// Whether traffic goes back to beacons: the fallbacks that the faults made necessary end after a while.

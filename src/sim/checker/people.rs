@@ -37,6 +37,23 @@ impl Checker {
         Ok(())
     }
 
+    /// A room that a client's process entered by its user's will and has not left, and in which the server does not have it.
+    pub fn unseated(&self, client: usize, server: &Server) -> Option<String> {
+        let id = self.clients[client];
+        let seats = server.node.as_ref().map(seated).unwrap_or_default();
+        let sits = |room: &str| seats.iter().any(|(seat, who, ..)| *who == id && seat == room);
+        let mut wanted = BTreeSet::new();
+        for (_, aside) in self.talk.asides_of(id).filter(|(id, aside)| aside.meant && self.is_of_this_process(*id)) {
+            match aside.kind {
+                Kind::Join => _ = wanted.insert(name::fold(&aside.room)),
+                Kind::Leave if aside.room.is_empty() => wanted.clear(),
+                Kind::Leave => _ = wanted.remove(&name::fold(&aside.room)),
+                _ => {}
+            }
+        }
+        wanted.into_iter().find(|room| !sits(room))
+    }
+
     /// Where a client is.
     fn seats_of(&self, client: ClientId, extents: &Extents) -> Vec<Seated> {
         let (mut seats, mut left_all) = (BTreeMap::<String, Seat>::new(), 0);

@@ -200,6 +200,7 @@ impl Checker {
 
     /// Another process of a client goes on, told what had been shown or not.
     pub fn client_anew(&mut self, client: usize, told: bool) {
+        self.begins_anew(client);
         let Screen { shown, mut before, last } = self.screens.remove(&client).unwrap_or_default();
         if told {
             // It knows how far each epoch was shown, and no ids of what two epochs have.

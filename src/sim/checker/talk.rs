@@ -20,6 +20,8 @@ pub(super) struct Talk {
     asides: BTreeMap<MessageId, Aside>,
     /// By client: every nick under which a session of it was welcomed.
     welcomed: Vec<Vec<String>>,
+    /// By client: how many messages there were when its process began.
+    begun: Vec<u64>,
     /// The nick that each session's hello named.
     hellos: BTreeMap<(usize, SessionId), String>,
     /// By folded nick and client: where it first wrote under it in each epoch.
@@ -47,7 +49,7 @@ pub(super) struct Gone {
 impl Talk {
     /// What is known at the beginning of so many clients.
     pub(super) fn new(people: bool, clients: usize) -> Self {
-        Self { people, welcomed: vec![Vec::new(); clients], ..Self::default() }
+        Self { people, welcomed: vec![Vec::new(); clients], begun: vec![0; clients], ..Self::default() }
     }
 
     /// What a message is that is not words to a room.
@@ -134,6 +136,16 @@ impl Checker {
         self.talk.asides.insert(MessageId { client: self.clients[client], cseq }, aside);
     }
 
+    /// Another process of a client begins.
+    pub(super) fn begins_anew(&mut self, client: usize) {
+        self.talk.begun[client] = self.facts[client].len() as u64;
+    }
+
+    /// Whether a client's process that runs now made this.
+    pub(super) fn is_of_this_process(&self, id: MessageId) -> bool {
+        self.writer(id.client).is_some_and(|client| id.cseq > self.talk.begun[client])
+    }
+
     /// Another message has this number: the one before was never on a disk.
     pub(super) fn forget_aside(&mut self, client: usize, cseq: u64) {
         self.talk.asides.remove(&MessageId { client: self.clients[client], cseq });
@@ -190,7 +202,7 @@ impl Checker {
     }
 
     /// Whether there are people in this world.
-    pub(super) fn has_people(&self) -> bool {
+    pub fn has_people(&self) -> bool {
         self.talk.people
     }
 }
