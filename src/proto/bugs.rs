@@ -170,6 +170,8 @@ pub enum Bug {
     ShowsLetters,
     /// A question that its server did not answer is not asked again at the next one.
     AsksOnce,
+    /// Who hears late that servers took him for gone does not enter his rooms again.
+    StaysGone,
 
     // The store.
     /// Of a message that was ordered twice the index of history keeps the copy that it came upon first.
@@ -298,6 +300,7 @@ impl Bug {
         Self::Faithful,
         Self::ShowsLetters,
         Self::AsksOnce,
+        Self::StaysGone,
         Self::IndexesFirst,
         Self::FillUncommitted,
         Self::FillGap,

@@ -145,7 +145,13 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::DuplicateSilent, 1),
     by_chance(Bug::SessionFromOne, 1),
     by_chance(Bug::SkippedSilent, 3),
-    by_chance(Bug::FirstCopySeats, 234),
+    directed(
+        Bug::FirstCopySeats,
+        1,
+        "servers 4; clients 12; people; talk fast; wait 3s; disk 3 slow 300ms; disk 1 slow 300ms; cut 1,2|3,4; wait 1s; talk not; \
+         move 1; move 2; move 3; move 4; move 5; move 6; move 7; move 8; move 9; move 10; move 11; move 12; wait 2s; heal; \
+         wait 2s; settle",
+    ),
     by_chance(Bug::LeavesNothing, 6),
     by_chance(Bug::FirstClaimHeard, 2),
     by_chance(Bug::CopiesGuessed, 4),
@@ -179,6 +185,11 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::Faithful, 10),
     by_chance(Bug::ShowsLetters, 2),
     by_chance(Bug::AsksOnce, 2),
+    directed(
+        Bug::StaysGone,
+        2,
+        "servers 4; clients 8; people; talk slow; wait 5s; cut 1,2,5,6,7,8|3,4,9,10,11,12; wait 20s; heal; wait 10s; settle",
+    ),
     directed(
         Bug::IndexesFirst,
         3,

@@ -260,7 +260,8 @@ impl Client {
                 came_late = Some((count + 1, from.min(ms), until.max(ms)));
             }
             // Late, too: the other side of a cut saw nothing of this client, and its word empties the seats from before the cut.
-            let declared_gone = record.message.kind == Kind::Gone { client: self.me };
+            let heeded = !late || !bug!(self.settings, Bug::StaysGone);
+            let declared_gone = record.message.kind == Kind::Gone { client: self.me } && heeded;
             self.tell(Event::Message(Message { record, leader: leader.into(), copies, of, late }));
             if declared_gone {
                 self.come_back();

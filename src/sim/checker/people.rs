@@ -42,8 +42,11 @@ impl Checker {
         let id = self.clients[client];
         let seats = server.node.as_ref().map(seated).unwrap_or_default();
         let sits = |room: &str| seats.iter().any(|(seat, who, ..)| *who == id && seat == room);
+        let extents = Extents::of(server.disk.live());
+        // What was lost with a disk, nobody knows.
+        let is_known = |id: MessageId| self.is_of_this_process(id) && self.least_place(id, &extents).is_some();
         let mut wanted = BTreeSet::new();
-        for (_, aside) in self.talk.asides_of(id).filter(|(id, aside)| aside.meant && self.is_of_this_process(*id)) {
+        for (_, aside) in self.talk.asides_of(id).filter(|(id, aside)| aside.meant && is_known(*id)) {
             match aside.kind {
                 Kind::Join => _ = wanted.insert(name::fold(&aside.room)),
                 Kind::Leave if aside.room.is_empty() => wanted.clear(),
