@@ -42,12 +42,12 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::PreparedEarly, 1),
     directed(
         Bug::StaleCompletion,
-        8,
+        12,
         "servers 4; clients 6; talk fast; wait 3s; disk 1 slow 100ms; disk 2 slow 100ms; disk 3 slow 100ms; disk 4 slow 100ms; \
          cut 1,2|3,4; wait 1s; heal; wait 1s; cut 1,3|2,4; wait 2s; heal; wait 3s",
     ),
-    by_chance(Bug::StaleForgotten, 158),
-    by_chance(Bug::LowerEpoch, 3),
+    by_chance(Bug::StaleForgotten, 144),
+    by_chance(Bug::LowerEpoch, 1),
     directed(
         Bug::ForgottenIncarnation,
         3,
@@ -70,7 +70,7 @@ pub const KNOWN: &[Known] = &[
     ),
     directed(
         Bug::DamagedCounts,
-        18,
+        1,
         "servers 3; talk fast; wait 3s; power-off 1; power-off 2; power-off 3; damage 2; start all; wait 3s; settle",
     ),
     directed(
@@ -83,13 +83,13 @@ pub const KNOWN: &[Known] = &[
         1,
         "servers 2; clients 4; talk fast; wait 4s; power-off 2; power-off 1; damage 1; start 1; wait 3s; start 2; wait 3s; settle",
     ),
-    by_chance(Bug::NoEscape, 13),
+    by_chance(Bug::NoEscape, 2),
     directed(Bug::PreparedOnce, 1, "servers 4; absent 4; wait 3s; mark; on 1 install: lose; start 4; wait 3s; views 1"),
     directed(Bug::InstallOnce, 1, "servers 4; absent 4; wait 3s; mark; on 1 install: lose; start 4; wait 3s; views 1"),
-    by_chance(Bug::NoFlush, 3),
+    by_chance(Bug::NoFlush, 11),
     by_chance(Bug::NoResend, 1),
     by_chance(Bug::StaleBuffers, 1),
-    by_chance(Bug::OrderAfterFreeze, 7),
+    by_chance(Bug::OrderAfterFreeze, 9),
     by_chance(Bug::TableUncommitted, 1),
     directed(
         Bug::WorksInSilence,
@@ -117,7 +117,7 @@ pub const KNOWN: &[Known] = &[
     directed(Bug::NackShort, 1, "servers 3; clients 1; talk fast; wait 3s; on 5 data: lose; wait 1s; acked 1s"),
     directed(
         Bug::NoBackoff,
-        1,
+        5,
         "servers 4; talk fast; wait 3s; loss 30%; wait 300ms; on 1 order: pause 2s; wait 2s; heal; wait 2s; settle",
     ),
     by_chance(Bug::NoSuppression, 1),
@@ -131,20 +131,20 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::StableMajority, 1),
     directed(Bug::NoHeads, 1, "servers 3; clients 1; wait 3s; on 1 data: lose; wait 100ms; talk not; settle"),
     by_chance(Bug::PartsEarly, 3),
-    by_chance(Bug::OrderTwice, 2),
+    by_chance(Bug::OrderTwice, 1),
     by_chance(Bug::HlcStandsStill, 3),
-    by_chance(Bug::StartHlcOwn, 13),
+    by_chance(Bug::StartHlcOwn, 5),
     by_chance(Bug::NoChecksum, 2),
     directed(Bug::ForeignNet, 1, "servers 4; other-net 3,4; wait 4s; settle 1,2; settle 3,4"),
     by_chance(Bug::OriginUnordered, 1),
-    by_chance(Bug::SkipUntold, 2),
+    by_chance(Bug::SkipUntold, 1),
     by_chance(Bug::RunSameHlc, 1),
     directed(Bug::OriginUnbounded, 1, "servers 1; clients 270; talk not; wait 3s; disk 1 slow 9s; talk fast; wait 1s"),
     by_chance(Bug::DataFirst, 1),
     by_chance(Bug::CseqUnordered, 15),
     by_chance(Bug::DuplicateSilent, 1),
     by_chance(Bug::SessionFromOne, 1),
-    by_chance(Bug::SkippedSilent, 3),
+    by_chance(Bug::SkippedSilent, 1),
     directed(
         Bug::FirstCopySeats,
         1,
@@ -154,7 +154,7 @@ pub const KNOWN: &[Known] = &[
     ),
     by_chance(Bug::LeavesNothing, 6),
     by_chance(Bug::FirstClaimHeard, 2),
-    by_chance(Bug::CopiesGuessed, 4),
+    by_chance(Bug::CopiesGuessed, 30),
     by_chance(Bug::FeedTwice, 1),
     by_chance(Bug::LateAsLive, 1),
     by_chance(Bug::FeedSkipsFlush, 1),
@@ -173,7 +173,7 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::SaysUnsaved, 2),
     directed(
         Bug::FloorUnsaved,
-        1,
+        4,
         "servers 2; clients 6; people; talk fast; cut 1|2; clock 1 600000; wait 3s; disk 1 slow 30ms; wait 1s; kill 1; \
          restart-client 1 50ms; restart-client 2 50ms; restart-client 3 50ms; restart-client 4 50ms; restart-client 5 50ms; \
          restart-client 6 50ms; wait 2s; heal; start 1; settle",
@@ -184,7 +184,7 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::ShowsPastGap, 2),
     by_chance(Bug::Faithful, 10),
     by_chance(Bug::ShowsLetters, 2),
-    by_chance(Bug::AsksOnce, 2),
+    by_chance(Bug::AsksOnce, 6),
     directed(
         Bug::StaysGone,
         2,
@@ -204,15 +204,15 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::FillTwice, 1),
     by_chance(Bug::FillRace, 1),
     directed(Bug::Hasty, 1, "servers 4; talk not; wait 3s; loss 3%; wait 10s; never suspicions"),
-    by_chance(Bug::Trusting, 10),
+    by_chance(Bug::Trusting, 6),
     directed(Bug::ElectWorst, 3, "servers 4; wait 4s; kill leader; wait 3s; leader greatest"),
     directed(Bug::Usurper, 9, "servers 4; absent 4; wait 3s; mark; start 4; wait 4s; leader same"),
-    by_chance(Bug::NoMerge, 2),
+    by_chance(Bug::NoMerge, 1),
     directed(Bug::NoResign, 1, "servers 3; talk fast; wait 3s; disk leader slow 60s; wait 15s; acked 10s"),
     directed(Bug::NoEvict, 3, "servers 3; talk fast; wait 3s; disk 2 slow 60s; wait 15s; acked 10s"),
     directed(
         Bug::NoPenalty,
-        5,
+        3,
         "servers 3; clients 2; wait 3s; mark; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; \
          disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; disk 2 slow 7s; wait 1s; disk 2 good; wait 8s; \
          views 9",
