@@ -3,13 +3,14 @@
 use super::client::sentence;
 use super::failure::{Code, Failure};
 use crate::store::StoreError;
+use std::path::Path;
 
 /// What keeps a store from being used.
 pub(crate) fn store_failure(error: &StoreError) -> Failure {
     let text = sentence(&error.to_string());
     match error {
         StoreError::Io { op, path, source } => Failure { code: Code::StoreIo, ..Failure::io(op, path, source) },
-        StoreError::Full { path } => Failure::new(Code::NoSpace, format!("No space for {}.", path.display()))
+        StoreError::Full { path } => Failure::new(Code::NoSpace, format!("No space in {}.", dir_of(path).display()))
             .hint("make room; nothing that was acknowledged is lost"),
         StoreError::Newer { .. } => Failure::new(Code::NewerStore, text).hint("Update ringtalk here."),
         StoreError::InUse { .. } => {
@@ -29,4 +30,12 @@ pub(crate) fn store_failure(error: &StoreError) -> Failure {
         | StoreError::Conflict { .. }
         | StoreError::TooBroad => Failure::new(Code::Failed, text),
     }
+}
+
+/// The directory that a file is in, or the directory itself.
+fn dir_of(path: &Path) -> &Path {
+    if path.is_dir() {
+        return path;
+    }
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -374,10 +374,13 @@ impl<E: Engine> Disk<E> {
     /// Says that the disk failed, closes the store and opens it anew, however long that takes. Never tries again on the
     /// same handle: what a failed sync left behind is known only by reading it.
     fn fail(&mut self, error: &StoreError) -> Result<(), Stopped> {
-        log::error!("{error}");
+        // A full disk is told by its event, which says where clients go on.
+        let level = if matches!(error, StoreError::Full { .. }) { log::Level::Info } else { log::Level::Error };
+        log::log!(level, "{error}");
         self.tell(Input::WriteFailed { full: matches!(error, StoreError::Full { .. }) })?;
         self.store = None;
         self.lazy.clear();
+        let mut told = error.to_string();
         loop {
             match (self.open)() {
                 Ok((store, recovered)) => {
@@ -385,7 +388,13 @@ impl<E: Engine> Disk<E> {
                     self.life += 1;
                     return self.tell(Input::Reopened { recovered: Box::new(recovered) });
                 }
-                Err(error) => log::warn!("still no store: {error}"),
+                Err(error) => {
+                    let why = error.to_string();
+                    if why != told {
+                        log::warn!("still no store: {why}");
+                        told = why;
+                    }
+                }
             }
             self.wait_for_reopening()?;
         }

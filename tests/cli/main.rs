@@ -4,6 +4,7 @@ mod clones;
 mod commands;
 mod damage;
 mod demo;
+mod full;
 mod hostile;
 mod page;
 mod past;

@@ -3,6 +3,7 @@
 use crate::cli::output::to_json;
 use crate::cli::shown::shown;
 use crate::cli::times::rfc3339;
+use crate::ids::ServerId;
 use crate::proto::event::Event;
 use crate::record::View;
 use serde_json::{Value, json};
@@ -11,8 +12,7 @@ use std::time::Duration;
 /// Turns events into lines; knows the epoch that each of them carries.
 #[derive(Debug, Default)]
 pub(crate) struct Teller {
-    epoch: Option<u64>,
-    leader: Option<crate::ids::Pid>,
+    view: Option<View>,
     /// Whether it was ready in this life: what comes then is another side's, and no longer what it missed.
     ready: bool,
 }
@@ -30,16 +30,32 @@ impl Teller {
 
     /// The line of an event with these fields.
     pub(crate) fn document(&self, word: &str, fields: Value, at_ms: u64) -> String {
-        let mut document = json!({ "event": word, "at": rfc3339(at_ms), "epoch": self.epoch });
+        let mut document = json!({ "event": word, "at": rfc3339(at_ms), "epoch": self.epoch() });
         if let (Value::Object(document), Value::Object(fields)) = (&mut document, fields) {
             document.extend(fields);
         }
         to_json(&document)
     }
 
+    fn epoch(&self) -> Option<u64> {
+        self.view.as_ref().map(|view| view.epoch.num)
+    }
+
+    /// The name of another server of the last view, of the leader if it is another: clients of this one go on there.
+    pub(crate) fn goes_on_at(&self, me: ServerId) -> Option<&str> {
+        let view = self.view.as_ref()?;
+        let others = view.members.iter().filter(|member| member.pid.server != me);
+        others.min_by_key(|member| member.pid != view.epoch.leader).map(|member| member.name.as_str())
+    }
+
+    /// It begins anew with what is on the disk.
+    pub(crate) fn begin_anew(&mut self) {
+        self.ready = false;
+    }
+
     /// The line for people.
     pub(crate) fn text(&mut self, event: &Event) -> Option<String> {
-        let leader = self.leader;
+        let leader = self.view.as_ref().map(|view| view.epoch.leader);
         self.note(event);
         let line = match event {
             Event::View { view, reason, .. } => ring_line(view, leader == Some(view.epoch.leader), reason),
@@ -58,8 +74,9 @@ impl Teller {
             Event::Election { num, winner: Some(winner), took, .. } => {
                 format!("ring   election {num}: {} won in {} ms", shown(winner), ms(*took))
             }
-            // Of what is merged people are told the sum, of a greater life why the server ends.
+            // Of what is merged people are told the sum, of a greater life why the server ends, of a disk what else is true.
             Event::Merged { .. }
+            | Event::ReadOnly { .. }
             | Event::Replaced { .. }
             | Event::Election { winner: None, .. }
             | Event::Proposed { .. }
@@ -68,8 +85,6 @@ impl Teller {
                 format!("alert  server id {} is also at {} (a cloned machine?)", pid.server, addr.ip())
             }
             Event::Mended => "store  whole again: nothing is missing here that the other servers have".to_owned(),
-            Event::ReadOnly { full: true } => "alert  no space: this server is read-only until there is".to_owned(),
-            Event::ReadOnly { full: false } => "alert  the disk fails: this server is read-only".to_owned(),
             Event::OtherVersion { addr, version } => {
                 format!("alert  {addr} speaks protocol {version}, this program {}", crate::wire::datagram::VERSION)
             }
@@ -79,13 +94,8 @@ impl Teller {
 
     fn note(&mut self, event: &Event) {
         match event {
-            Event::View { view, .. } => {
-                self.epoch = Some(view.epoch.num);
-                self.leader = Some(view.epoch.leader);
-            }
+            Event::View { view, .. } => self.view = Some(view.clone()),
             Event::Ready => self.ready = true,
-            // It begins anew with what is on the disk.
-            Event::ReadOnly { .. } => self.ready = false,
             _ => {}
         }
     }
@@ -107,7 +117,7 @@ fn ms(took: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{EpochId, Pid, ServerId};
+    use crate::ids::{EpochId, Pid};
     use crate::record::Member;
 
     fn pid(id: u64) -> Pid {
@@ -160,6 +170,17 @@ mod tests {
             assert!(came.iter().all(|event| teller.json(event, 0).is_some()));
             assert_eq!(teller.text(&Event::CaughtUp { messages: 212, took }).as_deref(), Some(line));
         }
+    }
+
+    #[test]
+    fn clients_of_a_server_that_fails_go_on_at_another_of_its_view() {
+        let mut teller = Teller::default();
+        assert_eq!(teller.goes_on_at(ServerId(1)), None);
+        teller.text(&view_of(&["ash", "elm", "oak"]));
+        assert_eq!(teller.goes_on_at(ServerId(1)), Some("elm"), "who leads");
+        assert_eq!(teller.goes_on_at(ServerId(2)), Some("ash"));
+        teller.text(&view_of(&["ash"]));
+        assert_eq!(teller.goes_on_at(ServerId(1)), None);
     }
 
     #[test]

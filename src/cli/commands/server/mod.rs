@@ -1,5 +1,6 @@
 //! `server`: a server in the foreground, until Ctrl-C.
 
+mod alarm;
 mod banner;
 mod events;
 mod pipe;
@@ -11,7 +12,6 @@ use crate::cli::config::{Setting, Settings};
 use crate::cli::demo::Footing;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::output::Output;
-use crate::cli::shown::shown;
 use crate::cli::signals::Interrupt;
 use crate::cli::store::store_failure;
 use crate::cli::times::now_ms;
@@ -21,13 +21,16 @@ use crate::ids::Pid;
 use crate::net::FaultSwitch;
 use crate::proto::event::Event;
 use crate::server::{Server, ServerError};
+use crate::time::Now;
 use crate::web::{Door, Host, Mode, WebError};
 use crate::wire::message::Page;
+use alarm::Alarm;
 use crossbeam_channel::{Receiver, never, select, tick};
 use events::Teller;
 use serde_json::json;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 /// How often a demo's server tells how much its faults have dropped.
@@ -43,7 +46,7 @@ pub(super) fn run(args: &args::Server, run: &Run) -> Result<(), Failure> {
     let door = open_door(run);
     let server = start(run, faults, door.as_ref())?;
     let page = door.and_then(|door| serve(door, &server, run));
-    let mut watch = Watch { output: &run.output, teller: Teller::default() };
+    let mut watch = Watch { output: &run.output, teller: Teller::default(), alarm: Alarm::default() };
     let outcome =
         watch.begin(&server, page.as_ref().map(Host::url)).and_then(|()| watch.go(&server, &interrupt, pipe.as_ref()));
     if matches!(outcome, Ok(End::Asked)) {
@@ -85,20 +88,6 @@ fn serve(door: Door, server: &Server, run: &Run) -> Option<Host> {
 
 fn no_page(error: &WebError, run: &Run) {
     run.output.note(&format!("No page: {error}.\nhint: {}", error.hint()));
-}
-
-/// The disk takes nothing: told on stderr too, where whoever looks after the machine looks.
-fn alarm(server: &Server, full: bool) {
-    let about = server.about();
-    let dir = about.data.as_ref().map_or_else(String::new, |dir| dir.display().to_string());
-    let dir = shown(&dir);
-    if full {
-        log::error!(
-            "No space in {dir}. This server takes nothing until there is; history and sending go on at the others."
-        );
-    } else {
-        log::error!("The disk of {dir} fails. This server takes nothing until it is well; the others go on.");
-    }
 }
 
 /// The server has ended by itself, and has not told why.
@@ -164,6 +153,7 @@ fn id_in_use(pid: Pid, addr: SocketAddr, outcome: &str) -> Failure {
 struct Watch<'a> {
     output: &'a Output,
     teller: Teller,
+    alarm: Alarm,
 }
 
 impl Watch<'_> {
@@ -186,7 +176,8 @@ impl Watch<'_> {
                 recv(server.events()) -> event => {
                     let Ok((at, event)) = event else { return Err(replaced.unwrap_or_else(stopped)) };
                     if let Event::ReadOnly { full } = event {
-                        alarm(server, full);
+                        self.take_read_only(server, at, full)?;
+                        continue;
                     }
                     if let Event::Replaced { pid, addr } = event {
                         replaced = Some(id_in_use(pid, addr, "has ended"));
@@ -200,6 +191,23 @@ impl Watch<'_> {
                 }
             }
         }
+    }
+
+    /// The disk takes nothing. Each attempt to work again may fail in the same way, and is no news then.
+    fn take_read_only(&mut self, server: &Server, at: Now, full: bool) -> Result<(), Failure> {
+        self.teller.begin_anew();
+        if !self.alarm.is_news(at.mono, full) {
+            return Ok(());
+        }
+        let about = server.about();
+        let goes_on_at = self.teller.goes_on_at(about.pid.server);
+        let failure = alarm::failure(about.data.as_deref().unwrap_or(Path::new("memory")), full, goes_on_at);
+        alarm::sound(&failure, self.output.json);
+        if !self.output.json {
+            return Ok(());
+        }
+        let fields = json!({ "full": full, "goes_on_at": goes_on_at, "message": failure.message });
+        self.output.line(&self.teller.document("read_only", fields, at.wall_ms))
     }
 
     /// Tells how many datagrams faults have dropped, when it is more than before.

@@ -1,0 +1,92 @@
+//! A disk that is full: what a server says that runs on it, and one that is to start there.
+
+use crate::ring::Ring;
+use crate::support::{Home, Lines, Program, Ran};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// Set within a mount namespace of the test's own, whose `/mnt` is a small disk.
+const INSIDE: &str = "RINGTALK_TEST_FULL_DISK";
+
+/// Runs a test of this file in a namespace with a small disk; skipped where the system gives none.
+#[expect(clippy::print_stdout, clippy::panic, reason = "says that it was skipped, fails otherwise")]
+fn on_a_small_disk(test: &str) {
+    let script = format!("mount -t tmpfs -o size=2m none /mnt && {INSIDE}=1 exec \"$0\" \"$@\"");
+    let program = std::env::current_exe().expect("a path");
+    let output = Command::new("unshare")
+        .args(["-Urm", "sh", "-c", &script])
+        .arg(program)
+        .args([&format!("full::{test}"), "--exact", "--nocapture"])
+        .output();
+    let Ok(output) = output else { return println!("skipped: no unshare here") };
+    let told = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+    } else if told.contains("unshare:") || told.contains("mount:") {
+        println!("skipped: no private mount namespace here");
+    } else {
+        panic!("{told}{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+fn is_inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// Fills what is left of the small disk.
+fn fill() {
+    let mut file = OpenOptions::new().create(true).append(true).open("/mnt/ballast").expect("a file");
+    for bytes in [64 << 10, 4 << 10, 512, 1] {
+        while file.write_all(&vec![0; bytes]).is_ok() {}
+    }
+}
+
+#[test]
+fn full_disk_of_a_running_server_is_told_once_with_where_sending_goes() {
+    if !is_inside() {
+        return on_a_small_disk("full_disk_of_a_running_server_is_told_once_with_where_sending_goes");
+    }
+    let mut ring = Ring::start(&["elm"]);
+    let args = ring.args(&["server", "--name", "oak", "--data", "/mnt/oak", "--web", "off", "--quiet"]);
+    let log = ring.home().path().join("oak.log");
+    let told = std::fs::File::create(&log).expect("a file");
+    let mut command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut oak = command.stdout(Stdio::null()).stderr(told).spawn().expect("it starts");
+    ring.until_one_view_of(2);
+    fill();
+    let lines = format!("{}\n", "x".repeat(9_000)).repeat(300);
+    let sent = ring.run_with_input(&["send", "lobby"], lines.as_bytes());
+    assert_eq!(sent.code, 0, "what oak cannot take goes to elm: {sent:?}");
+    ring.told("elm", "view", |view| {
+        view["epoch"].as_u64() > Some(1) && view["members"].as_array().map(Vec::len) == Some(1)
+    });
+    // It tries again every second.
+    let args = ring.args(&["status", "--watch", "--json"]);
+    let mut command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut watching = Program(command.spawn().expect("it starts"));
+    let statuses = Lines::of(watching.stdout.take().expect("a pipe"));
+    for _ in 0..3 {
+        statuses.next().expect("a status a second");
+    }
+    oak.kill().expect("it runs");
+    oak.wait().expect("it ends");
+    let told = std::fs::read_to_string(&log).expect("a log");
+    assert_eq!(
+        told,
+        "ringtalk: No space in /mnt/oak. This server is read-only; history works, sending goes to elm.\n\
+         hint: Make room: the server goes on by itself, and nothing acknowledged is lost.\n"
+    );
+}
+
+#[test]
+fn server_that_is_to_start_on_a_full_disk_says_so_and_exits_with_7() {
+    if !is_inside() {
+        return on_a_small_disk("server_that_is_to_start_on_a_full_disk_says_so_and_exits_with_7");
+    }
+    fill();
+    let home = Home::new();
+    let Ran { code, stderr, .. } = home.run(&["server", "--local", "--web", "off", "--data", "/mnt/oak"]);
+    assert_eq!(code, 7, "{stderr}");
+    assert!(stderr.contains("ringtalk: No space in /mnt/oak.\nhint: make room"), "{stderr}");
+}
