@@ -12,7 +12,7 @@ use crate::ids::Pid;
 use crate::name::{self, BadName};
 use crate::net::{Choice, FaultSwitch, NetError, Options, PORT, Role, Transport, group_of};
 use crate::proto::event::Event;
-use crate::proto::io::Recovered;
+use crate::proto::io::{Damage, Recovered};
 use crate::proto::node::Node;
 use crate::proto::settings::{Portions, Settings};
 use crate::runtime::archive::OpenArchive;
@@ -299,6 +299,7 @@ impl ServerBuilder {
             rooms,
             check,
             damaged: recovered.damaged,
+            damage: recovered.damage.clone(),
         }
     }
 }
@@ -328,6 +329,8 @@ pub struct About {
     pub check: Duration,
     /// Whether something of it was lost or set aside; it is fetched from other servers.
     pub damaged: bool,
+    /// What was found to be damaged at this start.
+    pub damage: Option<Damage>,
 }
 
 /// A running server. Dropped, it ends without a goodbye.

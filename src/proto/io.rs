@@ -56,8 +56,8 @@ pub enum Input<'a> {
     /// The disk failed: nothing after the last [`Input::Written`] is on it. The store is being opened anew; until
     /// [`Input::Reopened`] no write is done.
     WriteFailed {
-        /// Whether it is full, rather than broken.
-        full: bool,
+        /// In which way.
+        trouble: Trouble,
     },
     /// The store is open again; this is what it holds. Every write not yet acknowledged is void.
     Reopened {
@@ -91,6 +91,17 @@ pub enum Input<'a> {
     Timeout,
     /// Leave the ring: say goodbye and stop.
     Leave,
+}
+
+/// In which way a disk failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// It has no space.
+    Full,
+    /// It takes nothing.
+    Broken,
+    /// It works, and something on it is not what was written. What that was is known when the store is open again.
+    Damaged,
 }
 
 /// What an asynchronous read of the log is for.
@@ -252,6 +263,19 @@ pub struct Recovered {
     pub messages: u64,
     /// Whether something was lost or set aside since the last start: lengths say nothing about what was stable.
     pub damaged: bool,
+    /// What was found not to be what was written, if anything was this time.
+    pub damage: Option<Damage>,
+}
+
+/// What a store found of itself that is not what was written, for people.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Damage {
+    /// Which records.
+    pub what: String,
+    /// What was set aside, and where; empty when nothing was.
+    pub aside: String,
+    /// Whether something of it was lost here, and is fetched from other servers.
+    pub lost: bool,
 }
 
 /// One epoch as the store holds it.

@@ -1,7 +1,7 @@
 //! The disk's thread: writes in groups, reads in between, and the index of history when there is nothing else to do.
 
 use crate::ids::EpochId;
-use crate::proto::io::{Input, ReadFor, Recovered, Ticket, Write};
+use crate::proto::io::{Input, ReadFor, Recovered, Ticket, Trouble, Write};
 use crate::store::engine::Engine;
 use crate::store::{Store, StoreError};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select};
@@ -374,10 +374,15 @@ impl<E: Engine> Disk<E> {
     /// Says that the disk failed, closes the store and opens it anew, however long that takes. Never tries again on the
     /// same handle: what a failed sync left behind is known only by reading it.
     fn fail(&mut self, error: &StoreError) -> Result<(), Stopped> {
-        // A full disk is told by its event, which says where clients go on.
-        let level = if matches!(error, StoreError::Full { .. }) { log::Level::Info } else { log::Level::Error };
+        let trouble = match error {
+            StoreError::Full { .. } => Trouble::Full,
+            error if error.is_damage() => Trouble::Damaged,
+            _ => Trouble::Broken,
+        };
+        // The others are told by their events, which say more.
+        let level = if trouble == Trouble::Broken { log::Level::Error } else { log::Level::Info };
         log::log!(level, "{error}");
-        self.tell(Input::WriteFailed { full: matches!(error, StoreError::Full { .. }) })?;
+        self.tell(Input::WriteFailed { trouble })?;
         self.store = None;
         self.lazy.clear();
         let mut told = error.to_string();

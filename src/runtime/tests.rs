@@ -8,7 +8,7 @@ use super::host::{Host, Parts};
 use crate::ids::{ClientId, EpochId, Incarnation, MessageId, Pid, RecordKey, ServerId};
 use crate::net::{Direction, FaultSwitch, Options, Role, Transport, group_of};
 use crate::proto::host::Machine;
-use crate::proto::io::{Action, Input, ReadFor, Recovered, Route, SessionId, Ticket, Write};
+use crate::proto::io::{Action, Input, ReadFor, Recovered, Route, SessionId, Ticket, Trouble, Write};
 use crate::record::Record;
 use crate::store::engine::{Archive, Batch, Direction as Scan, Engine, HistoryRow, Page, Row, Table};
 use crate::store::memory::MemoryEngine;
@@ -504,7 +504,7 @@ fn failed_disk_is_opened_anew_and_does_nothing_that_was_asked_for_before() {
     let (mut line, fails, pid) = failing_disk();
     fails.store(true, Ordering::Relaxed);
     line.write(Ticket(1), Write::Seen { num: 1 });
-    assert!(matches!(line.wait().unwrap(), Input::WriteFailed { full: true }));
+    assert!(matches!(line.wait().unwrap(), Input::WriteFailed { trouble: Trouble::Full }));
     let Input::Reopened { recovered } = line.wait().unwrap() else { panic!("not reopened") };
     assert_ne!(recovered.pid, pid, "another life");
     line.write(Ticket(2), Write::Seen { num: 2 });

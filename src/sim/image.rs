@@ -269,6 +269,7 @@ impl Image {
             hlc: hlcs.max().unwrap_or(Hlc(0)),
             messages,
             damaged: self.damaged,
+            damage: None,
         }
     }
 }

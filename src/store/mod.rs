@@ -21,6 +21,7 @@
 pub(crate) mod conformance;
 pub mod engine;
 pub mod error;
+mod finding;
 mod index;
 mod log;
 pub mod memory;

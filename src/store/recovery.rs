@@ -7,6 +7,7 @@
 
 use super::engine::{Batch, Direction, Engine, Op, Row, Table};
 use super::error::StoreError;
+use super::finding::Findings;
 use super::log::{CHUNK, Log, Store};
 use super::rows::{
     Census, FORMAT, Head, Identity, Totals, entry_key, epoch_of, gsn_of, seal, unseal, unseal_row, word,
@@ -14,7 +15,7 @@ use super::rows::{
 use super::staged::aside_key;
 use crate::ids::{ClientId, EpochId, Incarnation, Pid, ServerId};
 use crate::proto::bugs::Bugs;
-use crate::proto::io::{Recovered, RecoveredEpoch};
+use crate::proto::io::{Damage, Recovered, RecoveredEpoch};
 use crate::record::{Entry, View};
 use crate::seq::{IdSet, RangeSet};
 use crate::time::Hlc;
@@ -67,6 +68,7 @@ struct Recovery<E> {
     /// What history comes to is not known: it is made anew from the log.
     forget_history: bool,
     asides: u64,
+    findings: Findings,
     /// Whether the medium was looked at for damage of its own.
     is_examined: bool,
 }
@@ -96,6 +98,7 @@ impl<E: Engine> Recovery<E> {
             recover_index: suspect,
             forget_history: false,
             asides: 0,
+            findings: Findings::default(),
             is_examined: false,
         };
         new.damaged |= format.is_some() && found.is_none();
@@ -170,6 +173,7 @@ impl<E: Engine> Recovery<E> {
         let census = self.census();
         if self.identity.is_some_and(|told| told.census != census) {
             log::error!("the store has lost an epoch: this is a new server from now on");
+            self.findings.note("an epoch that is gone without a trace: this is a new server from now on");
             self.damaged = true;
             self.identity = None;
         }
@@ -280,6 +284,9 @@ impl<E: Engine> Recovery<E> {
                     }
                 }
             }
+            if !rest.is_empty() && (valid_behind || len < told) {
+                self.findings.note(format!("epoch {} from entry {} on", epoch.num, len + 1));
+            }
             if rest.len() >= MOVED_AT_ONCE && (valid_behind || len < told) {
                 self.damaged = true;
                 self.examine()?;
@@ -292,6 +299,7 @@ impl<E: Engine> Recovery<E> {
             log::error!("epoch {epoch} is whole up to {len} of {told}; the rest is set aside and asked for again");
             log.head.lost = log.head.lost.max(told);
             self.damaged = true;
+            self.findings.note(format!("epoch {} from entry {} on", epoch.num, len + 1));
         }
         for row in rest {
             if valid_behind || len < told {
@@ -378,7 +386,15 @@ impl<E: Engine> Recovery<E> {
             hlc: Hlc(self.hlc),
             messages: self.messages,
             damaged: self.damaged,
+            damage: self.damage(),
         }
+    }
+
+    fn damage(&self) -> Option<Damage> {
+        if self.suspect && self.findings.is_empty() {
+            return Some(Damage { what: "a row that is sound when it is read again".to_owned(), ..Damage::default() });
+        }
+        self.findings.damage(self.asides)
     }
 
     /// One row of [`Table::Meta`]; a bad one is set aside.
@@ -397,6 +413,7 @@ impl<E: Engine> Recovery<E> {
 
     fn set_aside(&mut self, table: Table, row: Row) {
         self.damaged = true;
+        self.findings.note_row(table, &row.0);
         self.asides += 1;
         let aside = aside_key(self.pid.incarnation, self.asides, table, &row.0);
         self.batch.put(Table::Aside, aside, row.1);

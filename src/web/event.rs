@@ -26,6 +26,7 @@ pub fn document(event: &Event) -> (&'static str, Value) {
         Event::Cloned { pid, addr } => ("cloned", json!({ "id": id(*pid), "addr": addr.to_string() })),
         Event::Replaced { pid, addr } => ("replaced", json!({ "id": id(*pid), "addr": addr.to_string() })),
         Event::Mended => ("mended", json!({})),
+        Event::Damaged { what, aside, lost } => ("damaged", json!({ "what": what, "aside": aside, "lost": lost })),
         Event::ReadOnly { full } => ("read_only", json!({ "full": full })),
         Event::OtherVersion { addr, version } => {
             ("other_version", json!({ "addr": addr.to_string(), "version": version }))

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Longest name or reason in one.
-pub(super) const MAX_WORDS_BYTES: usize = 256;
+pub(crate) const MAX_WORDS_BYTES: usize = 256;
 
 /// Something that people and records want to know.
 ///
@@ -122,6 +122,15 @@ pub enum Event {
     },
     /// What was lost or set aside of a damaged store is here again, as far as any server of the view has it.
     Mended,
+    /// Something in this server's store was not what was written, and the store was opened anew.
+    Damaged {
+        /// Which records.
+        what: String,
+        /// What was set aside, and where; empty when nothing was.
+        aside: String,
+        /// Whether something of it was lost here, and is fetched from other servers.
+        lost: bool,
+    },
 }
 
 impl Event {
@@ -141,6 +150,7 @@ impl Event {
             | Self::Goodbye { name, .. } => short(name),
             Self::Election { started_by, winner, .. } => short(started_by) && winner.iter().all(|name| short(name)),
             Self::Abandoned { reason, .. } => short(reason),
+            Self::Damaged { what, aside, .. } => short(what) && short(aside),
             Self::Ready
             | Self::Mended
             | Self::CaughtUp { .. }

@@ -193,6 +193,7 @@ fn event_heap_bytes(event: &Event) -> usize {
                 + size_of_val(&view.parents[..])
                 + size_of_val(&addrs[..])
         }
+        Event::Damaged { what, aside, .. } => what.len() + aside.len(),
         _ => 2 * crate::name::MAX_BYTES,
     }
 }

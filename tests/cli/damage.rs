@@ -25,7 +25,10 @@ fn damaged_store_is_told_to_be_whole_once_others_have_filled_it() {
     damage(&ring.home.path().join("oak"));
     ring.add("oak");
     // It meets the damage when it reads, and opens its store anew.
-    ring.told("oak", "read_only", |event| event["full"] == false);
+    let damaged = ring.told("oak", "damaged", |_| true);
+    assert!(damaged["what"].as_str().is_some_and(|what| what.contains("from entry 1 on")), "{damaged}");
+    assert!(damaged["aside"].as_str().is_some_and(|aside| aside.contains("row")), "{damaged}");
+    assert_eq!(damaged["lost"], true);
     ring.add("elm");
     let both = ring.told("oak", "view", |view| view["members"].as_array().is_some_and(|all| all.len() == 2));
     let mended = ring.told("oak", "mended", |_| true);

@@ -38,7 +38,7 @@ use crate::proto::epochs::Epochs;
 use crate::proto::event::Event;
 use crate::proto::fills::Fills;
 use crate::proto::host::Machine;
-use crate::proto::io::{Action, Input, Recovered, Route, Ticket, Write};
+use crate::proto::io::{Action, Damage, Input, Recovered, Route, Ticket, Trouble, Write};
 use crate::proto::live::Live;
 use crate::proto::membership::Membership;
 use crate::proto::origin::Origin;
@@ -231,7 +231,7 @@ impl Node {
             Input::Frame { from, bytes } => self.on_frame(from, bytes),
             Input::LinkReset { pid } => self.on_link_reset(pid),
             Input::Written { upto } => self.on_written(upto),
-            Input::WriteFailed { full } => self.on_write_failed(full),
+            Input::WriteFailed { trouble } => self.on_write_failed(trouble),
             Input::Reopened { recovered } => self.begin_anew(*recovered),
             Input::Read { epoch, first, entries, purpose } => self.on_read(epoch, first, entries, purpose),
             Input::Session { session, request } => self.on_request(session, *request),
@@ -415,7 +415,7 @@ impl Node {
     }
 
     /// The disk takes nothing: nothing more is acknowledged, and others are told at once that this process is gone.
-    fn on_write_failed(&mut self, full: bool) {
+    fn on_write_failed(&mut self, trouble: Trouble) {
         if self.disk == Disk::Failed {
             return;
         }
@@ -425,17 +425,24 @@ impl Node {
             self.out.multicast(Message::Failed { pids: vec![self.me] });
         }
         self.end_all_sessions();
-        self.event(Event::ReadOnly { full });
+        // What was damaged is told once it is known.
+        if trouble != Trouble::Damaged {
+            self.event(Event::ReadOnly { full: trouble == Trouble::Full });
+        }
     }
 
     /// The store is open again, in a new incarnation: the same as a restart.
-    fn begin_anew(&mut self, recovered: Recovered) {
+    fn begin_anew(&mut self, mut recovered: Recovered) {
+        let damage = recovered.damage.take();
         let mut out = std::mem::replace(&mut self.out, Outgoing::new(Header::default()));
         out.reborn(recovered.pid);
         let seed = self.rng.next_u64();
         let trace = std::mem::replace(&mut self.trace, Trace::new(self.now, false));
         *self = Self::with_outgoing(self.settings.clone(), recovered, self.now, seed, out);
         self.trace = trace;
+        if let Some(Damage { what, aside, lost }) = damage {
+            self.event(Event::Damaged { what, aside, lost });
+        }
     }
 
     fn leave(&mut self) {

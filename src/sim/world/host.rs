@@ -3,7 +3,7 @@
 use super::{Happening, Stretch, World};
 use crate::ids::{Incarnation, Pid};
 use crate::proto::event::Event;
-use crate::proto::io::{Action, Input, Recovered, Ticket, Write};
+use crate::proto::io::{Action, Input, Recovered, Ticket, Trouble, Write};
 use crate::sim::checker::Violation;
 use crate::sim::disk::Sync;
 use crate::sim::lan::Station;
@@ -87,7 +87,8 @@ impl World {
                 self.timeline.note(self.time, || format!("s{} cannot sync", at + 1));
                 let reopens = self.time + Duration::from_millis(100 + self.rng.below(900));
                 self.queue.plan(reopens, Happening::Reopened { server: at, life });
-                self.input(at, Input::WriteFailed { full });
+                let trouble = if full { Trouble::Full } else { Trouble::Broken };
+                self.input(at, Input::WriteFailed { trouble });
             }
         }
     }

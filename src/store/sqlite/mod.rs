@@ -23,7 +23,7 @@ use super::engine::{Batch, Engine, Op, Table};
 use super::error::StoreError;
 use super::log::Store;
 use super::rows::word;
-use crate::proto::io::Recovered;
+use crate::proto::io::{Damage, Recovered};
 use lock::Lock;
 use rusqlite::ErrorCode;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,8 @@ fn open_sound(dir: &Path, lock: Lock, random_bits: u128) -> Result<(Store<Sqlite
         engine.commit(without_identity())?;
     }
     let reindex = dir.join(REINDEX_NAME);
-    if reindex.exists() {
+    let reindexes = reindex.exists();
+    if reindexes {
         engine.examine()?;
         let mut batch = Batch(vec![Op::ForgetAll]);
         batch.delete(Table::Meta, word::TOTALS);
@@ -77,7 +78,22 @@ fn open_sound(dir: &Path, lock: Lock, random_bits: u128) -> Result<(Store<Sqlite
     }
     let (store, mut recovered) = Store::open(engine, random_bits)?;
     recovered.damaged |= hollow || cut;
+    if recovered.damage.is_none() {
+        recovered.damage = damage_beside_rows(hollow, cut, reindexes);
+    }
     Ok((store, recovered))
+}
+
+/// Damage of which no row tells.
+fn damage_beside_rows(hollow: bool, cut: bool, reindexes: bool) -> Option<Damage> {
+    let lost = hollow || cut;
+    let what = match (hollow, cut, reindexes) {
+        (true, ..) => "the file, which is empty: this is a new server from now on",
+        (_, true, _) => "the write-ahead log: this is a new server from now on",
+        (.., true) => "a row of the index, which is made anew from the log",
+        _ => return None,
+    };
+    Some(Damage { what: what.to_owned(), aside: String::new(), lost })
 }
 
 fn salvage(dir: &Path, lock: Lock, random_bits: u128) -> Result<(Store<SqliteEngine>, Recovered), StoreError> {
@@ -92,6 +108,11 @@ fn salvage(dir: &Path, lock: Lock, random_bits: u128) -> Result<(Store<SqliteEng
     salvage::done(dir)?;
     let (store, mut recovered) = Store::open(engine, random_bits)?;
     recovered.damaged = true;
+    let kept = aside.file_name().map_or_else(String::new, |name| format!("all of the old file, as {}", name.display()));
+    let mut damage = recovered.damage.unwrap_or_default();
+    damage.what =
+        [FILE_NAME, damage.what.as_str()].into_iter().filter(|what| !what.is_empty()).collect::<Vec<_>>().join(", ");
+    recovered.damage = Some(Damage { aside: kept, lost: true, ..damage });
     Ok((store, recovered))
 }
 

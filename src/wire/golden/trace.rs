@@ -29,6 +29,7 @@ pub(super) fn events() -> Vec<Event> {
         Event::Goodbye { pid: pid(0x12), name },
         Event::Replaced { pid: pid(0x12), addr: addr() },
         Event::Mended,
+        Event::Damaged { what: "entry 3".into(), aside: "1 row".into(), lost: true },
     ]
 }
 
@@ -80,7 +81,7 @@ pub(super) fn page() -> RecordPage {
 
 super::numbers! {
     of_event of Event: View Ready Suspected Failed Rejoined CaughtUp Merged Election Proposed Abandoned Cloned ReadOnly
-        OtherVersion Goodbye Replaced Mended;
+        OtherVersion Goodbye Replaced Mended Damaged;
     of_sketch of Sketch: Beacon Scout Elsewhere Ping Pong Suspect Heard Failed Bye Elect ElectAck Propose State Refuse
         Commit Prepared Install Opened WantTable Table Data Order Ack Nack Heads Digest Want Fill Working Probe
         Echo Summary;

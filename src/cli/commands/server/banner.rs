@@ -2,6 +2,7 @@
 
 use crate::cli::shown::shown;
 use crate::cli::times::{now_ms, rfc3339};
+use crate::proto::io::Damage;
 use crate::server::About;
 use crate::web::event::id;
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ pub(super) fn document(about: &About, page: Option<&str>) -> Value {
         "messages": about.messages,
         "rooms": about.rooms,
         "damaged": about.damaged,
+        "damage": about.damage.as_ref().map(|Damage { what, aside, lost }| json!({ "what": what, "aside": aside, "lost": lost })),
         "page": page,
     })
 }
@@ -61,11 +63,22 @@ pub(super) fn lines(about: &About, page: Option<&str>) -> Vec<String> {
         about.rooms,
         about.check.as_millis()
     ));
-    if about.damaged {
-        lines.push("store  something was damaged and is set aside; it is fetched from other servers".to_owned());
+    match &about.damage {
+        Some(Damage { what, aside, lost }) => lines.push(damaged(what, aside, *lost)),
+        None if about.damaged => {
+            lines.push("store  what was damaged before is still fetched from other servers".to_owned())
+        }
+        None => {}
     }
     lines.extend(page.map(|page| format!("page   {page}")));
     lines
+}
+
+/// `store  damaged: epoch 3 from entry 7 on; set aside: 2 rows, in the table "aside"; it is fetched from other servers`
+pub(super) fn damaged(what: &str, aside: &str, lost: bool) -> String {
+    let aside = if aside.is_empty() { String::new() } else { format!("; set aside: {aside}") };
+    let mended = if lost { "it is fetched from other servers" } else { "nothing is lost" };
+    shown(&format!("store  damaged: {what}{aside}; {mended}")).into_owned()
 }
 
 /// A path below the home directory as people write it.

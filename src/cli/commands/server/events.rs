@@ -85,6 +85,7 @@ impl Teller {
                 format!("alert  server id {} is also at {} (a cloned machine?)", pid.server, addr.ip())
             }
             Event::Mended => "store  whole again: nothing is missing here that the other servers have".to_owned(),
+            Event::Damaged { what, aside, lost } => super::banner::damaged(what, aside, *lost),
             Event::OtherVersion { addr, version } => {
                 format!("alert  {addr} speaks protocol {version}, this program {}", crate::wire::datagram::VERSION)
             }
@@ -96,6 +97,7 @@ impl Teller {
         match event {
             Event::View { view, .. } => self.view = Some(view.clone()),
             Event::Ready => self.ready = true,
+            Event::Damaged { .. } => self.begin_anew(),
             _ => {}
         }
     }
@@ -181,6 +183,24 @@ mod tests {
         assert_eq!(teller.goes_on_at(ServerId(2)), Some("ash"));
         teller.text(&view_of(&["ash"]));
         assert_eq!(teller.goes_on_at(ServerId(1)), None);
+    }
+
+    #[test]
+    fn damage_is_told_with_what_was_set_aside_and_what_becomes_of_it() {
+        let damage =
+            |aside: &str, lost| Event::Damaged { what: "epoch 3 from entry 7 on".into(), aside: aside.into(), lost };
+        let mut teller = Teller::default();
+        assert_eq!(
+            teller.text(&damage("2 rows, in the table \"aside\"", true)).unwrap(),
+            "store  damaged: epoch 3 from entry 7 on; set aside: 2 rows, in the table \"aside\"; it is fetched from other \
+             servers"
+        );
+        assert_eq!(
+            teller.text(&damage("", false)).unwrap(),
+            "store  damaged: epoch 3 from entry 7 on; nothing is lost"
+        );
+        let json = teller.json(&damage("2 rows", true), 0).unwrap();
+        assert!(json.ends_with("\"what\":\"epoch 3 from entry 7 on\",\"aside\":\"2 rows\",\"lost\":true}"), "{json}");
     }
 
     #[test]
