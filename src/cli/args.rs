@@ -134,6 +134,9 @@ pub(crate) enum Command {
     /// Write a consistent copy of this machine's history, while the server runs, without its identity
     Backup(Backup),
     /// Start from a copy, as a new server; an existing store is refused
+    ///
+    /// The copy is checked first. Of a damaged one everything sound is restored, all of it is kept beside that, and the
+    /// exit status is 7.
     Restore(Restore),
     /// Servers and talkers on this machine alone: crash them, cut them off, see that nothing is lost
     Demo(Demo),

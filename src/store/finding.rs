@@ -41,6 +41,16 @@ impl Findings {
         }
     }
 
+    /// Notes a row that is not what was written.
+    #[cfg(feature = "host")]
+    pub(super) fn note_bad_row(&mut self, table: Table, key: &[u8]) {
+        match (table, key.get(..24).and_then(epoch_of), super::rows::gsn_of(key)) {
+            (Table::Entries, Some(epoch), Some(gsn)) => self.note(format!("entry {gsn} of epoch {}", epoch.num)),
+            (Table::Entries, ..) => self.note("an entry"),
+            _ => self.note_row(table, key),
+        }
+    }
+
     /// All of it, when so many rows were set aside; `None` when nothing was found.
     pub(super) fn damage(&self, asides: u64) -> Option<Damage> {
         if self.is_empty() {

@@ -1,6 +1,6 @@
 //! A store that was damaged, and heals from the other servers.
 
-use crate::ring::Ring;
+use crate::ring::{Ring, documents};
 use rusqlite::{Connection, params};
 use std::path::Path;
 
@@ -20,6 +20,8 @@ fn damaged_store_is_told_to_be_whole_once_others_have_filled_it() {
     for text in ["one", "two", "three"] {
         assert_eq!(ring.run(&["send", "lobby", text]).code, 0);
     }
+    // What the index covers is not read again at the start.
+    ring.until_history_of_has("oak", "three");
     ring.kill("oak");
     ring.kill("elm");
     damage(&ring.home.path().join("oak"));
@@ -36,4 +38,31 @@ fn damaged_store_is_told_to_be_whole_once_others_have_filled_it() {
     let status = ring.run(&["status", "--server", "oak"]);
     assert_eq!(status.code, 0, "{status:?}");
     ring.until_history_of_has("oak", "one");
+}
+
+#[test]
+fn damaged_copy_is_restored_as_far_as_it_is_sound_and_says_so() {
+    let mut ring = Ring::start(&["oak"]);
+    for text in ["one", "two", "three"] {
+        assert_eq!(ring.run(&["send", "lobby", text]).code, 0);
+    }
+    ring.until_history_has("three");
+    let path = |name: &str| ring.home.path().join(name).to_str().expect("text").to_owned();
+    let (data, copy, new) = (path("oak"), path("copies/history.db"), path("elm"));
+    std::fs::create_dir(path("copies")).expect("a directory");
+    assert_eq!(ring.run(&["backup", &copy, "--data", &data]).code, 0);
+    damage(&ring.home.path().join("copies"));
+    let ran = ring.run(&["restore", &copy, "--data", &new]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (7, ""), "{ran:?}");
+    assert!(
+        ran.stderr.starts_with(&format!("ringtalk: {copy} is damaged: entry 1 of epoch 1. What is sound")),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains(&format!("all of it is kept as {new}/history.db.damaged-1.\nhint: ")), "{ran:?}");
+    let ran = ring.run(&["restore", &copy, "--data", &path("ash"), "--json"]);
+    assert_eq!(documents(&ran.stderr)[0]["error"]["code"], "damaged_store");
+    // A server that starts from it is whole again.
+    ring.add("elm");
+    ring.until_one_view();
+    ring.until_history_of_has("elm", "one");
 }

@@ -5,6 +5,7 @@ use crate::cli::args;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::shown::shown;
 use crate::cli::store::store_failure;
+use crate::proto::io::Damage;
 use crate::store::sqlite::{self, FILE_NAME, SqliteReader};
 use serde_json::json;
 use std::path::Path;
@@ -27,8 +28,25 @@ pub(super) fn restore(args: &args::Restore, run: &Run) -> Result<(), Failure> {
         return Err(Failure::new(Code::Io, format!("There is no file {}.", args.file.display())).hint("check the path"));
     }
     let data = &run.settings.data.value;
-    sqlite::restore(&args.file, data).map_err(|error| store_failure(&error))?;
-    tell("restored", &args.file, data, run)
+    match sqlite::restore(&args.file, data).map_err(|error| store_failure(&error))? {
+        None => tell("restored", &args.file, data, run),
+        Some(damage) => Err(damaged(&args.file, data, &damage)),
+    }
+}
+
+/// A copy that is damaged: what is restored of it is a store, but not all that one wanted.
+fn damaged(file: &Path, data: &Path, damage: &Damage) -> Failure {
+    let text = format!(
+        "{} is damaged: {}. What is sound of it is restored to {}; all of it is kept as {}.",
+        file.display(),
+        damage.what,
+        data.display(),
+        damage.aside
+    );
+    Failure::new(Code::DamagedStore, text).hint(
+        "A server that starts from it fetches what is missing from others that have it\n\
+         Another copy can be restored to another directory: --data DIR",
+    )
 }
 
 fn tell(event: &str, file: &Path, data: &Path, run: &Run) -> Result<(), Failure> {

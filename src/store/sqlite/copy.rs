@@ -1,32 +1,12 @@
-//! Backups, and servers that start from one.
+//! Backups.
 
 use super::engine::connect;
-use super::lock::{Lock, make_private_file};
-use super::reader::SqliteReader;
-use super::{FILE_NAME, failure, io_failure, sync_dir};
+use super::lock::make_private_file;
+use super::{failure, io_failure, sync_dir};
 use crate::store::error::StoreError;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-
-/// Starts a directory from a copy that [`SqliteReader::backup`] wrote: its next server is a new one with this history.
-///
-/// # Errors
-/// [`StoreError::Exists`] when there is a store already, [`StoreError::InUse`], [`StoreError::Newer`],
-/// [`StoreError::Foreign`]: nothing was touched. [`StoreError::Full`], [`StoreError::Io`]: there is no store yet.
-pub fn restore(file: &Path, data_dir: &Path) -> Result<(), StoreError> {
-    // First: a file that is no copy leaves nothing behind.
-    let copy = SqliteReader::open_file(file).map_err(|error| match error {
-        StoreError::Corrupt { .. } => StoreError::Foreign { path: file.into() },
-        error => error,
-    })?;
-    let _lock = Lock::take(data_dir)?;
-    let dest = data_dir.join(FILE_NAME);
-    if dest.exists() {
-        return Err(StoreError::Exists { path: dest });
-    }
-    copy.backup(&dest)
-}
 
 /// Writes what the connection sees, without the identity, beside `dest`; then renames it.
 pub(super) fn backup(conn: &Connection, dest: &Path) -> Result<(), StoreError> {

@@ -9,15 +9,16 @@ mod copy;
 mod engine;
 mod lock;
 mod reader;
+mod restore;
 mod salvage;
 mod schema;
 #[cfg(test)]
 mod tests;
 mod wal;
 
-pub use copy::restore;
 pub use engine::SqliteEngine;
 pub use reader::SqliteReader;
+pub use restore::restore;
 
 use super::engine::{Batch, Engine, Op, Table};
 use super::error::StoreError;
@@ -97,15 +98,7 @@ fn damage_beside_rows(hollow: bool, cut: bool, reindexes: bool) -> Option<Damage
 }
 
 fn salvage(dir: &Path, lock: Lock, random_bits: u128) -> Result<(Store<SqliteEngine>, Recovered), StoreError> {
-    let aside = salvage::begin(dir)?;
-    let wal = copy::with_suffix(&aside, "-wal");
-    let cut = wal::loses_transactions(&wal).map_err(|error| io_failure("read", &wal, error))?;
-    let mut engine = SqliteEngine::open(dir, lock)?;
-    salvage::carry_over(&aside, &mut engine)?;
-    if cut {
-        engine.commit(without_identity())?;
-    }
-    salvage::done(dir)?;
+    let (engine, aside) = carry_over(dir, lock, false)?;
     let (store, mut recovered) = Store::open(engine, random_bits)?;
     recovered.damaged = true;
     let kept = aside.file_name().map_or_else(String::new, |name| format!("all of the old file, as {}", name.display()));
@@ -114,6 +107,20 @@ fn salvage(dir: &Path, lock: Lock, random_bits: u128) -> Result<(Store<SqliteEng
         [FILE_NAME, damage.what.as_str()].into_iter().filter(|what| !what.is_empty()).collect::<Vec<_>>().join(", ");
     recovered.damage = Some(Damage { aside: kept, lost: true, ..damage });
     Ok((store, recovered))
+}
+
+/// Makes a new file of the sound rows of one that is set aside; tells where that is.
+fn carry_over(dir: &Path, lock: Lock, for_a_new_server: bool) -> Result<(SqliteEngine, PathBuf), StoreError> {
+    let aside = salvage::begin(dir)?;
+    let wal = copy::with_suffix(&aside, "-wal");
+    let cut = wal::loses_transactions(&wal).map_err(|error| io_failure("read", &wal, error))?;
+    let mut engine = SqliteEngine::open(dir, lock)?;
+    salvage::carry_over(&aside, &mut engine)?;
+    if cut || for_a_new_server {
+        engine.commit(without_identity())?;
+    }
+    salvage::done(dir)?;
+    Ok((engine, aside))
 }
 
 /// Makes the store a new server's: its lengths no longer tell what this one promised to hold.

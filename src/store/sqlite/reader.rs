@@ -50,6 +50,11 @@ impl SqliteReader {
         Ok(Self { conn, path: path.into(), budget })
     }
 
+    /// The connection, which only reads.
+    pub(super) fn conn(&self) -> &Connection {
+        &self.conn
+    }
+
     /// Writes a consistent copy of the history without the server's identity: aside first, then renamed, so that `dest`
     /// is whole or not there. A file at `dest` is replaced. Works while the server writes.
     ///

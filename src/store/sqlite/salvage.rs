@@ -36,11 +36,16 @@ pub(super) fn begin(dir: &Path) -> Result<PathBuf, StoreError> {
     Ok(aside)
 }
 
+/// A name for a damaged file that none has yet.
+pub(super) fn free_name(dir: &Path) -> String {
+    let name = |n: u32| format!("{FILE_NAME}.damaged-{n}");
+    (1..=u32::MAX).map(name).find(|name| !dir.join(name).exists()).unwrap_or_default()
+}
+
 /// Renames the file and its log to a name that is free.
 fn set_aside(dir: &Path, marker: &Path) -> Result<PathBuf, StoreError> {
     let file = dir.join(FILE_NAME);
-    let name = |n: u32| format!("{FILE_NAME}.damaged-{n}");
-    let name = (1..=u32::MAX).map(name).find(|name| !dir.join(name).exists()).unwrap_or_default();
+    let name = free_name(dir);
     // First the note which file it is: after a crash from here on the rows are still carried over.
     let noted =
         File::create(marker).and_then(|mut note| note.write_all(name.as_bytes()).and_then(|()| note.sync_all()));
@@ -86,7 +91,7 @@ pub(super) fn carry_over(aside: &Path, into: &mut impl Engine) -> Result<(), Sto
                 into.commit(batch)?;
             }
         }
-        log::warn!("{kept} rows of {name} were carried over");
+        log::info!("{kept} rows of {name} were carried over");
     }
     into.sync()
 }

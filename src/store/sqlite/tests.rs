@@ -424,7 +424,7 @@ fn backup_is_a_consistent_copy_without_the_identity_and_starts_a_new_server() {
     store.apply(&[append(61, 70)]).unwrap();
 
     assert!(matches!(restore(&file, &one), Err(StoreError::InUse { .. })));
-    restore(&file, &two).unwrap();
+    assert_eq!(restore(&file, &two).unwrap(), None);
     assert!(matches!(restore(&file, &two), Err(StoreError::Exists { .. })));
     let (restored, found) = open(&two, 77).unwrap();
     assert_eq!((found.pid.server, found.pid.incarnation.boot), (ServerId(77), 1));
@@ -435,6 +435,75 @@ fn backup_is_a_consistent_copy_without_the_identity_and_starts_a_new_server() {
         restore(&two.join("lock"), &dir.path().join("three")),
         Err(StoreError::Corrupt { .. } | StoreError::Foreign { .. })
     ));
+}
+
+/// A copy of so many entries, in a directory of its own.
+fn copy_of(len: u64, dir: &Path) -> PathBuf {
+    let (mut store, _) = open(&dir.join("one"), RANDOM).unwrap();
+    store.apply(&[install(), append(1, len), commit(len)]).unwrap();
+    while store.index_some(512).unwrap() {}
+    let file = dir.join("copy.db");
+    SqliteReader::open(&dir.join("one")).unwrap().backup(&file).unwrap();
+    file
+}
+
+#[test]
+fn damaged_row_of_a_copy_is_told_and_everything_sound_restored() {
+    let dir = TempDir::new().unwrap();
+    let file = copy_of(50, dir.path());
+    rusqlite::Connection::open(&file)
+        .unwrap()
+        .execute("UPDATE entries SET value = zeroblob(length(value)) WHERE id = 31", [])
+        .unwrap();
+    let before = fs::read(&file).unwrap();
+    let two = dir.path().join("two");
+    let damage = restore(&file, &two).unwrap().expect("damage");
+    assert_eq!(damage.what, "entry 31 of epoch 1");
+    assert_eq!(damage.aside, two.join("history.db.damaged-1").display().to_string());
+    assert_eq!(fs::read(&damage.aside).unwrap(), before, "all of it is kept");
+    assert_eq!(fs::read(&file).unwrap(), before, "the copy is as it was");
+    let (mut store, found) = open(&two, 77).unwrap();
+    assert_eq!((found.pid.server, found.epochs[0].len, found.damaged), (ServerId(77), 30, true));
+    assert_eq!(found.damage.unwrap().what, "epoch 1 from entry 31 on");
+    while store.index_some(512).unwrap() {}
+    assert_eq!(store.digest().messages, 30);
+}
+
+#[test]
+fn damaged_index_of_a_copy_is_told_and_made_anew() {
+    let dir = TempDir::new().unwrap();
+    let file = copy_of(50, dir.path());
+    rusqlite::Connection::open(&file).unwrap().execute("UPDATE messages SET text = 'lies' WHERE id = 7", []).unwrap();
+    let two = dir.path().join("two");
+    assert_eq!(restore(&file, &two).unwrap().expect("damage").what, "a row of the index");
+    let (mut store, found) = open(&two, 77).unwrap();
+    assert_eq!((found.epochs[0].len, found.damaged), (50, false));
+    while store.index_some(512).unwrap() {}
+    assert!(page(&store).iter().all(|body| body.starts_with("word")));
+}
+
+#[test]
+fn copy_that_is_cut_or_overwritten_is_never_taken_for_sound() {
+    let dir = TempDir::new().unwrap();
+    let file = copy_of(200, dir.path());
+    let whole = fs::read(&file).unwrap();
+    for (at, part) in [3, 5, 8].into_iter().enumerate() {
+        let (cut, junk) = (dir.path().join("cut.db"), dir.path().join("junk.db"));
+        fs::write(&cut, &whole[..whole.len() * part / 9]).unwrap();
+        let mut bytes = whole.clone();
+        let from = whole.len() * part / 9;
+        bytes[from..from + 9000].fill(0xa5);
+        fs::write(&junk, bytes).unwrap();
+        for file in [cut, junk] {
+            let to = dir.path().join(format!("{at}-{}", file.file_name().unwrap().display()));
+            let damage = restore(&file, &to).unwrap().expect("damage");
+            assert!(!damage.what.is_empty());
+            let (mut store, found) = open(&to, 77).unwrap();
+            let read = store.read(epoch(1, 1), 1, u64::MAX, usize::MAX).unwrap();
+            assert_eq!(read, entries(1, read.len() as u64));
+            assert_eq!(found.pid.server, ServerId(77));
+        }
+    }
 }
 
 #[test]
