@@ -1,6 +1,6 @@
 //! Runs seeds of the simulator: `--seeds A..B`, `--seed N [--timeline] [--shrink]`, `--calm SECONDS`, `--hunt SECONDS`,
 //! `--play SCENARIO`; `--people` makes every client the one that people have; `--bug NAME` plants a bug in what is run, or hunts it alone.
-#![expect(clippy::disallowed_methods, clippy::cast_precision_loss, reason = "measures how fast it runs")]
+#![expect(clippy::disallowed_methods, reason = "measures how fast it runs")]
 
 use ringtalk::proto::bugs::{Bug, Bugs};
 use ringtalk::sim::{Catch, Options, Plan, Scenario, Sweep, hunt, run, shrink};
@@ -157,16 +157,10 @@ fn play(text: &str, seeds: RangeInclusive<u64>, options: &Options) -> ExitCode {
 
 /// What replays a run.
 fn command(seed: u64, options: &Options, bugs: &[Bug]) -> String {
-    let only = |which: &Vec<usize>| which.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
     let features = if bugs.is_empty() { "" } else { " --features bugs" };
     let bug = bugs.last().map_or(String::new(), |bug| format!(" --bug {bug:?}"));
-    let only = options.only.as_ref().map_or(String::new(), |which| format!(" --only {}", only(which)));
-    let size = options.size.map_or(String::new(), |(servers, clients)| format!(" --size {servers},{clients}"));
-    let people = if options.people { " --people" } else { "" };
-    let calm = options.calm.map_or(String::new(), |calm| format!(" --calm {}", calm.as_secs()));
-    format!(
-        "cargo run --profile sim --no-default-features{features} --example sim -- --seed {seed}{bug}{only}{size}{people}{calm}"
-    )
+    let flags = options.flags(seed);
+    format!("cargo run --profile sim --no-default-features{features} --example sim -- {flags}{bug}")
 }
 
 fn one(seed: u64, options: &Options, shrinks: bool) -> ExitCode {
@@ -195,16 +189,5 @@ fn one(seed: u64, options: &Options, shrinks: bool) -> ExitCode {
 
 /// A seed's whole expansion.
 fn expand(seed: u64, options: &Options) {
-    let plan = Plan::draw(seed, options).only(options.only.as_deref());
-    say!(
-        "{} servers, {} clients, absent {:?}, {:?}",
-        plan.shape.servers,
-        plan.shape.clients,
-        plan.shape.absent,
-        plan.shape.habit
-    );
-    for (number, (at, fault)) in plan.faults.iter().enumerate() {
-        say!("{number:>4} {:>10.3} ms {fault:?}", at.0 as f64 / 1000.0);
-    }
-    say!("safety phase to {:?}, then {:?} heal first", plan.safety_ends, plan.core);
+    Plan::draw(seed, options).only(options.only.as_deref()).lines().iter().for_each(|line| say!("{line}"));
 }

@@ -36,6 +36,27 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// The flags that run a seed with these options again, planted bugs apart.
+    pub fn flags(&self, seed: u64) -> String {
+        let mut flags = format!("--seed {seed}");
+        if let Some(only) = &self.only {
+            let only: Vec<String> = only.iter().map(usize::to_string).collect();
+            flags += &format!(" --only {}", only.join(","));
+        }
+        if let Some((servers, clients)) = self.size {
+            flags += &format!(" --size {servers},{clients}");
+        }
+        if self.people {
+            flags += " --people";
+        }
+        if let Some(calm) = self.calm {
+            flags += &format!(" --calm {}", calm.as_secs());
+        }
+        flags
+    }
+}
+
 /// A seed's whole expansion.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -101,6 +122,23 @@ impl Plan {
         faults.retain(|fault| fault.0 < Time(0) + length);
         faults.sort_by_key(|fault| fault.0);
         Self { shape, faults, safety_ends: Time(0) + length, core }
+    }
+
+    /// All of it, for people: who is there, every fault with its number and time, how it ends.
+    pub fn lines(&self) -> Vec<String> {
+        let Self { shape, faults, safety_ends, core } = self;
+        let mut lines = vec![format!(
+            "seed {}: {} servers, {} clients, absent {:?}, {:?}",
+            shape.seed, shape.servers, shape.clients, shape.absent, shape.habit
+        )];
+        lines.extend(
+            faults
+                .iter()
+                .enumerate()
+                .map(|(number, (at, fault))| format!("{number:>4} {:>8}.{:03} ms {fault:?}", at.0 / 1000, at.0 % 1000)),
+        );
+        lines.push(format!("safety phase until {} ms, then {core:?} heal first", safety_ends.0 / 1000));
+        lines
     }
 
     /// The plan with only some of its faults.
@@ -324,5 +362,23 @@ impl Drawing<'_> {
             2 => Manner { sync: secs(1), sync_jitter: secs(5), ..Manner::GOOD },
             _ => Manner { sync: ms(2), sync_jitter: ms(80), ..Manner::GOOD },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expansion_has_every_fault_and_the_flags_run_it_again() {
+        let options = Options { only: Some(vec![0, 2]), size: Some((3, 4)), ..Options::default() };
+        let plan = Plan::draw(7, &options);
+        let lines = plan.lines();
+        assert_eq!(lines.len(), plan.faults.len() + 2);
+        assert!(lines[0].starts_with("seed 7: 3 servers, 4 clients, "), "{}", lines[0]);
+        assert!(lines.last().is_some_and(|line| line.starts_with("safety phase until ")));
+        assert_eq!(options.flags(7), "--seed 7 --only 0,2 --size 3,4");
+        let calm = Options { people: true, calm: Some(secs(9)), ..Options::default() };
+        assert_eq!(calm.flags(8), "--seed 8 --people --calm 9");
     }
 }

@@ -8,6 +8,7 @@ use crate::cli::shown::shown;
 use crate::cli::signals::Interrupt;
 use crate::cli::times::clock;
 use crate::proto::bugs::Bugs;
+use crate::sim::checker::Violation;
 use crate::sim::{Options, Outcome, Plan, Scenario, Sweep, shrink};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -62,7 +63,7 @@ fn one(seed: u64, args: &args::Sim, output: &Output) -> Result<(), Failure> {
         expansion(&outcome, &options).iter().try_for_each(|line| output.line(&shown(line)))?;
     }
     let Some(violation) = &outcome.violation else { return Ok(()) };
-    let mut replay = format!("ringtalk sim --seed {seed} --timeline");
+    let mut replay = format!("ringtalk sim {} --timeline", options.flags(seed));
     if args.shrink {
         output.note("making the list of faults small …");
         let kept: Vec<String> = shrink(seed, &options, violation.property).iter().map(usize::to_string).collect();
@@ -75,14 +76,7 @@ fn one(seed: u64, args: &args::Sim, output: &Output) -> Result<(), Failure> {
 fn expansion(outcome: &Outcome, options: &Options) -> Vec<String> {
     let plan = Plan::draw(outcome.seed, options).only(options.only.as_deref());
     let mut lines = outcome.timeline.clone();
-    lines.push(format!(
-        "seed {}: {} servers, {} clients, absent {:?}, {:?}",
-        outcome.seed, plan.shape.servers, plan.shape.clients, plan.shape.absent, plan.shape.habit
-    ));
-    for (number, (at, fault)) in plan.faults.iter().enumerate() {
-        lines.push(format!("{number:>4} {:>8}.{:03} ms {fault:?}", at.0 / 1000, at.0 % 1000));
-    }
-    lines.push(format!("safety phase until {} ms, then {:?} heal first", plan.safety_ends.0 / 1000, plan.core));
+    lines.extend(plan.lines());
     let counts = &outcome.counts;
     lines.push(format!("{} steps, {} acknowledged, {} shown", counts.steps, counts.acked, outcome.shown));
     if outcome.violation.is_none() {
@@ -100,7 +94,7 @@ fn sweep((first, end): (u64, u64), interrupt: &Interrupt, output: &Output) -> Re
         }
         let outcome = sweep.run(seed, &Options::default());
         if let (Some(violation), false) = (&outcome.violation, output.json) {
-            output.line(&shown(&format!("seed {seed}: property {}: {}", violation.property, violation.text)))?;
+            failing(seed, violation).iter().try_for_each(|line| output.line(&shown(line)))?;
         }
         if sweep.failures.len() >= ENOUGH {
             break;
@@ -114,10 +108,22 @@ fn sweep((first, end): (u64, u64), interrupt: &Interrupt, output: &Output) -> Re
     match sweep.failures.first() {
         None => Ok(()),
         Some((seed, violation)) => {
-            let replay = format!("ringtalk sim --seed {seed} --shrink");
-            Err(violated(*seed, violation.property, &violation.text, &replay))
+            Err(violated(*seed, violation.property, &violation.text, &format!("{} --shrink", replay_of(*seed))))
         }
     }
+}
+
+/// The command that runs a seed of a sweep again.
+fn replay_of(seed: u64) -> String {
+    format!("ringtalk sim {}", Options::default().flags(seed))
+}
+
+/// A seed of a sweep that failed: what broke, everything that the seed stands for, the command that runs it again.
+fn failing(seed: u64, violation: &Violation) -> Vec<String> {
+    let mut lines = vec![format!("seed {seed}: property {}: {}", violation.property, violation.text)];
+    lines.extend(Plan::draw(seed, &Options::default()).lines());
+    lines.push(format!("again: {} --timeline", replay_of(seed)));
+    lines
 }
 
 fn show(sweep: &Sweep, begun: Instant, output: &Output) -> Result<(), Failure> {
@@ -140,7 +146,11 @@ fn show(sweep: &Sweep, begun: Instant, output: &Output) -> Result<(), Failure> {
 
 fn sweep_document(sweep: &Sweep, took: Duration, times: f64) -> Value {
     let rare: BTreeMap<&str, u64> = sweep.rare.iter().map(|(name, count)| (*name, *count)).collect();
-    let failure = |(seed, violation): &(u64, crate::sim::checker::Violation)| json!({ "seed": seed, "property": violation.property, "text": violation.text });
+    let failure = |(seed, violation): &(u64, Violation)| {
+        let expansion = Plan::draw(*seed, &Options::default()).lines();
+        let again = replay_of(*seed);
+        json!({ "seed": seed, "property": violation.property, "text": violation.text, "expansion": expansion, "again": again })
+    };
     json!({
         "seeds": sweep.runs,
         "steps": sweep.steps,
@@ -171,4 +181,22 @@ fn outcome_document(outcome: &Outcome) -> Value {
 
 fn violated(seed: u64, property: u8, text: &str, replay: &str) -> Failure {
     Failure::new(Code::SimulationFailed, format!("Seed {seed} breaks property {property}: {text}")).hint(replay)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failing_seed_of_a_sweep_is_told_with_its_expansion_and_the_command_that_replays_it() {
+        let violation = Violation { property: 4, text: "two orders".into() };
+        let lines = failing(77, &violation);
+        assert_eq!(lines[0], "seed 77: property 4: two orders");
+        assert_eq!(lines[1..lines.len() - 1], Plan::draw(77, &Options::default()).lines());
+        assert_eq!(lines.last().map(String::as_str), Some("again: ringtalk sim --seed 77 --timeline"));
+        let sweep = Sweep { failures: vec![(77, violation)], ..Sweep::default() };
+        let document = sweep_document(&sweep, Duration::ZERO, 0.0);
+        assert_eq!(document["failures"][0]["again"], "ringtalk sim --seed 77");
+        assert_eq!(document["failures"][0]["expansion"].as_array().map(Vec::len), Some(lines.len() - 2));
+    }
 }
