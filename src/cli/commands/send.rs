@@ -7,7 +7,7 @@ use crate::cli::contact::{Contact, Next, refused};
 use crate::cli::failure::{Code, Failure};
 use crate::cli::lines::{Lines, NextLine};
 use crate::cli::output::{Output, to_json};
-use crate::cli::shown::shown;
+use crate::cli::shown::{counted, shown};
 use crate::cli::signals::Interrupt;
 use crate::cli::times::clock;
 use crate::cli::values::Target;
@@ -248,7 +248,7 @@ impl<'a> Sending<'a> {
         }
         if let (false, Some((copies, of))) = (self.output.json || self.stable == 0, self.last) {
             let mark = if of > 1 && copies == of { "✓✓" } else { "✓" };
-            let count = if self.stable == 1 { "1 message".to_owned() } else { format!("{} messages", self.stable) };
+            let count = counted(self.stable, "message");
             let servers = if of == 1 { "server" } else { "servers" };
             self.output.note(&shown(&format!("{mark} {count} stable on {copies} of {of} {servers}")));
         }

@@ -5,7 +5,7 @@ use crate::cli::args;
 use crate::cli::contact::Contact;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::output::{Output, Style};
-use crate::cli::shown::shown;
+use crate::cli::shown::{counted, shown};
 use crate::cli::signals::Interrupt;
 use crate::cli::table::Table;
 use crate::cli::window;
@@ -59,11 +59,11 @@ pub(crate) fn lines(status: &Status, output: &Output) -> Vec<String> {
     };
     let health = if is_healthy(status) { (Style::Green, "healthy") } else { (Style::Red, "degraded") };
     let mut lines = vec![format!(
-        "net {} · {} · {leads} · {} messages in {} rooms",
+        "net {} · {} · {leads} · {} in {}",
         shown(&status.net),
         output.paint(health.0, health.1),
-        status.messages,
-        status.rooms
+        counted(status.messages, "message"),
+        counted(status.rooms, "room")
     )];
     lines.extend(table(&status.servers).lines());
     lines.extend(status.problems.iter().map(|problem| output.paint(Style::Yellow, &format!("! {}", shown(problem)))));

@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::message::{Live, Told};
 use crate::cli::output::{Output, Style, to_json};
 use crate::cli::page::Pages;
-use crate::cli::shown::shown;
+use crate::cli::shown::{counted, shown};
 use crate::cli::signals::Interrupt;
 use crate::cli::times::{clock, now_ms, rfc3339, time_of_day};
 use crate::cli::values::Name;
@@ -158,7 +158,7 @@ pub(crate) fn merged(messages: u64, from_ms: u64, until_ms: u64, output: &Output
 
 /// `14:06:00 -- 7 messages from the other side, 12:03:00 to 12:05:00`
 pub(crate) fn merged_line(messages: u64, from_ms: u64, until_ms: u64, output: &Output) -> String {
-    let count = if messages == 1 { "1 message".to_owned() } else { format!("{messages} messages") };
+    let count = counted(messages, "message");
     let (from, until) = (time_of_day(from_ms), time_of_day(until_ms));
     let at = output.paint(Style::Dim, &time_of_day(now_ms()));
     format!("{at} -- {count} from the other side, {from} to {until}")

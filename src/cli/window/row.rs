@@ -2,6 +2,7 @@
 
 use super::text::{Line, Piece, mentions, safe, wrap};
 use super::tone::Tone;
+use crate::cli::shown::counted;
 use crate::cli::times::{day, hour_and_minute};
 use crate::ids::{MessageId, RecordKey};
 
@@ -170,7 +171,7 @@ impl Folk {
 impl Late {
     fn text(&self) -> String {
         let (from, until) = (hour_and_minute(self.from_ms), hour_and_minute(self.until_ms));
-        let count = if self.messages == 1 { "1 message".to_owned() } else { format!("{} messages", self.messages) };
+        let count = counted(self.messages, "message");
         let span = if from == until { from } else { format!("{from} to {until}") };
         match self.servers {
             0 => format!("{count} from the other side, {span}"),

@@ -3,6 +3,7 @@
 use super::text::{Line, Piece, safe, width};
 use super::tone::Tone;
 use crate::cli::commands::status::{is_healthy, state, via};
+use crate::cli::shown::counted;
 use crate::wire::session::{ServerState, ServerStatus, Status};
 
 /// The first line: the net, its health, who leads, how much there is.
@@ -15,7 +16,10 @@ pub(crate) fn summary(status: &Status) -> Line {
     vec![
         Piece::new(format!("net {} · ", safe(&status.net)), Tone::Plain),
         Piece::new(health.0, health.1),
-        Piece::new(format!(" · {leads} · {} messages in {} rooms", status.messages, status.rooms), Tone::Plain),
+        Piece::new(
+            format!(" · {leads} · {} in {}", counted(status.messages, "message"), counted(status.rooms, "room")),
+            Tone::Plain,
+        ),
     ]
 }
 

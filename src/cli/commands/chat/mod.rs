@@ -13,7 +13,7 @@ use crate::cli::lines::{Lines, unreadable};
 use crate::cli::message::{Live, Told};
 use crate::cli::output::{Output, Style, tell, to_json};
 use crate::cli::said::{HELP, Said};
-use crate::cli::shown::shown;
+use crate::cli::shown::{counted, shown};
 use crate::cli::signals::Interrupt;
 use crate::cli::times::{clock, rfc3339, time_of_day};
 use crate::cli::values::Name;
@@ -170,8 +170,9 @@ impl Chat {
         if count == 0 {
             return Ok(Turn::Over);
         }
-        Err(Failure::new(Code::TimedOut, format!("{count} messages are not acknowledged."))
-            .hint("They are kept: the next chat sends them again."))
+        let (are, they, them) = if count == 1 { ("is", "It is", "it") } else { ("are", "They are", "them") };
+        let text = format!("{} {are} not acknowledged.", counted(count as u64, "message"));
+        Err(Failure::new(Code::TimedOut, text).hint(format!("{they} kept: the next chat sends {them} again.")))
     }
 
     /// The input has ended.

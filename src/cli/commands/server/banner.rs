@@ -1,6 +1,6 @@
 //! What a server tells of itself at its start.
 
-use crate::cli::shown::shown;
+use crate::cli::shown::{counted, shown};
 use crate::cli::times::{now_ms, rfc3339};
 use crate::proto::io::Damage;
 use crate::server::About;
@@ -58,9 +58,9 @@ pub(super) fn lines(about: &About, page: Option<&str>) -> Vec<String> {
         .into_owned(),
     );
     lines.push(format!(
-        "store  {} messages in {} rooms, checked in {} ms",
-        about.messages,
-        about.rooms,
+        "store  {} in {}, checked in {} ms",
+        counted(about.messages, "message"),
+        counted(about.rooms as u64, "room"),
         about.check.as_millis()
     ));
     match &about.damage {
