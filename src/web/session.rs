@@ -243,7 +243,7 @@ impl Session {
         match event {
             Event::Message(message) => self.message(&message),
             Event::Progress { id, progress } => self.progress(id, progress),
-            Event::View { view, reason } => self.tell(&document::view(&view, &reason)),
+            Event::View { view, reason, .. } => self.tell(&document::view(&view, &reason)),
             Event::Merged { messages, from_ms, until_ms } => {
                 let (from, until) = (document::time::rfc3339(from_ms), document::time::rfc3339(until_ms));
                 self.tell(&json!({ "event": "merged", "messages": messages, "from": from, "until": until }))

@@ -19,6 +19,7 @@ pub(crate) use crate::web::document::view as view_document;
 use crate::wire::session::HistoryQuery;
 use serde_json::json;
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// Runs the command.
 pub(super) fn run(args: &args::Tail, run: &Run) -> Result<(), Failure> {
@@ -81,7 +82,7 @@ impl Tail<'_> {
     fn take(&mut self, event: &Event) -> Result<(), Failure> {
         match event {
             Event::Message(message) => self.message(message),
-            Event::View { view, reason } => self.view(view, reason),
+            Event::View { view, reason, took } => self.view(view, reason, *took),
             Event::Merged { messages, from_ms, until_ms } => merged(*messages, *from_ms, *until_ms, self.output),
             Event::Progress { .. } | Event::Answer { .. } | Event::Notice(_) | Event::Cursor { .. } => Ok(()),
         }
@@ -132,18 +133,19 @@ impl Tail<'_> {
         }
     }
 
-    fn view(&mut self, view: &View, reason: &str) -> Result<(), Failure> {
+    fn view(&mut self, view: &View, reason: &str, took: Option<Duration>) -> Result<(), Failure> {
         let is_new_leader = self.leader.replace(view.epoch.leader) != Some(view.epoch.leader);
         if self.output.json {
             return self.output.document(&view_document(view, reason));
         }
-        if is_new_leader { self.output.line(&leads_line(view, self.output)) } else { Ok(()) }
+        if is_new_leader { self.output.line(&leads_line(view, took, self.output)) } else { Ok(()) }
     }
 }
 
-/// `14:04:12 -- oak leads now (epoch 13)`
-pub(crate) fn leads_line(view: &View, output: &Output) -> String {
-    let text = format!("-- {} leads now (epoch {})", shown(view.leader_name()), view.epoch.num);
+/// `14:04:12 -- oak leads now (epoch 13, 380 ms)`: how long there was no leader, where one is gone.
+pub(crate) fn leads_line(view: &View, took: Option<Duration>, output: &Output) -> String {
+    let took = took.map_or_else(String::new, |took| format!(", {} ms", took.as_millis()));
+    let text = format!("-- {} leads now (epoch {}{took})", shown(view.leader_name()), view.epoch.num);
     format!("{} {text}", output.paint(Style::Dim, &time_of_day(now_ms())))
 }
 
@@ -162,4 +164,21 @@ pub(crate) fn merged_line(messages: u64, from_ms: u64, until_ms: u64, output: &O
     let (from, until) = (time_of_day(from_ms), time_of_day(until_ms));
     let at = output.paint(Style::Dim, &time_of_day(now_ms()));
     format!("{at} -- {count} from the other side, {from} to {until}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{EpochId, Pid, ServerId};
+    use crate::record::Member;
+
+    #[test]
+    fn new_leader_is_told_with_how_long_there_was_none() {
+        let leader = Pid { server: ServerId(7), ..Pid::default() };
+        let members = vec![Member { pid: leader, name: "oak".into() }];
+        let view = View { epoch: EpochId { num: 13, leader }, members, parents: Vec::new() };
+        let line = |took| leads_line(&view, took, &Output::default());
+        assert!(line(Some(Duration::from_millis(380))).ends_with(" -- oak leads now (epoch 13, 380 ms)"));
+        assert!(line(None).ends_with(" -- oak leads now (epoch 13)"));
+    }
 }

@@ -117,6 +117,11 @@ impl Directory {
         self.forget_the_longest_silent();
     }
 
+    /// How long nothing was heard of a process, if anything ever was.
+    pub(super) fn silence(&self, now: Time, pid: Pid) -> Option<Duration> {
+        self.servers.get(&pid.server).filter(|known| known.pid == pid).map(|known| now.since(known.heard))
+    }
+
     /// A server told of others' session addresses.
     pub(super) fn told(&mut self, addrs: &[SocketAddr]) {
         for addr in addrs {

@@ -225,6 +225,9 @@ pub enum Event {
         view: View,
         /// Why, in a word or two.
         reason: String,
+        /// How long the net was without its leader, as far as this client knows: since the one before it, which is not in this
+        /// view, was heard last. A beacon comes each quarter of a second.
+        took: Option<Duration>,
     },
     /// Messages from a merge or a catch-up have just been shown as late ones.
     Merged {

@@ -148,7 +148,7 @@ impl Client {
         self.tell_of_the_new_home(now, addr, resent);
         self.begin_feed(now, view.as_ref(), cursor);
         if let Some(note) = view {
-            self.enter(note);
+            self.enter(now, note);
         }
         let asks_again = !bug!(self.settings, Bug::AsksOnce);
         for (tag, query) in self.queries.clone().into_iter().filter(|_| asks_again) {
@@ -260,17 +260,19 @@ impl Client {
                 self.ask_for_the_feed();
             }
         }
-        self.enter(note);
+        self.enter(now, note);
     }
 
-    fn enter(&mut self, note: ViewNote) {
+    fn enter(&mut self, now: Time, note: ViewNote) {
         let ViewNote { view, from, left: _, reason } = note;
         if let Some(feed) = &self.feed {
             self.reception.enter(view.clone(), feed.length(view.epoch), from);
         }
         if self.told_view.as_ref() != Some(&view) {
-            self.told_view = Some(view.clone());
-            self.tell(Event::View { view, reason });
+            let before = self.told_view.replace(view.clone()).map(|before| before.epoch.leader);
+            let took =
+                before.filter(|leader| !view.has(*leader)).and_then(|leader| self.directory.silence(now, leader));
+            self.tell(Event::View { view, reason, took });
         }
     }
 

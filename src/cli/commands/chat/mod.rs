@@ -284,7 +284,7 @@ impl Chat {
         match event {
             Event::Message(message) => self.message(message),
             Event::Progress { id, progress } => self.progress(*id, progress),
-            Event::View { view, reason } => self.view(view, reason),
+            Event::View { view, reason, took } => self.view(view, reason, *took),
             Event::Merged { messages, from_ms, until_ms } => self.merged(*messages, *from_ms, *until_ms),
             Event::Answer { tag, answer } => self.answer(*tag, answer),
             Event::Notice(notice) => {
@@ -375,12 +375,12 @@ impl Chat {
         self.output.line(&to_json(&document))
     }
 
-    fn view(&mut self, view: &View, reason: &str) -> Result<(), Failure> {
+    fn view(&mut self, view: &View, reason: &str, took: Option<Duration>) -> Result<(), Failure> {
         let is_new_leader = self.leader.replace(view.epoch.leader) != Some(view.epoch.leader);
         if self.output.json {
             return self.output.line(&to_json(&view_document(view, reason)));
         }
-        if is_new_leader { self.output.line(&leads_line(view, &self.output)) } else { Ok(()) }
+        if is_new_leader { self.output.line(&leads_line(view, took, &self.output)) } else { Ok(()) }
     }
 
     fn merged(&mut self, messages: u64, from_ms: u64, until_ms: u64) -> Result<(), Failure> {

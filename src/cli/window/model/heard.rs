@@ -11,6 +11,7 @@ use crate::client::{Event, Message, Notice, Progress};
 use crate::ids::{ClientId, MessageId};
 use crate::record::{Kind, Submission, View};
 use crate::wire::session::{Query, Refusal};
+use std::time::Duration;
 
 /// Most rooms that are remembered for completion.
 const MAX_KNOWN_ROOMS: usize = 1000;
@@ -20,7 +21,7 @@ impl Model {
         match event {
             Event::Message(message) => self.message(&message),
             Event::Progress { id, progress } => self.progress(id, progress),
-            Event::View { view, .. } => self.view(&view),
+            Event::View { view, took, .. } => self.view(&view, took),
             Event::Merged { .. } => self.merged(),
             Event::Answer { tag, answer } => self.answered(tag, answer),
             Event::Notice(notice) => self.told(&notice),
@@ -172,7 +173,7 @@ impl Model {
         self.note(format!("{} {hint}", failure.message));
     }
 
-    fn view(&mut self, view: &View) {
+    fn view(&mut self, view: &View, took: Option<Duration>) {
         let is_new_leader = self.ring.epoch.is_some() && self.ring.leader != view.leader_name();
         let members = view.members.iter().map(|member| member.pid).collect();
         let is_first = self.ring.members.is_empty();
@@ -185,7 +186,8 @@ impl Model {
         self.ring.epoch = Some(view.epoch.num);
         view.leader_name().clone_into(&mut self.ring.leader);
         if is_new_leader {
-            self.announce(&format!("{} leads now (epoch {})", view.leader_name(), view.epoch.num));
+            let took = took.map_or_else(String::new, |took| format!(", {} ms", took.as_millis()));
+            self.announce(&format!("{} leads now (epoch {}{took})", view.leader_name(), view.epoch.num));
         }
         self.ask_for_people();
     }

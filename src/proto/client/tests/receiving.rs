@@ -6,6 +6,7 @@ use crate::ids::ViewTag;
 use crate::proto::rng::Rng;
 use crate::wire::message::{Heads, Message as Wire};
 use crate::wire::session::{Reply, Request};
+use std::time::Duration;
 
 fn texts(num: u64, first: u64, last: u64) -> Vec<String> {
     (first..=last).map(|gsn| format!("{num}.{gsn}")).collect()
@@ -153,6 +154,27 @@ fn view_change_is_invisible_but_for_its_notice() {
     assert!(bench.client.is_on_multicast());
     assert_eq!(bench.connects.len(), 1);
     assert_eq!(bench.events.iter().filter(|event| matches!(event, Event::View { .. })).count(), 2);
+}
+
+#[test]
+fn view_without_the_leader_before_tells_how_long_that_was_silent() {
+    let mut bench = Bench::at_home();
+    let took = |bench: &Bench| {
+        let told = |event: &Event| if let Event::View { took, .. } = event { Some(*took) } else { None };
+        bench.events.iter().rev().find_map(told).unwrap()
+    };
+    assert_eq!(took(&bench), None, "the first view ends nothing that was seen");
+    // Its last beacon came 60 ms before the session stood.
+    bench.pass(320);
+    let mut led_by_2 = note(2, 0, None);
+    led_by_2.view.epoch.leader = pid(2);
+    led_by_2.view.members.remove(0);
+    bench.reply(Reply::View(led_by_2.into()));
+    assert_eq!(took(&bench), Some(Duration::from_millis(380)));
+    let mut back = note(3, 0, None);
+    back.view.members.truncate(2);
+    bench.reply(Reply::View(back.into()));
+    assert_eq!(took(&bench), None, "the leader before is in the view");
 }
 
 #[test]
