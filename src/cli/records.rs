@@ -108,7 +108,7 @@ fn named(event: &TraceEvent) -> Vec<(ServerId, String)> {
         }
         Event::Suspected { pid, name }
         | Event::Failed { pid, name, .. }
-        | Event::Rejoined { pid, name }
+        | Event::Rejoined { pid, name, .. }
         | Event::Goodbye { pid, name } => vec![(pid.server, name.clone())],
         _ => Vec::new(),
     };

@@ -15,7 +15,9 @@ pub fn document(event: &Event) -> (&'static str, Value) {
         Event::Suspected { pid, name } => ("suspected", json!({ "server": name, "id": id(*pid) })),
         Event::Failed { pid, name, proven } => ("failed", json!({ "server": name, "id": id(*pid), "proven": proven })),
         Event::Goodbye { pid, name } => ("goodbye", json!({ "server": name, "id": id(*pid) })),
-        Event::Rejoined { pid, name } => ("rejoined", json!({ "server": name, "id": id(*pid) })),
+        Event::Rejoined { pid, name, missing } => {
+            ("rejoined", json!({ "server": name, "id": id(*pid), "missing": missing }))
+        }
         Event::CaughtUp { messages, took } => ("caught_up", json!({ "messages": messages, "ms": ms(*took) })),
         Event::Merged { messages } => ("merged", json!({ "messages": messages })),
         Event::Election { num, started_by, winner, took } => {

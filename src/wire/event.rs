@@ -48,6 +48,8 @@ pub enum Event {
         pid: Pid,
         /// Its name.
         name: String,
+        /// How many messages fewer it has than this server, as its last beacon tells; unknown when none was heard.
+        missing: Option<u64>,
     },
     /// What other servers had and this one lacked is here.
     CaughtUp {

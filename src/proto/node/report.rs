@@ -157,7 +157,9 @@ impl Node {
             self.absent.is_back(member.pid);
             let is_new = previous.is_some_and(|previous| !previous.has(member.pid)) && member.pid != self.me;
             if is_new {
-                self.event(Event::Rejoined { pid: member.pid, name: member.name.clone() });
+                let has = self.peers.beacon(member.pid).map(|beacon| beacon.messages);
+                let missing = has.map(|has| self.messages.saturating_sub(has));
+                self.event(Event::Rejoined { pid: member.pid, name: member.name.clone(), missing });
             }
         }
         let own = self.own_addr();

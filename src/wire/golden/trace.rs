@@ -17,7 +17,7 @@ pub(super) fn events() -> Vec<Event> {
         Event::Ready,
         Event::Suspected { pid: pid(0x12), name: name.clone() },
         Event::Failed { pid: pid(0x12), name: name.clone(), proven: true },
-        Event::Rejoined { pid: pid(0x12), name: name.clone() },
+        Event::Rejoined { pid: pid(0x12), name: name.clone(), missing: Some(7) },
         Event::CaughtUp { messages: 7, took },
         Event::Merged { messages: 7 },
         Event::Election { num: 8, started_by: name.clone(), winner: Some(name.clone()), took },

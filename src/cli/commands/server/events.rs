@@ -1,7 +1,7 @@
 //! A server's events as lines: JSON for scripts, a few words for people.
 
 use crate::cli::output::to_json;
-use crate::cli::shown::shown;
+use crate::cli::shown::{counted, shown};
 use crate::cli::times::rfc3339;
 use crate::ids::ServerId;
 use crate::proto::event::Event;
@@ -66,11 +66,16 @@ impl Teller {
             Event::Failed { name, proven: false, .. } => {
                 format!("ring   {} does not answer: taken for dead", shown(name))
             }
+            Event::Rejoined { name, missing: Some(missing @ 1..), .. } => {
+                format!("ring   {} is here and lacks {}", shown(name), counted(*missing, "message"))
+            }
             Event::Rejoined { name, .. } => format!("ring   {} is here", shown(name)),
             Event::CaughtUp { messages, took } if self.ready => {
-                format!("store  merged {messages} messages from the other side in {} ms", ms(*took))
+                format!("store  merged {} from the other side in {} ms", counted(*messages, "message"), ms(*took))
             }
-            Event::CaughtUp { messages, took } => format!("store  caught up {messages} messages in {} ms", ms(*took)),
+            Event::CaughtUp { messages, took } => {
+                format!("store  caught up {} in {} ms", counted(*messages, "message"), ms(*took))
+            }
             Event::Election { num, winner: Some(winner), took, .. } => {
                 format!("ring   election {num}: {} won in {} ms", shown(winner), ms(*took))
             }
@@ -201,6 +206,17 @@ mod tests {
         );
         let json = teller.json(&damage("2 rows", true), 0).unwrap();
         assert!(json.ends_with("\"what\":\"epoch 3 from entry 7 on\",\"aside\":\"2 rows\",\"lost\":true}"), "{json}");
+    }
+
+    #[test]
+    fn server_that_is_back_is_told_with_what_it_lacks() {
+        let back = |missing| Event::Rejoined { pid: pid(1), name: "elm".into(), missing };
+        let mut teller = Teller::default();
+        assert_eq!(teller.text(&back(Some(212))).unwrap(), "ring   elm is here and lacks 212 messages");
+        assert_eq!(teller.text(&back(Some(1))).unwrap(), "ring   elm is here and lacks 1 message");
+        assert_eq!(teller.text(&back(Some(0))).unwrap(), "ring   elm is here");
+        assert!(teller.json(&back(Some(212)), 0).unwrap().ends_with("\"missing\":212}"));
+        assert!(teller.json(&back(None), 0).unwrap().ends_with("\"missing\":null}"));
     }
 
     #[test]
