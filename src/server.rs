@@ -298,6 +298,7 @@ impl ServerBuilder {
             messages: recovered.messages,
             rooms,
             check,
+            memory_durability: self.memory_durability,
             damaged: recovered.damaged,
             damage: recovered.damage.clone(),
         }
@@ -326,6 +327,8 @@ pub struct About {
     /// Rooms in the store.
     pub rooms: usize,
     /// How long opening and checking the store took.
+    /// Whether messages are acknowledged when all have received them, before a disk has them.
+    pub memory_durability: bool,
     pub check: Duration,
     /// Whether something of it was lost or set aside; it is fetched from other servers.
     pub damaged: bool,

@@ -302,6 +302,7 @@ pub(super) fn answers() -> Vec<Answer> {
         messages: 300,
         problems: vec!["slow".into()],
         pages: vec![Page { addr: addr(), token: 300 }],
+        memory_only: true,
     };
     let election = ElectionInfo {
         num: 8,

@@ -26,6 +26,8 @@ pub struct Status {
     pub problems: Vec<String>,
     /// Pages of all servers that the one that answers remembers, also of those that have died.
     pub pages: Vec<Page>,
+    /// Whether the server that answers acknowledges what it has received, before its disk has it (`--durability memory`).
+    pub memory_only: bool,
 }
 
 /// One server, as the one that answers sees it.

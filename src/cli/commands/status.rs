@@ -1,5 +1,6 @@
 //! `status`: every server on a line, who leads, what is wrong.
 
+use super::server::ACKS_FROM_MEMORY;
 use crate::cli::Run;
 use crate::cli::args;
 use crate::cli::contact::Contact;
@@ -66,6 +67,11 @@ pub(crate) fn lines(status: &Status, output: &Output) -> Vec<String> {
         counted(status.rooms, "room")
     )];
     lines.extend(table(&status.servers).lines());
+    if status.memory_only {
+        let name =
+            status.servers.iter().find(|one| one.pid == status.answered_by).map_or("this server", |one| &one.name);
+        lines.push(output.paint(Style::Yellow, &format!("{}: {ACKS_FROM_MEMORY}", shown(name))));
+    }
     lines.extend(status.problems.iter().map(|problem| output.paint(Style::Yellow, &format!("! {}", shown(problem)))));
     lines
 }
@@ -142,7 +148,7 @@ mod tests {
             "the token is for servers and pages"
         );
         assert!(text.contains("\"state\":\"catching_up\""));
-        assert!(text.ends_with("\"rooms\":6,\"messages\":18204,\"problems\":[]}"));
+        assert!(text.ends_with("\"rooms\":6,\"messages\":18204,\"problems\":[],\"durability\":\"disk\"}"));
     }
 
     #[test]
@@ -151,6 +157,16 @@ mod tests {
         assert!(!is_healthy(&status(ServerState::Unreachable)));
         assert!(!is_healthy(&Status { epoch: None, ..status(ServerState::Member) }));
         assert!(!is_healthy(&Status { problems: vec!["disk".into()], ..status(ServerState::Member) }));
+    }
+
+    #[test]
+    fn server_that_acknowledges_from_memory_says_so_and_is_not_degraded_by_it() {
+        let mut status = Status { memory_only: true, ..status(ServerState::Member) };
+        status.answered_by = status.servers[1].pid;
+        let text = lines(&status, &Output::default());
+        assert!(text.iter().any(|line| line.starts_with("oak: durability memory: acknowledges ")), "{text:?}");
+        assert!(crate::cli::output::to_json(&Document::of(&status)).ends_with("\"durability\":\"memory\"}"));
+        assert!(is_healthy(&status));
     }
 
     #[test]

@@ -50,6 +50,7 @@ impl Node {
             problems: self.problems(&servers),
             servers,
             pages: self.settings.page.into_iter().chain(self.peers.iter().filter_map(|(_, peer)| peer.page)).collect(),
+            memory_only: self.settings.memory_only,
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Document<'a> {
     rooms: u64,
     messages: u64,
     problems: &'a [String],
+    /// Of the server that answers: `disk` or `memory`.
+    durability: &'static str,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -72,6 +74,7 @@ impl<'a> Document<'a> {
             rooms: status.rooms,
             messages: status.messages,
             problems: &status.problems,
+            durability: if status.memory_only { "memory" } else { "disk" },
         }
     }
 }

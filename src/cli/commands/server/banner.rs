@@ -8,6 +8,10 @@ use crate::web::event::id;
 use serde_json::{Value, json};
 use std::path::Path;
 
+/// What `--durability memory` means.
+pub(crate) const ACKS_FROM_MEMORY: &str =
+    "durability memory: acknowledges what it has received; its disk follows, and a power cut loses what it has not yet";
+
 /// The `started` event.
 pub(super) fn document(about: &About, page: Option<&str>) -> Value {
     json!({
@@ -21,6 +25,7 @@ pub(super) fn document(about: &About, page: Option<&str>) -> Value {
         "data": about.data.as_ref().map(|data| data.display().to_string()),
         "net": about.net,
         "version": env!("CARGO_PKG_VERSION"),
+        "durability": if about.memory_durability { "memory" } else { "disk" },
         "messages": about.messages,
         "rooms": about.rooms,
         "damaged": about.damaged,
@@ -63,6 +68,9 @@ pub(super) fn lines(about: &About, page: Option<&str>) -> Vec<String> {
         counted(about.rooms as u64, "room"),
         about.check.as_millis()
     ));
+    if about.memory_durability {
+        lines.push(format!("store  {ACKS_FROM_MEMORY}"));
+    }
     match &about.damage {
         Some(Damage { what, aside, lost }) => lines.push(damaged(what, aside, *lost)),
         None if about.damaged => {

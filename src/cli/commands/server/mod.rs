@@ -25,6 +25,7 @@ use crate::time::Now;
 use crate::web::{Door, Host, Mode, WebError};
 use crate::wire::message::Page;
 use alarm::Alarm;
+pub(crate) use banner::ACKS_FROM_MEMORY;
 use crossbeam_channel::{Receiver, never, select, tick};
 use events::Teller;
 use serde_json::json;
