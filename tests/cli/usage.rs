@@ -16,6 +16,8 @@ fn wrong_usage_is_exit_2_with_a_line_and_a_hint() {
         &["send", "a b", "hello"],
         &["send", "@", "hello"],
         &["send", "#lobby", "hello"],
+        &["send", "lobby", ""],
+        &["send", "lobby", " ", ""],
         &["tail", "#lobby"],
         &["history", "#lobby"],
         &["tail"],

@@ -25,6 +25,10 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Runs the command.
 pub(super) fn run(args: &args::Send, run: &Run) -> Result<(), Failure> {
+    if !args.text.is_empty() && args.text.iter().all(|text| text.trim().is_empty()) {
+        return Err(Failure::new(Code::Usage, "There is no text to send.")
+            .hint("Write it behind the room; without any, each line of stdin is a message."));
+    }
     let interrupt = Interrupt::install()?;
     let kind = match &args.outbox {
         Some(file) => ClientKind::with_outbox(file),
