@@ -1,8 +1,7 @@
 //! The command line: every command and flag, and the words of `--help` and the manual.
 
-use super::values::{Color, Durability, Group, Name, Peer, Span, Target, Web as Place, count, port, room};
+use super::values::{Color, Durability, Group, Name, Peer, Span, Target, Web as Place, count, port, room, switch};
 use crate::ids::MessageId;
-use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -41,7 +40,7 @@ pub(crate) struct Global {
     pub(crate) iface: Option<Vec<String>>,
     /// Stay on this machine: loopback only
     #[arg(long, global = true, env = "RINGTALK_LOCAL", action = ArgAction::SetTrue, hide_env = true,
-          value_parser = FalseyValueParser::new())]
+          value_parser = switch)]
     pub(crate) local: bool,
     /// Also ask this machine, for example behind a router
     #[arg(
@@ -74,7 +73,7 @@ pub(crate) struct Global {
     pub(crate) server: Option<Name>,
     /// JSON: one document, or one object a line for what goes on
     #[arg(long, global = true, env = "RINGTALK_JSON", action = ArgAction::SetTrue, hide_env = true,
-          value_parser = FalseyValueParser::new())]
+          value_parser = switch)]
     pub(crate) json: bool,
     /// How long to wait for a server, or for progress [default: 5s]
     #[arg(long, global = true, env = "RINGTALK_TIMEOUT", value_name = "TIME", hide_env = true)]
@@ -168,7 +167,7 @@ impl Command {
 pub(crate) struct Server {
     /// Keep nothing on disk: history lives in memory and ends with the server
     #[arg(long, env = "RINGTALK_EPHEMERAL", action = ArgAction::SetTrue, hide_env = true,
-          value_parser = FalseyValueParser::new())]
+          value_parser = switch)]
     pub(crate) ephemeral: bool,
     /// What an acknowledgement promises [default: disk]
     #[arg(long, env = "RINGTALK_DURABILITY", value_name = "WHERE", hide_env = true)]

@@ -132,7 +132,7 @@ fn variable_of(error: &clap::Error) -> Option<(String, String)> {
 
 /// Whether failures are to be told as JSON, also those of the command line itself.
 fn asks_for_json(line: &[OsString]) -> bool {
-    let set = std::env::var("RINGTALK_JSON").is_ok_and(|value| !matches!(&*value, "" | "0" | "false" | "no" | "off"));
+    let set = std::env::var("RINGTALK_JSON").is_ok_and(|value| values::switch(&value) == Ok(true));
     set || line.iter().skip(1).take_while(|word| *word != "--").any(|word| word == "--json")
 }
 

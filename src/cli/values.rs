@@ -59,6 +59,15 @@ pub(crate) fn port(text: &str) -> Result<u16, &'static str> {
     text.parse().ok().filter(|port| *port > 0).ok_or("a port is a number from 1 to 65535")
 }
 
+/// What a variable of a flag without a value says.
+pub(crate) fn switch(text: &str) -> Result<bool, &'static str> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("write true or false"),
+    }
+}
+
 /// How many: `--last -1` is no flag, and no number either.
 pub(crate) fn count<T: FromStr>(text: &str) -> Result<T, &'static str> {
     text.parse().map_err(|_| "not a count: write a whole number, as in 20")
@@ -400,6 +409,13 @@ mod tests {
         for text in ["", "on", "oak:8284", "127.0.0.1:", "8284", "127.0.0.1:70000"] {
             assert_eq!(text.parse::<Web>(), Err(BadWeb), "{text}");
         }
+    }
+
+    #[test]
+    fn switch_is_on_or_off_and_nothing_else() {
+        assert!(["1", "true", "Yes", "on"].iter().all(|text| switch(text) == Ok(true)));
+        assert!(["", "0", "false", "no", "OFF"].iter().all(|text| switch(text) == Ok(false)));
+        assert!(["maybe", "2", "ja"].iter().all(|text| switch(text).is_err()));
     }
 
     #[test]

@@ -130,3 +130,16 @@ fn wrong_value_is_told_with_where_it_came_from() {
     let ran = home.run(&["config"]);
     assert!(ran.stderr.contains("requires a subcommand") && ran.stderr.contains("show, path"), "{ran:?}");
 }
+
+#[test]
+fn variable_of_a_switch_that_says_neither_yes_nor_no_is_refused_with_how_to_write_it() {
+    let home = Home::new();
+    let ran = home.run_with(&["config", "show"], ("RINGTALK_JSON", "maybe"));
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:?}");
+    assert!(
+        ran.stderr.starts_with("ringtalk: invalid value 'maybe' for RINGTALK_JSON: write true or false\n"),
+        "{ran:?}"
+    );
+    let ran = home.run_with(&["config", "show"], ("RINGTALK_JSON", "no"));
+    assert_eq!((ran.code, ran.stdout.starts_with('{')), (0, false), "{ran:?}");
+}
