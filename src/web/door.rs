@@ -46,10 +46,16 @@ impl fmt::Display for WebError {
         match self {
             Self::Taken { addr, last } if *last == addr.port() => write!(out, "port {addr} is taken"),
             Self::Taken { addr, last } => write!(out, "ports {addr} to {last} are all taken"),
-            Self::Bind { addr, source } => write!(out, "cannot listen on {addr}: {source}"),
-            Self::System(source) => write!(out, "cannot start: {source}"),
+            Self::Bind { addr, source } => write!(out, "cannot listen on {addr}: {}", reason(source)),
+            Self::System(source) => write!(out, "cannot start: {}", reason(source)),
         }
     }
+}
+
+/// The system's words, without its number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 impl std::error::Error for WebError {
