@@ -264,6 +264,7 @@ impl ServerBuilder {
             port: self.port,
             interfaces: self.interfaces.clone(),
             local: self.local,
+            has_peers: !self.peers.is_empty(),
             faults: self.faults.clone(),
         }
     }
@@ -297,8 +298,8 @@ impl ServerBuilder {
             data: self.data.clone(),
             messages: recovered.messages,
             rooms,
-            check,
             memory_durability: self.memory_durability,
+            check,
             damaged: recovered.damaged,
             damage: recovered.damage.clone(),
         }
@@ -326,9 +327,9 @@ pub struct About {
     pub messages: u64,
     /// Rooms in the store.
     pub rooms: usize,
-    /// How long opening and checking the store took.
     /// Whether messages are acknowledged when all have received them, before a disk has them.
     pub memory_durability: bool,
+    /// How long opening and checking the store took.
     pub check: Duration,
     /// Whether something of it was lost or set aside; it is fetched from other servers.
     pub damaged: bool,

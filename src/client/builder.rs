@@ -174,7 +174,9 @@ impl Builder {
         };
         let group = self.group.unwrap_or_else(|| group_of(&net));
         let (port, local, faults) = (self.port, self.local, FaultSwitch::default());
-        let options = Options { role: Role::Client, group, port, interfaces: self.interfaces, local, faults };
+        let has_peers = !self.peers.is_empty();
+        let options =
+            Options { role: Role::Client, group, port, interfaces: self.interfaces, local, has_peers, faults };
         let (transport, _) = Transport::open(options)?;
         let Self { server, only, prefer, peers, follow, .. } = self;
         let settings =

@@ -43,7 +43,8 @@ fn key(gsn: u64) -> RecordKey {
 impl Server {
     fn start(net: &'static str, port: u16, id: u64, name: &'static str, script: Script) -> Self {
         let (group, faults) = (group_of(net), FaultSwitch::default());
-        let options = Options { role: Role::Server, group, port, interfaces: Vec::new(), local: true, faults };
+        let options =
+            Options { role: Role::Server, group, port, interfaces: Vec::new(), local: true, has_peers: false, faults };
         let (transport, listener) = Transport::open(options).unwrap();
         let (sessions, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let beacon = Beacon { name: name.into(), tcp_port: transport.addr().port(), ready: true, ..Beacon::default() };

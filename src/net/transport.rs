@@ -34,6 +34,8 @@ pub struct Options {
     pub interfaces: Vec<String>,
     /// Loopback only.
     pub local: bool,
+    /// Whether peers are named: then a firewall that forbids the group leaves unicast to them.
+    pub has_peers: bool,
     /// What to lose, for the demonstration.
     pub faults: FaultSwitch,
 }
@@ -165,9 +167,19 @@ impl Transport {
         let to = self.group();
         match self.own.send_to(&[], to) {
             Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(NetError::Forbidden { to }),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.forbidden(to),
             Err(source) => Err(NetError::Socket { op: "send to", addr: to, source }),
         }
+    }
+
+    /// Nothing can be sent to the group. Named peers can still be reached, and what they tell of.
+    fn forbidden(&self, to: SocketAddr) -> Result<(), NetError> {
+        let error = NetError::Forbidden { to };
+        if !self.options.has_peers {
+            return Err(error);
+        }
+        log::warn!("{error}: only the peers are asked, by unicast");
+        Ok(())
     }
 }
 
@@ -192,7 +204,7 @@ mod tests {
     fn local(name: &str, port: u16, role: Role) -> Transport {
         let group = group_of(name);
         let faults = FaultSwitch::default();
-        let options = Options { role, group, port, interfaces: Vec::new(), local: true, faults };
+        let options = Options { role, group, port, interfaces: Vec::new(), local: true, has_peers: false, faults };
         Transport::open(options).unwrap().0
     }
 
@@ -207,6 +219,17 @@ mod tests {
             }
         }
         None
+    }
+
+    #[test]
+    fn firewall_that_forbids_the_group_leaves_unicast_to_peers_that_were_named() {
+        for has_peers in [false, true] {
+            let mut transport = local("forbidden", 18_293, Role::Client);
+            transport.options.has_peers = has_peers;
+            let outcome = transport.forbidden(transport.group());
+            assert_eq!(outcome.is_ok(), has_peers);
+            assert!(has_peers || matches!(outcome, Err(NetError::Forbidden { .. })));
+        }
     }
 
     #[test]
@@ -293,7 +316,15 @@ mod tests {
         let _held = std::net::UdpSocket::bind("0.0.0.0:18290").unwrap();
         let group = group_of("held");
         let faults = FaultSwitch::default();
-        let options = Options { role: Role::Client, group, port: 18_290, interfaces: vec![], local: true, faults };
+        let options = Options {
+            role: Role::Client,
+            group,
+            port: 18_290,
+            interfaces: vec![],
+            local: true,
+            has_peers: false,
+            faults,
+        };
         let error = Transport::open(options).err().unwrap();
         // The holder is this very process, which is not told about itself.
         assert!(matches!(error, NetError::AddrInUse { port: 18_290, holder: None }), "{error}");
@@ -303,8 +334,15 @@ mod tests {
     fn cut_server_is_neither_heard_nor_reached_until_healed() {
         let cut = FaultSwitch::default();
         let group = group_of("faulty");
-        let options =
-            Options { role: Role::Server, group, port: 18_291, interfaces: vec![], local: true, faults: cut.clone() };
+        let options = Options {
+            role: Role::Server,
+            group,
+            port: 18_291,
+            interfaces: vec![],
+            local: true,
+            has_peers: false,
+            faults: cut.clone(),
+        };
         let (one, _listener) = Transport::open(options).unwrap();
         let other = local("faulty", 18_291, Role::Server);
         cut.cut(other.addr(), super::super::Direction::Both).unwrap();
@@ -339,7 +377,8 @@ mod tests {
         let slow = FaultSwitch::default();
         let group = group_of("slow");
         let (port, faults) = (18_293, slow.clone());
-        let options = Options { role: Role::Server, group, port, interfaces: vec![], local: true, faults };
+        let options =
+            Options { role: Role::Server, group, port, interfaces: vec![], local: true, has_peers: false, faults };
         let (other, _listener) = Transport::open(options).unwrap();
         slow.obey("delay 60").unwrap();
         let (mut sender, mut receiver) = (one.sender(), other.own_receiver());

@@ -125,6 +125,7 @@ impl Stage {
             port,
             interfaces: vec![],
             local: true,
+            has_peers: false,
             faults: faults.clone(),
         };
         let (transport, listener) = Transport::open(options).unwrap();
