@@ -2,7 +2,7 @@
 
 use super::Node;
 use super::pair::{Pair, addr, pid};
-use crate::proto::io::{Input, Recovered};
+use crate::proto::io::{Input, Recovered, Trouble};
 use crate::proto::settings::Settings;
 use crate::wire::session::{ServerState, Status};
 
@@ -25,7 +25,7 @@ fn who_left_is_not_missed_though_its_link_broke_before_its_goodbye_came() {
 #[test]
 fn who_cannot_write_any_more_is_missed() {
     let mut pair = Pair::ringed();
-    pair.feed(1, Input::WriteFailed { full: true });
+    pair.feed(1, Input::WriteFailed { trouble: Trouble::Full });
     let status = told_alone(&mut pair);
     assert_eq!(status.problems, ["elm does not answer"]);
     assert_eq!(status.servers.iter().filter(|server| server.state == ServerState::Unreachable).count(), 1);
