@@ -12,6 +12,7 @@ use crate::record::{Entry, View};
 use crate::time::{Hlc, Time};
 use crate::wire::message::{Order, Run, RunKind};
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 /// Most runs in one order datagram, so that it fits whatever the runs are.
 const RUNS_A_DATAGRAM: usize = 56;
@@ -227,20 +228,39 @@ fn add_run(runs: &mut Vec<Run>, run: Run) {
 /// The acknowledgement that a member owes the leader, collected for [`COALESCE`].
 #[derive(Clone, Debug)]
 pub struct AckOut {
-    told: u64,
     last_sent: Time,
+    /// One that was told, and when: how long it takes until that is stable.
+    sample: Option<(u64, Time)>,
+    /// How long it took lately, rather too short than too long: a lost one takes longer.
+    round: Duration,
     /// When it is to be sent.
     pub due_at: Time,
 }
 
 impl Default for AckOut {
     fn default() -> Self {
-        Self { told: 0, last_sent: Time(0), due_at: Time::NEVER }
+        Self { last_sent: Time(0), sample: None, round: Duration::ZERO, due_at: Time::NEVER }
     }
 }
 
 impl AckOut {
-    /// The durable length grew, or the leader seems not to know it.
+    /// The leader seems not to know the durable length: it is told again, unless the answer to the last time may still be on
+    /// its way.
+    pub fn repeat(&mut self, now: Time) {
+        if now >= self.last_sent + self.round {
+            self.owe(now);
+        }
+    }
+
+    /// So much is stable.
+    pub fn answered(&mut self, now: Time, stable: u64) {
+        if let Some((_, since)) = self.sample.take_if(|(have, _)| *have <= stable) {
+            let took = now.since(since);
+            self.round = took.min(self.round + took / 8);
+        }
+    }
+
+    /// The durable length grew, or the leader wants to know it.
     pub fn owe(&mut self, now: Time) {
         self.due_at = self.due_at.min((self.last_sent + COALESCE).max(now));
     }
@@ -252,7 +272,7 @@ impl AckOut {
         }
         self.due_at = Time::NEVER;
         self.last_sent = now;
-        self.told = have;
+        self.sample = self.sample.or(Some((have, now)));
         true
     }
 }
@@ -318,6 +338,30 @@ mod tests {
         let some = Placed { taken: Some(Taken(2)), ..placed(0, 2, 11) };
         let orders = orders_of(ViewTag(7), 0, &[(1, placed(0, 1, 10)), (2, some), (3, placed(0, 3, 12))]);
         assert_eq!(orders[0].runs.len(), 3);
+    }
+
+    #[test]
+    fn acknowledgement_is_repeated_when_an_answer_could_have_come() {
+        let ms = |ms: u64| Time(ms * 1000);
+        let mut ack = AckOut::default();
+        for have in 1..=40 {
+            let at = ms(1000 * have);
+            ack.owe(at);
+            assert!(ack.take_due(at, have));
+            ack.answered(at + Duration::from_millis(300), have);
+        }
+        ack.owe(ms(50_000));
+        assert!(ack.take_due(ms(50_000), 41));
+        ack.repeat(ms(50_160));
+        assert_eq!(ack.due_at, Time::NEVER, "under way");
+        ack.repeat(ms(50_300));
+        assert!(ack.take_due(ms(50_300), 41), "lost");
+        ack.answered(ms(50_301), 41);
+        ack.owe(ms(51_000));
+        assert!(ack.take_due(ms(51_000), 42));
+        ack.answered(ms(51_001), 42);
+        ack.repeat(ms(51_010));
+        assert!(ack.take_due(ms(51_010), 42), "the link is fast again");
     }
 
     #[test]

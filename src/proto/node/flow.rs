@@ -230,6 +230,7 @@ impl Node {
             return;
         }
         live.stable = stable;
+        live.ack_out.answered(self.now.mono, stable);
         self.trace_stable(stable);
         self.settle();
         self.deliver_stable();

@@ -165,7 +165,7 @@ impl Node {
         let durable = self.epochs.get(live.view.epoch).map_or(0, |log| log.durable);
         if from == live.view.epoch.leader && durable > heads.stable {
             // An acknowledgement may be lost: the next beacon, up to a quarter of a second later, is not waited for.
-            live.ack_out.owe(self.now.mono);
+            live.ack_out.repeat(self.now.mono);
         }
         self.hear_stable(heads.stable);
     }
