@@ -39,21 +39,14 @@ impl Default for Options {
 impl Options {
     /// The flags that run a seed with these options again, planted bugs apart.
     pub fn flags(&self, seed: u64) -> String {
-        let mut flags = format!("--seed {seed}");
-        if let Some(only) = &self.only {
-            let only: Vec<String> = only.iter().map(usize::to_string).collect();
-            flags += &format!(" --only {}", only.join(","));
-        }
-        if let Some((servers, clients)) = self.size {
-            flags += &format!(" --size {servers},{clients}");
-        }
-        if self.people {
-            flags += " --people";
-        }
-        if let Some(calm) = self.calm {
-            flags += &format!(" --calm {}", calm.as_secs());
-        }
-        flags
+        let only = self.only.as_ref().map_or_else(String::new, |which| {
+            let which: Vec<String> = which.iter().map(usize::to_string).collect();
+            format!(" --only {}", which.join(","))
+        });
+        let size = self.size.map_or_else(String::new, |(servers, clients)| format!(" --size {servers},{clients}"));
+        let people = if self.people { " --people" } else { "" };
+        let calm = self.calm.map_or_else(String::new, |calm| format!(" --calm {}", calm.as_secs()));
+        format!("--seed {seed}{only}{size}{people}{calm}")
     }
 }
 

@@ -56,10 +56,8 @@ impl Findings {
         if self.is_empty() {
             return None;
         }
-        let mut what = self.told.join(", ");
-        if self.more > 0 {
-            what += &format!(" and {} more", self.more);
-        }
+        let more = if self.more == 0 { String::new() } else { format!(" and {} more", self.more) };
+        let what = self.told.join(", ") + &more;
         let aside = match asides {
             0 => String::new(),
             1 => "1 row, in the table \"aside\"".to_owned(),

@@ -170,9 +170,12 @@ impl Chat {
         if count == 0 {
             return Ok(Turn::Over);
         }
-        let (are, they, them) = if count == 1 { ("is", "It is", "it") } else { ("are", "They are", "them") };
-        let text = format!("{} {are} not acknowledged.", counted(count as u64, "message"));
-        Err(Failure::new(Code::TimedOut, text).hint(format!("{they} kept: the next chat sends {them} again.")))
+        let (verb, hint) = match count {
+            1 => ("is", "It is kept: the next chat sends it again."),
+            _ => ("are", "They are kept: the next chat sends them again."),
+        };
+        let text = format!("{} {verb} not acknowledged.", counted(count as u64, "message"));
+        Err(Failure::new(Code::TimedOut, text).hint(hint))
     }
 
     /// The input has ended.

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// What `--durability memory` means.
 pub(crate) const ACKS_FROM_MEMORY: &str =
-    "durability memory: acknowledges what it has received; its disk follows, and a power cut loses what it has not yet";
+    "durability memory: acknowledges at receipt by all and syncs behind: a power cut can lose what was acknowledged";
 
 /// The `started` event.
 pub(super) fn document(about: &About, page: Option<&str>) -> Value {
@@ -74,7 +74,7 @@ pub(super) fn lines(about: &About, page: Option<&str>) -> Vec<String> {
     match &about.damage {
         Some(Damage { what, aside, lost }) => lines.push(damaged(what, aside, *lost)),
         None if about.damaged => {
-            lines.push("store  what was damaged before is still fetched from other servers".to_owned())
+            lines.push("store  what was damaged before is still fetched from other servers".to_owned());
         }
         None => {}
     }
