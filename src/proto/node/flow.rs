@@ -157,7 +157,7 @@ impl Node {
             return;
         }
         let have = self.epochs.get(live.view.epoch).map_or(0, |log| log.durable);
-        if live.ack_out.take_due(self.now.mono, have) {
+        if live.ack_out.take_due(self.now.mono, have, live.stable) {
             let leader = live.view.epoch.leader;
             let message = Message::Ack { view: live.tag, have };
             self.send(leader, message);

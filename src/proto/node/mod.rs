@@ -380,7 +380,9 @@ impl Node {
     }
 
     fn on_written(&mut self, upto: Ticket) {
-        self.wrote_in = self.now.mono.since(self.writing_since);
+        if !self.writes.is_empty() {
+            self.wrote_in = self.now.mono.since(self.writing_since);
+        }
         self.writing_since = self.now.mono;
         while let Some((_, pending)) = self.writes.pop_front_if(|(ticket, _)| *ticket <= upto) {
             match pending {
