@@ -20,8 +20,8 @@ const INDEX_STEP: usize = 128;
 /// Jobs in a row after which the index takes one step even while others wait.
 const INDEX_EVERY: u32 = 16;
 /// How long nothing is asked for before what nobody waits for is done: a write that comes meanwhile does not find the disk
-/// at a sync for it, and most often takes it along.
-const QUIET: Duration = Duration::from_millis(200);
+/// at a sync for it, and most often takes it along. Nothing waits longer, however much is read meanwhile.
+pub(crate) const QUIET: Duration = Duration::from_millis(200);
 /// How long a question about history waits for the index: then it is answered with what is there.
 const INDEX_PATIENCE: Duration = Duration::from_secs(2);
 /// Questions that wait for the index.
@@ -163,6 +163,8 @@ pub(crate) struct Disk<E> {
     is_quiet: bool,
     /// Writes that nobody waits for, to be done with the next that somebody does. At most [`GROUP`].
     lazy: Vec<Write>,
+    /// Runs out when they are to be done at the latest.
+    flush_at: Option<Receiver<Instant>>,
     held: Option<Job>,
     /// Who waits for the index.
     waiters: Vec<Sender<()>>,
@@ -190,6 +192,7 @@ impl<E: Engine> Disk<E> {
             unindexed: 0,
             is_quiet: false,
             lazy: Vec::new(),
+            flush_at: None,
             held: None,
             waiters: Vec::new(),
             mended: None,
@@ -264,8 +267,9 @@ impl<E: Engine> Disk<E> {
     }
 
     fn is_index_due(&self) -> bool {
+        let is_late = self.flush_at.as_ref().is_some_and(|late| !late.is_empty());
         let is_asked_for = self.done_since >= INDEX_EVERY || !self.waiters.is_empty();
-        is_asked_for || self.jobs.is_empty() && (self.is_quiet || self.unindexed >= INDEX_STEP)
+        is_late || is_asked_for || self.jobs.is_empty() && (self.is_quiet || self.unindexed >= INDEX_STEP)
     }
 
     /// One step of the index; whether there is more.
@@ -292,6 +296,7 @@ impl<E: Engine> Disk<E> {
 
     /// Does what nobody waits for.
     fn flush(&mut self) -> Result<(), Stopped> {
+        self.flush_at = None;
         if self.lazy.is_empty() {
             return Ok(());
         }
@@ -323,8 +328,10 @@ impl<E: Engine> Disk<E> {
         }
         if group.len() < GROUP && group.iter().all(Write::is_lazy) {
             self.lazy = group;
+            self.flush_at.get_or_insert_with(|| crossbeam_channel::after(QUIET));
             return Ok(());
         }
+        self.flush_at = None;
         if self.acks_at_once {
             self.tell(Input::Written { upto })?;
         }

@@ -6,6 +6,7 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::shown::shown;
 use crate::cli::store::store_failure;
 use crate::proto::io::Damage;
+use crate::runtime::disk::QUIET;
 use crate::store::sqlite::{self, FILE_NAME, SqliteReader};
 use serde_json::json;
 use std::path::Path;
@@ -18,6 +19,8 @@ pub(super) fn backup(args: &args::Backup, run: &Run) -> Result<(), Failure> {
         return Err(Failure::new(Code::NoStore, text).hint("name the server's directory: --data DIR"));
     }
     let reader = SqliteReader::open(data).map_err(|error| store_failure(&error))?;
+    // A server that runs has acknowledged what this copy must know to be history, and may put off writing that down.
+    let _ = crossbeam_channel::after(QUIET * 2).recv();
     reader.backup(&args.file).map_err(|error| store_failure(&error))?;
     tell("backed_up", &args.file, data, run)
 }
