@@ -264,7 +264,8 @@ impl ServerBuilder {
             port: self.port,
             interfaces: self.interfaces.clone(),
             local: self.local,
-            has_peers: !self.peers.is_empty(),
+            // What servers say in a view has no other way than the group.
+            has_peers: false,
             faults: self.faults.clone(),
         }
     }

@@ -33,7 +33,8 @@ pub struct Sender {
     faults: FaultSwitch,
     bursts: Vec<Burst>,
     counts: SendCounts,
-    last_error: Option<io::ErrorKind>,
+    /// Where nothing can be sent to, and why, as it was told; at most [`MAX_BURSTS`].
+    told: Vec<(SocketAddr, io::ErrorKind)>,
 }
 
 /// Datagrams of one size to one destination; only the last may be shorter.
@@ -61,7 +62,7 @@ impl Burst {
 impl Sender {
     pub(crate) fn new(socket: Arc<UdpSocket>, state: Option<Arc<UdpSocketState>>, faults: FaultSwitch) -> Self {
         let counts = SendCounts::default();
-        Self { socket, state, faults, bursts: Vec::new(), counts, last_error: None }
+        Self { socket, state, faults, bursts: Vec::new(), counts, told: Vec::new() }
     }
 
     /// Takes a datagram to be sent by the next flush at the latest. An empty one is passed over.
@@ -140,18 +141,20 @@ impl Sender {
         self.socket.send_to(datagram, to).map(|_| ())
     }
 
-    /// Counts, and tells of an error the first time and whenever it is another one.
+    /// Counts, and tells of an error the first time and whenever it is another one for this destination.
     fn count(&mut self, to: SocketAddr, outcome: io::Result<()>) {
         let Err(error) = outcome else {
             self.counts.sent += 1;
-            self.last_error = None;
+            self.told.retain(|(whom, _)| *whom != to);
             return;
         };
         self.counts.failed += 1;
         self.counts.forbidden += u64::from(error.kind() == io::ErrorKind::PermissionDenied);
-        if self.last_error != Some(error.kind()) {
+        if !self.told.contains(&(to, error.kind())) {
             log::warn!("cannot send to {to}: {error}");
-            self.last_error = Some(error.kind());
+            self.told.retain(|(whom, _)| *whom != to);
+            self.told.truncate(MAX_BURSTS - 1);
+            self.told.push((to, error.kind()));
         }
     }
 }
