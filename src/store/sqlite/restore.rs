@@ -4,7 +4,7 @@
 
 use super::lock::{Lock, make_private_file};
 use super::reader::SqliteReader;
-use super::{BROKEN_NAME, FILE_NAME, copy, io_failure, salvage, schema, sync_dir};
+use super::{BROKEN_NAME, FILE_NAME, copy, io_failure, salvage, schema, sync_dir, wal};
 use crate::proto::io::Damage;
 use crate::store::engine::Table;
 use crate::store::error::StoreError;
@@ -34,6 +34,11 @@ pub fn restore(file: &Path, data_dir: &Path) -> Result<Option<Damage>, StoreErro
     if dest.exists() {
         return Err(StoreError::Exists { path: dest });
     }
+    // Of a store that is not there any more: the next start would take its damage for this one's.
+    let marker = data_dir.join(BROKEN_NAME);
+    if marker.exists() {
+        std::fs::remove_file(&marker).map_err(|error| io_failure("remove", &marker, error))?;
+    }
     match checked {
         Checked::Sound(reader) => reader.backup(&dest).map(|()| None),
         Checked::Damaged(what) => restore_sound_rows(file, data_dir, lock, what).map(Some),
@@ -49,6 +54,11 @@ enum Checked {
 
 /// Looks at everything in the copy.
 fn check(file: &Path) -> Result<Checked, StoreError> {
+    let wal = copy::with_suffix(file, "-wal");
+    if wal::loses_transactions(&wal).map_err(|error| io_failure("read", &wal, error))? && is_a_store(file)? {
+        // Opened it would be replayed up to the damage, and the rest of it gone.
+        return Ok(Checked::Damaged("the write-ahead log beside it".to_owned()));
+    }
     let reader = match SqliteReader::open_file(file) {
         Err(StoreError::Corrupt { what }) if is_a_store(file)? => return Ok(Checked::Damaged(what)),
         Err(StoreError::Corrupt { .. }) => return Err(StoreError::Foreign { path: file.into() }),

@@ -469,6 +469,40 @@ fn damaged_row_of_a_copy_is_told_and_everything_sound_restored() {
     assert_eq!(store.digest().messages, 30);
 }
 
+/// A store that was copied file by file brings its write-ahead log, and a damaged one loses what stands behind the damage as
+/// soon as it is opened.
+#[test]
+fn damaged_write_ahead_log_beside_a_copy_is_told_and_left_alone() {
+    let dir = TempDir::new().unwrap();
+    let (one, copied, two) = (dir.path().join("one"), dir.path().join("copied"), dir.path().join("two"));
+    let (mut store, _) = open(&one, RANDOM).unwrap();
+    store.apply(&[install()]).unwrap();
+    (1..=40).for_each(|n| store.apply(&[append(n, n), commit(n)]).unwrap());
+    copy_dir(&one, &copied);
+    let wal = copied.join(FILE_NAME.to_owned() + "-wal");
+    let mut bytes = fs::read(&wal).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    fs::write(&wal, &bytes).unwrap();
+    assert_eq!(restore(&copied.join(FILE_NAME), &two).unwrap().expect("damage").what, "the write-ahead log beside it");
+    assert_eq!(fs::read(&wal).unwrap(), bytes, "the copy is as it was");
+    let (_, found) = open(&two, 77).unwrap();
+    assert_eq!(found.pid.server, ServerId(77));
+    assert!((1..40).contains(&found.epochs[0].len), "{}", found.epochs[0].len);
+}
+
+#[test]
+fn sound_copy_is_not_taken_for_the_damaged_store_that_was_there_before() {
+    let dir = TempDir::new().unwrap();
+    let file = copy_of(50, dir.path());
+    let two = dir.path().join("two");
+    fs::create_dir(&two).unwrap();
+    fs::write(two.join(BROKEN_NAME), "history.db.damaged-1").unwrap();
+    assert_eq!(restore(&file, &two).unwrap(), None);
+    let (_, found) = open(&two, 77).unwrap();
+    assert_eq!((found.epochs[0].len, found.damaged), (50, false));
+}
+
 #[test]
 fn damaged_index_of_a_copy_is_told_and_made_anew() {
     let dir = TempDir::new().unwrap();
