@@ -259,14 +259,19 @@ fn everything_shown(world: &mut World, servers: &[usize]) -> Result<(), Violatio
         })
     };
     // Who moved a moment ago is still being sent what it missed.
+    let Some((client, home, story)) = lasts(world, missing)? else { return Ok(()) };
+    Err(broken(format!("c{} at s{} was never shown what was {story}", client + 1, home + 1)))
+}
+
+/// What is missing still when the time to heal is over; nothing as soon as nothing is.
+fn lasts<T>(world: &mut World, missing: impl Fn(&World) -> Option<T>) -> Result<Option<T>, Violation> {
     for _ in 0..HEALING.as_secs() {
         if missing(world).is_none() {
-            return Ok(());
+            return Ok(None);
         }
         world.run_until(world.time + secs(1))?;
     }
-    let Some((client, home, story)) = missing(world) else { return Ok(()) };
-    Err(broken(format!("c{} at s{} was never shown what was {story}", client + 1, home + 1)))
+    Ok(missing(world))
 }
 
 /// Whether everyone is in the rooms that he entered and did not leave, whatever servers thought of him meanwhile.
@@ -279,13 +284,7 @@ fn everyone_seated(world: &mut World, servers: &[usize]) -> Result<(), Violation
             servers.contains(&home).then_some((at, home, room))
         })
     };
-    for _ in 0..HEALING.as_secs() {
-        if missing(world).is_none() {
-            return Ok(());
-        }
-        world.run_until(world.time + secs(1))?;
-    }
-    let Some((client, home, room)) = missing(world) else { return Ok(()) };
+    let Some((client, home, room)) = lasts(world, missing)? else { return Ok(()) };
     Err(broken(format!("c{} at s{} has entered #{room}, and is not there", client + 1, home + 1)))
 }
 
