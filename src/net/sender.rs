@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 /// Most destinations that are collected for at once; one more sends everything collected so far.
 const MAX_BURSTS: usize = 8;
+/// Most destinations whose errors are remembered as told: more than a ring has servers. Beyond, one may be told again.
+const MAX_TOLD: usize = 64;
 /// Longest burst: an IPv4 datagram with its headers is not longer, even when the network card cuts it up.
 const MAX_BURST_BYTES: usize = 65_000;
 
@@ -33,7 +35,7 @@ pub struct Sender {
     faults: FaultSwitch,
     bursts: Vec<Burst>,
     counts: SendCounts,
-    /// Where nothing can be sent to, and why, as it was told; at most [`MAX_BURSTS`].
+    /// Where nothing can be sent to, and why, as it was told; at most [`MAX_TOLD`].
     told: Vec<(SocketAddr, io::ErrorKind)>,
 }
 
@@ -153,7 +155,7 @@ impl Sender {
         if !self.told.contains(&(to, error.kind())) {
             log::warn!("cannot send to {to}: {error}");
             self.told.retain(|(whom, _)| *whom != to);
-            self.told.truncate(MAX_BURSTS - 1);
+            self.told.truncate(MAX_TOLD - 1);
             self.told.push((to, error.kind()));
         }
     }
