@@ -195,3 +195,14 @@ fn everyone_is_in_his_rooms_when_a_long_cut_is_over() {
 fn nobody_is_put_where_he_has_left_under_another_spelling() {
     holds("servers 2; clients 6; people; talk slow; wait 15s; cut 1,2,3,4,5|6,7,8; wait 20s; heal; wait 5s; settle");
 }
+
+/// A server whose disk is full says `Failed` of itself, and ends before it comes back, or nobody hears it.
+#[test]
+fn server_that_cannot_write_is_missed_and_comes_back_though_its_word_is_lost_or_it_dies_with_it() {
+    for how in ["on 1 failed: lose", "on 1 failed: lose; on 1 failed: lose; on 1 failed: lose", "on 2 failed: kill"] {
+        holds(&format!(
+            "servers 4; clients 6; talk slow; wait 3s; {how}; disk 2 full; wait 4s; everyone 5s; disk 2 good; start all; \
+             wait 5s; settle"
+        ));
+    }
+}
