@@ -234,6 +234,7 @@ impl<E: Engine> Disk<E> {
                 }
                 What::Mend(damage) => self.mend(&damage),
                 What::Stop => {
+                    // Whether it fails or not, nothing follows: a failure has been told.
                     let _ = self.flush();
                     return;
                 }
