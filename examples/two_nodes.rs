@@ -11,7 +11,7 @@ use ringtalk::proto::event::Event;
 use ringtalk::proto::host::{Host, step};
 use ringtalk::proto::io::{Action, Input, Route, SessionId};
 use ringtalk::proto::node::Node;
-use ringtalk::proto::settings::{Portions, Settings};
+use ringtalk::proto::settings::{Portions, Retention, Settings};
 use ringtalk::record::{Entry, Kind};
 use ringtalk::store::memory::MemoryEngine;
 use ringtalk::store::{Store, StoreError};
@@ -108,6 +108,7 @@ fn server(name: &str, number: u16) -> Result<(Node, Machine), StoreError> {
         peers: Vec::new(),
         page: None,
         memory_only: false,
+        retention: Retention::default(),
         record: true,
         portions: Portions::default(),
         bugs: Bugs::NONE,

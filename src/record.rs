@@ -17,6 +17,9 @@ const NUMBERS_BYTES: usize = 48;
 /// Most servers in a ring.
 pub const MAX_SERVERS: usize = 32;
 
+/// About how many bytes an entry takes on a disk beside its batch.
+const ENTRY_BYTES: u64 = 100;
+
 /// Bytes that are shared, not copied, between the network, the log and the clients.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Payload(Arc<[u8]>);
@@ -98,7 +101,7 @@ pub enum Kind {
     Join,
     /// The client left the room; an empty room means every room.
     Leave,
-    /// The client claims the nick it carries.
+    /// The client claims the nick it carries; in a room, also the seat that it has there already. Nobody is told.
     Nick,
     /// A server saw its client go, or found another's clients without a server; the client left every room.
     Gone {
@@ -214,6 +217,11 @@ impl Entry {
         (0..).zip(all).filter(|(idx, _)| self.taken.has(*idx as usize))
     }
 
+    /// What it takes on a disk, about, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.batch.len() as u64 + ENTRY_BYTES
+    }
+
     /// The same messages as records of `epoch` at `gsn`.
     pub fn records(&self, epoch: EpochId, gsn: u64) -> Vec<Record> {
         let place = |idx| RecordKey { hlc: self.hlc, epoch, gsn, idx };
@@ -306,7 +314,7 @@ pub struct Member {
 }
 
 /// A view as the store keeps it: who was in it, and which epochs it follows.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct View {
     /// Its epoch, which names its leader.
     pub epoch: EpochId,
@@ -314,9 +322,18 @@ pub struct View {
     pub members: Vec<Member>,
     /// The epochs it follows, each with the cut where it was closed.
     pub parents: Vec<(EpochId, u64)>,
+    /// The ring's clock when it was made: whatever its members had stored sorts before, and all of it after.
+    pub began: Hlc,
+    /// Epochs that began before this are no history any more (`PROTOCOL.md` §9); 0 while all is kept.
+    pub horizon: Hlc,
 }
 
 impl View {
+    /// Whether its epoch is no history for those who know this horizon.
+    pub fn is_below(&self, horizon: Hlc) -> bool {
+        self.began < horizon
+    }
+
     /// Whether `pid` is a member with this very incarnation.
     pub fn has(&self, pid: Pid) -> bool {
         self.index_of(pid).is_some()

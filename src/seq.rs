@@ -124,11 +124,13 @@ impl RangeSet {
         self.0.is_empty()
     }
 
-    /// Adds all of `other`.
-    pub fn union(&mut self, other: &Self) {
+    /// Adds all of `other`; how many that were not there.
+    pub fn union(&mut self, other: &Self) -> u64 {
+        let before = self.len();
         for &(low, high) in &other.0 {
             self.insert_range(low, high);
         }
+        self.len() - before
     }
 
     /// The set in pieces of at most `most` ranges.
@@ -172,9 +174,9 @@ impl IdSet {
         self.clients.entry(id.client).or_default().insert(id.cseq)
     }
 
-    /// Adds all of one client's numbers.
-    pub fn union(&mut self, client: ClientId, other: &RangeSet) {
-        self.clients.entry(client).or_default().union(other);
+    /// Adds all of one client's numbers; how many that were not there.
+    pub fn union(&mut self, client: ClientId, other: &RangeSet) -> u64 {
+        self.clients.entry(client).or_default().union(other)
     }
 
     /// One client's numbers.

@@ -14,7 +14,7 @@ use crate::net::{Choice, FaultSwitch, NetError, Options, PORT, Role, Transport, 
 use crate::proto::event::Event;
 use crate::proto::io::{Damage, Recovered};
 use crate::proto::node::Node;
-use crate::proto::settings::{Portions, Settings};
+use crate::proto::settings::{Keep, Portions, Retention, Settings};
 use crate::runtime::archive::OpenArchive;
 use crate::runtime::clock::Clock;
 use crate::runtime::disk::Open;
@@ -111,6 +111,7 @@ pub struct ServerBuilder {
     port: u16,
     data: Option<PathBuf>,
     memory_durability: bool,
+    retention: Retention,
     priority: u8,
     page: Option<Page>,
     faults: FaultSwitch,
@@ -171,6 +172,14 @@ impl ServerBuilder {
     #[must_use]
     pub fn memory_durability(mut self, memory: bool) -> Self {
         self.memory_durability = memory;
+        self
+    }
+
+    /// How much of history it would keep; all unless told. A ring lets go of what all of its servers would let go of
+    /// (`PROTOCOL.md` §9).
+    #[must_use]
+    pub fn keep(mut self, keep: Keep) -> Self {
+        self.retention = Retention::keeping(keep);
         self
     }
 
@@ -281,6 +290,7 @@ impl ServerBuilder {
             peers: self.peers,
             page: self.page,
             memory_only: self.memory_durability,
+            retention: self.retention,
             record: true,
             portions: Portions::default(),
             bugs: crate::proto::bugs::Bugs::default(),
@@ -357,6 +367,7 @@ impl Server {
             port: PORT,
             data: None,
             memory_durability: false,
+            retention: Retention::default(),
             priority: 0,
             page: None,
             faults: FaultSwitch::default(),

@@ -69,6 +69,7 @@ impl Told<'_> {
             Kind::Join => format!("{at} {room} -- {nick} joined"),
             Kind::Leave if message.room.is_empty() => format!("{at} -- {nick} left"),
             Kind::Leave => format!("{at} {room} -- {nick} left"),
+            Kind::Nick if !message.room.is_empty() => format!("{at} {room} -- {nick} is still here"),
             Kind::Nick if message.body.is_empty() => format!("{at} -- {nick} came to another server"),
             Kind::Nick => format!("{at} -- {nick} is the name of {}", message.id.client),
             Kind::Gone { client } if message.nick.is_empty() => format!("{at} -- {client} is gone"),

@@ -118,7 +118,7 @@ fn next(stream: &mut TcpStream) -> Option<Request> {
 
 fn welcome(id: u64, name: &str) -> Vec<Reply> {
     let members = vec![Member { pid: pid(1), name: "oak".into() }, Member { pid: pid(2), name: "elm".into() }];
-    let view = View { epoch: epoch(), members, parents: Vec::new() };
+    let view = View { epoch: epoch(), members, ..View::default() };
     let view = Some(ViewNote { view, from: 0, left: None, reason: String::new() });
     let cursor = Some(Cursor { epochs: vec![(epoch(), 0)], floor: key(0) });
     let (server, name, others) = (pid(id), name.to_owned(), Vec::new());

@@ -218,6 +218,24 @@ pub enum Bug {
     NoAllowance,
     /// Who does not get a server's multicasts does not get its beacons either.
     NoUnicastBeacon,
+
+    // Retention.
+    /// History is let go of as soon as one member would, whatever the others keep.
+    LetsGoAlone,
+    /// A view does not begin with the horizon that its members know.
+    HorizonBack,
+    /// History is let go of although a server that was there a moment ago has not agreed.
+    AbsentForgotten,
+    /// Who joins a ring goes by its own horizon.
+    HorizonUnheeded,
+    /// Which messages were let go of is forgotten: later copies of them are history.
+    CopyAgain,
+    /// Members do not tell each other which messages were let go of.
+    PrunedUntold,
+    /// Also messages that never became history in an epoch count as let go of with it.
+    PruneUncommitted,
+    /// A client whose joins are history no more does not take its seats again.
+    Unseated,
 }
 
 impl Bug {
@@ -321,6 +339,14 @@ impl Bug {
         Self::NoOwnProbe,
         Self::NoAllowance,
         Self::NoUnicastBeacon,
+        Self::LetsGoAlone,
+        Self::HorizonBack,
+        Self::AbsentForgotten,
+        Self::HorizonUnheeded,
+        Self::CopyAgain,
+        Self::PrunedUntold,
+        Self::PruneUncommitted,
+        Self::Unseated,
     ];
 
     /// The bug of this name, as `{:?}` writes it; `None` when there is none.

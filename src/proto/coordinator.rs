@@ -36,6 +36,10 @@ pub(super) struct Coordinator {
     pub(super) at_work: BTreeMap<Pid, Time>,
     /// When everyone is told that a disk is waited for.
     pub(super) tell_at: Time,
+    /// The wall clock when this was begun.
+    pub(super) clock: Hlc,
+    /// When epochs began from which on history may be kept, should all agree; none where that is not to be asked now.
+    pub(super) boundaries: Vec<Hlc>,
 }
 
 impl Coordinator {
@@ -132,9 +136,10 @@ impl Coordinator {
             return;
         }
         let closing = cut::close(states, bugs);
-        let start_hlc = states.values().map(|state| state.hlc).max().unwrap_or(Hlc(0));
-        let view = View { epoch: self.epoch, members: self.members.clone(), parents: closing.parents };
-        let commit = Box::new(Commit { view, limits: closing.limits, start_hlc });
+        let began = states.values().map(|state| state.hlc).fold(self.clock, Hlc::max);
+        let horizon = cut::horizon(states, &self.boundaries, bugs).min(began);
+        let view = View { epoch: self.epoch, members: self.members.clone(), parents: closing.parents, began, horizon };
+        let commit = Box::new(Commit { view, limits: closing.limits });
         self.begin(now, Phase::Committing { commit, prepared: BTreeSet::new() });
         self.say(self.everyone(), steps);
     }

@@ -2,6 +2,7 @@
 
 use crate::ids::{EpochId, Pid};
 use crate::proto::bugs::{Bug, Bugs};
+use crate::time::Hlc;
 use crate::wire::message::{Limit, LogState, State};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,6 +67,16 @@ fn cut(states: &BTreeMap<Pid, State>, counted: &[Pid], epoch: EpochId, bugs: Bug
     closed(&trusted).unwrap_or(open).max(at_least)
 }
 
+/// From where on history is kept: the greatest horizon that anyone knows, or the last of these boundaries that all would keep
+/// no less than.
+pub fn horizon(states: &BTreeMap<Pid, State>, boundaries: &[Hlc], bugs: Bugs) -> Hlc {
+    let known = states.values().map(|state| state.horizon).max().unwrap_or(Hlc(0));
+    let would = states.values().map(|state| state.lets_go);
+    let agreed = if bugs.has(Bug::LetsGoAlone) { would.max() } else { would.min() };
+    let boundary = boundaries.iter().copied().filter(|began| Some(*began) <= agreed).max();
+    boundary.unwrap_or(Hlc(0)).max(if bugs.has(Bug::HorizonBack) { Hlc(0) } else { known })
+}
+
 /// Whose log of `epoch` counts for its cut: if a participant bears a pid that the epoch's view lists, such ones only;
 /// otherwise its members by server id, leaving out any whose store was damaged, unless that leaves nobody.
 fn counted(states: &BTreeMap<Pid, State>, epoch: EpochId, bugs: Bugs) -> Vec<Pid> {
@@ -116,6 +127,8 @@ mod tests {
             logs: logs.iter().map(log).collect(),
             hlc: Hlc(0),
             damaged: false,
+            horizon: Hlc(0),
+            lets_go: Hlc(0),
         }
     }
 
@@ -189,6 +202,21 @@ mod tests {
         damaged.logs[0].closure = Some(12);
         let states = [(pid(1, 2), damaged), (pid(2, 2), sound)];
         assert_eq!(super::close(&states.into(), Bugs::NONE).parents[0], (epoch(5), 12));
+    }
+
+    #[test]
+    fn horizon_is_where_the_last_epoch_began_that_all_would_keep_and_never_goes_back() {
+        let told = |server, horizon, lets_go| {
+            let mut state = state(5, &[pid(1, 1)], &[]);
+            (state.horizon, state.lets_go) = (Hlc(horizon), Hlc(lets_go));
+            (pid(server, 1), state)
+        };
+        let boundaries = [10, 20, 30, 40].map(Hlc);
+        let of = |states: [(Pid, State); 2], boundaries: &[Hlc]| horizon(&states.into(), boundaries, Bugs::NONE);
+        assert_eq!(of([told(1, 0, 35), told(2, 10, 29)], &boundaries), Hlc(20));
+        assert_eq!(of([told(1, 0, 35), told(2, 10, 0)], &boundaries), Hlc(10), "one would keep all");
+        assert_eq!(of([told(1, 25, 9), told(2, 10, 35)], &boundaries), Hlc(25));
+        assert_eq!(of([told(1, 0, 35), told(2, 10, 29)], &[]), Hlc(10), "someone was not asked");
     }
 
     #[test]

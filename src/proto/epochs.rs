@@ -6,6 +6,7 @@
 use crate::ids::EpochId;
 use crate::proto::io::Recovered;
 use crate::record::View;
+use crate::time::Hlc;
 use crate::wire::message::{EpochDigest, LogState, StretchDigest};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,13 +27,36 @@ pub struct EpochLog {
     pub delivered: u64,
     /// Length whose messages are being read back from the store, at least [`EpochLog::delivered`].
     pub reading: u64,
+    /// What its entries take on the disk, about, in bytes.
+    pub bytes: u64,
+    /// What becomes of it.
+    pub kept: Kept,
     /// What [`Epochs::digest_hash`] holds of it.
     hashed: u64,
 }
 
+/// What becomes of an epoch's log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kept {
+    /// It is history.
+    Whole,
+    /// It is below the horizon: its messages are still to be let go of.
+    Due,
+    /// Only the view and the lengths are kept.
+    Lengths,
+}
+
 impl EpochLog {
     fn new(view: View) -> Self {
-        Self { view, appended: 0, durable: 0, stable: 0, closure: None, delivered: 0, reading: 0, hashed: 0 }
+        let kept = Kept::Whole;
+        let numbers = (0, 0, 0, 0, 0);
+        let (appended, durable, stable, delivered, reading) = numbers;
+        Self { view, appended, durable, stable, closure: None, delivered, reading, bytes: 0, kept, hashed: 0 }
+    }
+
+    /// Whether its messages are history.
+    pub fn is_kept(&self) -> bool {
+        self.kept == Kept::Whole
     }
 
     /// Length of what is history: on disk here, and stable or closed by a later view.
@@ -41,10 +65,10 @@ impl EpochLog {
     }
 
     /// Its part of a hash of histories. Epochs with nothing committed do not count: whether a server has heard of them makes
-    /// no history.
+    /// no history; nor do those below the horizon.
     fn hash(&self) -> u64 {
         let committed = self.committed();
-        if committed == 0 {
+        if committed == 0 || !self.is_kept() {
             return 0;
         }
         let mut bytes = [0; 32];
@@ -64,6 +88,8 @@ pub struct Epochs {
     logs: BTreeMap<EpochId, EpochLog>,
     last: Option<EpochId>,
     max_num: u64,
+    /// That of the last view: epochs that began before it are not history.
+    horizon: Hlc,
     /// Of each epoch that a known view follows, known or not: the greatest cut at which one closed it.
     cuts: BTreeMap<EpochId, u64>,
     /// All of [`EpochLog::hash`], but for what has changed since, which is in `changed`.
@@ -83,11 +109,19 @@ impl Epochs {
             log.closure = epoch.closure;
             log.delivered = log.committed();
             log.reading = log.delivered;
+            log.bytes = epoch.bytes;
+            if epoch.pruned {
+                log.kept = Kept::Lengths;
+            }
             epochs.max_num = epochs.max_num.max(epoch.view.epoch.num);
             epochs.note_cuts(&epoch.view);
             epochs.changed.insert(epoch.view.epoch);
             epochs.logs.insert(epoch.view.epoch, log);
         }
+        // Horizons of installed views ascend: the last one's is the greatest.
+        let last = epochs.last.and_then(|last| epochs.get(last));
+        let horizon = last.map_or(Hlc(0), |log| log.view.horizon);
+        epochs.raise_horizon(horizon);
         epochs
     }
 
@@ -118,6 +152,31 @@ impl Epochs {
         self.max_num
     }
 
+    /// Epochs that began before this are not history.
+    pub fn horizon(&self) -> Hlc {
+        self.horizon
+    }
+
+    /// What is below this horizon is history no more; whether it is greater than all before.
+    pub fn raise_horizon(&mut self, horizon: Hlc) -> bool {
+        let is_new = horizon > self.horizon;
+        if is_new {
+            self.horizon = horizon;
+            for (epoch, log) in &mut self.logs {
+                if log.is_kept() && log.view.is_below(horizon) {
+                    log.kept = Kept::Due;
+                    self.changed.insert(*epoch);
+                }
+            }
+        }
+        is_new
+    }
+
+    /// Epochs below the horizon that are still to be let go of, ascending.
+    pub fn due(&self) -> impl Iterator<Item = EpochId> {
+        self.logs.iter().filter(|(_, log)| log.kept == Kept::Due).map(|(epoch, _)| *epoch)
+    }
+
     /// Notes an epoch number; whether it is greater than all before.
     pub fn saw(&mut self, num: u64) -> bool {
         let new = num > self.max_num;
@@ -134,7 +193,8 @@ impl Epochs {
         // Views that followed may be known longer than this one: what they closed stands on the disk already.
         let closure = self.cuts.get(&view.epoch).copied();
         self.note_cuts(view);
-        self.logs.insert(view.epoch, EpochLog { closure, ..EpochLog::new(view.clone()) });
+        let kept = if view.is_below(self.horizon) { Kept::Due } else { Kept::Whole };
+        self.logs.insert(view.epoch, EpochLog { closure, kept, ..EpochLog::new(view.clone()) });
     }
 
     fn note_cuts(&mut self, view: &View) {
@@ -190,9 +250,10 @@ impl Epochs {
         })
     }
 
-    /// Committed length of every epoch but `current`, newest first, for comparing with another server.
+    /// Committed length of every epoch that is history but `current`, newest first, for comparing with another server.
     pub fn digest(&self, current: Option<EpochId>) -> Vec<EpochDigest> {
-        self.logs.iter().rev().filter(|(epoch, _)| Some(**epoch) != current).map(|(_, log)| log.digest()).collect()
+        let told = self.logs.iter().rev().filter(|(epoch, log)| Some(**epoch) != current && log.is_kept());
+        told.map(|(_, log)| log.digest()).collect()
     }
 
     /// [`Epochs::digest`] of some stretches, each of so many numbers.
@@ -202,14 +263,16 @@ impl Epochs {
             let end = EpochId { num: first.num.saturating_add(length), ..EpochId::default() };
             self.logs.range(first..end)
         };
-        let logs = stretches.iter().flat_map(|number| of(*number)).filter(|(epoch, _)| Some(**epoch) != current);
+        let logs = stretches.iter().flat_map(|number| of(*number));
+        let logs = logs.filter(|(epoch, log)| Some(**epoch) != current && log.is_kept());
         logs.map(|(_, log)| log.digest()).collect()
     }
 
-    /// Every stretch of so many numbers in which an epoch but `current` is known, ascending.
+    /// Every stretch of so many numbers in which an epoch but `current` is known that is history, ascending.
     pub fn summary(&self, current: Option<EpochId>, length: u64) -> Vec<StretchDigest> {
         let mut stretches: Vec<StretchDigest> = Vec::new();
-        for (epoch, log) in self.logs.iter().filter(|(epoch, _)| Some(**epoch) != current) {
+        let told = self.logs.iter().filter(|(epoch, log)| Some(**epoch) != current && log.is_kept());
+        for (epoch, log) in told {
             let number = epoch.num / length;
             match stretches.last_mut() {
                 Some(stretch) if stretch.number == number => {
@@ -256,7 +319,7 @@ mod tests {
     use super::*;
 
     fn view(num: u64, parents: Vec<(EpochId, u64)>) -> View {
-        View { epoch: EpochId { num, ..EpochId::default() }, members: Vec::new(), parents }
+        View { epoch: EpochId { num, ..EpochId::default() }, parents, ..View::default() }
     }
 
     /// Seed 107 of the simulator, `--people`: a restart found a closure that the running server did not know.
@@ -316,6 +379,32 @@ mod tests {
         assert_eq!(differ, [1]);
         let digest = |of: &[u64]| epochs.digest_of(None, of, length).iter().map(|d| d.epoch.num).collect::<Vec<_>>();
         assert_eq!((digest(&[1]), digest(&[2, 0]), digest(&[7])), (vec![256], vec![600, 1, 255], vec![]));
+    }
+
+    #[test]
+    fn what_is_below_the_horizon_is_told_to_nobody_and_due_until_it_has_gone() {
+        let mut epochs = Epochs::default();
+        for num in 1..=3 {
+            epochs.learn(&View { began: Hlc(10 * num), ..view(num, Vec::new()) });
+            let log = epochs.get_mut(EpochId { num, ..EpochId::default() }).unwrap();
+            (log.durable, log.stable) = (5, 5);
+        }
+        epochs.settle();
+        let whole = epochs.digest_hash(None);
+        assert!(epochs.raise_horizon(Hlc(25)) && !epochs.raise_horizon(Hlc(20)));
+        assert_eq!(epochs.horizon(), Hlc(25));
+        let told = |epochs: &Epochs| epochs.digest(None).iter().map(|digest| digest.epoch.num).collect::<Vec<_>>();
+        let due = |epochs: &Epochs| epochs.due().map(|epoch| epoch.num).collect::<Vec<_>>();
+        assert_eq!((told(&epochs), due(&epochs)), (vec![3], vec![1, 2]));
+        let mut alone = Epochs::default();
+        alone.learn(&View { began: Hlc(30), ..view(3, Vec::new()) });
+        let log = alone.get_mut(EpochId { num: 3, ..EpochId::default() }).unwrap();
+        (log.durable, log.stable) = (5, 5);
+        assert_ne!(epochs.digest_hash(None), whole);
+        assert_eq!(epochs.digest_hash(None), alone.digest_hash(None), "as one who never had them");
+        epochs.get_mut(EpochId { num: 1, ..EpochId::default() }).unwrap().kept = Kept::Lengths;
+        epochs.learn(&View { began: Hlc(7), ..view(4, Vec::new()) });
+        assert_eq!((told(&epochs), due(&epochs)), (vec![3], vec![2, 4]), "one that is learnt later, too");
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Inspection {
     pub prepared: Option<EpochId>,
     /// The epoch it coordinates a view change for.
     pub coordinating: Option<EpochId>,
+    /// What it takes to be below which nothing is history.
+    pub horizon: Hlc,
     /// Whether it takes part in an election at this moment.
     pub electing: bool,
     /// The last epoch it installed, in this life or an earlier one.

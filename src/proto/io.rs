@@ -8,10 +8,10 @@
 //!
 //! It never blocks, never reads a clock, never fails on what the network sends.
 
-use crate::ids::{EpochId, Pid};
+use crate::ids::{ClientId, EpochId, Pid};
 use crate::proto::event::Event;
 use crate::record::{Entry, View};
-use crate::seq::IdSet;
+use crate::seq::{IdSet, RangeSet};
 use crate::time::Hlc;
 use crate::wire::session::{Reply, Request};
 use std::net::SocketAddr;
@@ -111,6 +111,8 @@ pub enum ReadFor {
     Fill(Pid),
     /// Records that a closure made history: this server learns their ids.
     Commit,
+    /// To let go of an epoch: which messages were history in it.
+    Prune,
     /// To learn again who is in which room.
     Rooms,
     /// To bring a client's feed to the present, or to answer its fetch.
@@ -226,6 +228,14 @@ pub enum Write {
         /// Everything up to here is history.
         committed: u64,
     },
+    /// These messages are no history any more, wherever there are copies of them.
+    Prune {
+        /// The epoch below the horizon whose history they were: its entries may go, its view and lengths stay. `None` when
+        /// another server told of them.
+        epoch: Option<EpochId>,
+        /// All of them: of each client its numbers.
+        ids: Vec<(ClientId, RangeSet)>,
+    },
 }
 
 impl Write {
@@ -255,8 +265,10 @@ pub struct Recovered {
     pub last: Option<EpochId>,
     /// Every epoch known, ascending.
     pub epochs: Vec<RecoveredEpoch>,
-    /// Ids of all committed records.
+    /// Ids of all committed records, and of those below.
     pub ids: IdSet,
+    /// Ids of messages that were let go of: they are history no more.
+    pub pruned: IdSet,
     /// At least every HLC stored.
     pub hlc: Hlc,
     /// Committed messages.
@@ -289,4 +301,8 @@ pub struct RecoveredEpoch {
     pub stable: u64,
     /// Greatest closure known.
     pub closure: Option<u64>,
+    /// What its entries take on the disk, in bytes.
+    pub bytes: u64,
+    /// Whether its history was let go of.
+    pub pruned: bool,
 }

@@ -27,6 +27,8 @@ const SHUNNED: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Repairs asked for are counted over this time.
 const MINUTE: Duration = Duration::from_mins(1);
+/// Why a view is followed by another of the same members.
+pub const RENEWED: &str = "begun anew";
 /// Most repairs remembered for the count of a minute.
 const MAX_NACKS: usize = 10_000;
 
@@ -288,7 +290,10 @@ impl Membership {
             wanted.extend(merged);
             self.reason = "merged";
         }
-        if wanted == members && !is_merge {
+        if wanted == members && !is_merge && world.renews {
+            self.reason = RENEWED;
+            Decision::Propose(wanted, self.reason)
+        } else if wanted == members && !is_merge {
             Decision::Wait
         } else {
             Decision::Propose(bounded(wanted, world.me), self.reason)

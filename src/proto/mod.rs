@@ -29,6 +29,7 @@ pub mod pacing;
 pub mod peers;
 mod person;
 pub mod probes;
+pub mod pruning;
 pub mod recent;
 pub mod repair;
 pub mod replay;

@@ -4,6 +4,7 @@ use crate::ids::MessageId;
 use crate::proto::bugs::{Bug, Bugs};
 use crate::proto::settings::{COALESCE, ORIGIN_QUEUE, ORIGIN_WINDOW};
 use crate::record::{Lent, MAX_BATCH, Payload, Submission, encode_lent};
+use crate::seq::IdSet;
 use crate::time::{Hlc, Time};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -82,6 +83,11 @@ impl Origin {
     /// The last number used in this view.
     pub fn head(&self) -> u64 {
         self.oseq
+    }
+
+    /// Pending messages that are among these.
+    pub fn among(&self, ids: &IdSet) -> Vec<MessageId> {
+        self.pending.keys().copied().filter(|id| ids.contains(*id)).collect()
     }
 
     /// How many messages are pending.

@@ -16,7 +16,7 @@ impl Replay {
     pub fn of(epochs: &Epochs) -> Self {
         let mut left = MAX_ENTRIES;
         let mut stretches = VecDeque::new();
-        for (epoch, log) in epochs.iter().rev() {
+        for (epoch, log) in epochs.iter().rev().filter(|(_, log)| log.is_kept()) {
             let last = log.committed();
             let count = last.min(left);
             if count > 0 {

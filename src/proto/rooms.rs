@@ -122,17 +122,29 @@ impl Rooms {
         match &message.kind {
             Kind::Leave if message.room.is_empty() && bug!(self, Bug::LeavesNothing) => {}
             Kind::Leave if message.room.is_empty() => self.leave_all(client, cseq, &mut changes),
-            Kind::Join | Kind::Leave => {
+            Kind::Nick if message.room.is_empty() => {}
+            Kind::Join | Kind::Leave | Kind::Nick => {
                 let folded = name::fold(&message.room);
                 if let Some(person) = self.people.get_mut(&client) {
-                    person.sit(&folded, cseq, key, message.kind == Kind::Join);
+                    person.sit(&folded, cseq, key, message.kind != Kind::Leave);
                 }
                 self.seat(&folded, client, &mut changes);
             }
             Kind::Topic => self.set_topic(&message.room, &message.body, key, &mut changes),
-            Kind::Text | Kind::Action | Kind::Direct { .. } | Kind::Nick | Kind::Gone { .. } => {}
+            Kind::Text | Kind::Action | Kind::Direct { .. } | Kind::Gone { .. } => {}
         }
         changes
+    }
+
+    /// Takes in a copy of a message that was let go of: it tells where its writer was and under which name, and seats nobody.
+    /// What unseated him may have been let go of with it (simulator seed 3262, `--let-go`).
+    pub fn apply_copy(&mut self, record: &Record, origin: Pid, server: &str) {
+        let mut changes = Vec::new();
+        if let Kind::Gone { client } = record.message.kind {
+            self.gone(client, origin, record.key, &mut changes);
+        } else {
+            self.heard(record, origin, server, &mut changes);
+        }
     }
 
     /// Who is in this room, or in any; ascending by room, then nick.
@@ -490,7 +502,7 @@ mod tests {
         apply(&mut rooms, ELM, 3, 3, "lobby", Kind::Text);
         assert_eq!(rooms.without_server(ELM), [ClientId(BOB)]);
         let member = Member { pid: OAK, name: "oak".into() };
-        let view = View { epoch: EpochId { num: 2, leader: OAK }, members: vec![member], parents: vec![] };
+        let view = View { epoch: EpochId { num: 2, leader: OAK }, members: vec![member], ..View::default() };
         assert_eq!(rooms.homeless(&view), [ClientId(BOB)]);
         let mut record = record(4, 99, "", gone(BOB));
         record.key.epoch = view.epoch;

@@ -80,6 +80,7 @@ impl Feed {
         self.passed_over.clear();
         self.backlog = epochs
             .iter()
+            .filter(|(_, log)| log.is_kept())
             .filter_map(|(epoch, log)| {
                 let seen = listed.get(&epoch).copied();
                 let next = seen.unwrap_or(0) + 1;

@@ -27,12 +27,62 @@ pub struct Settings {
     pub page: Option<Page>,
     /// Acknowledge at receipt by all, before the disk has it (`--durability memory`). The host acknowledges writes at once.
     pub memory_only: bool,
+    /// What of history is let go of, and when.
+    pub retention: Retention,
     /// How much of a long list one message carries.
     pub portions: Portions,
     /// Whether an event record is kept: at most 8 MiB, and about a hundredth of the protocol's time.
     pub record: bool,
     /// Planted bugs; none outside the simulator's hunt.
     pub bugs: Bugs,
+}
+
+/// How much of history a server would keep. A ring lets go of what all of its servers would let go of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Keep {
+    /// Everything.
+    #[default]
+    All,
+    /// What is younger than this.
+    For(Duration),
+    /// The newest, about this many bytes of it on the disk.
+    Bytes(u64),
+}
+
+/// What of history is let go of, and when: whole epochs, so that a leader begins a new one now and then (`PROTOCOL.md` §9).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Retention {
+    /// What this server would keep.
+    pub keep: Keep,
+    /// A view this old is followed by another of the same members …
+    pub view_lasts: Duration,
+    /// … or one with so many batches.
+    pub view_holds: u64,
+    /// Nothing is let go of before every server that was in a view so lately has agreed.
+    pub absent_for: Duration,
+}
+
+impl Retention {
+    /// So much is kept: views last no longer than a part of that, so that little more is.
+    pub fn keeping(keep: Keep) -> Self {
+        let all = Self::default();
+        let view_lasts = match keep {
+            Keep::For(age) => all.view_lasts.min(age / 8),
+            Keep::All | Keep::Bytes(_) => all.view_lasts,
+        };
+        Self { keep, view_lasts, ..all }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            keep: Keep::All,
+            view_lasts: Duration::from_hours(24),
+            view_holds: 1_000_000,
+            absent_for: Duration::from_hours(30 * 24),
+        }
+    }
 }
 
 /// How much of what grows with a ring's age goes into one message: the rest is asked for, portion by portion.
@@ -116,6 +166,8 @@ pub const COMPARE_EVERY: Duration = ms(20);
 pub const DIGEST_EVERY: Duration = ms(250);
 /// A client whose session ended is gone for the others after this.
 pub const GONE_AFTER: Duration = Duration::from_secs(10);
+/// A view that holds much is followed by another after this long at the earliest.
+pub const RENEW_LEAST: Duration = Duration::from_secs(10);
 /// Sessions at one server.
 pub const MAX_SESSIONS: usize = 4096;
 /// The rate at which data goes out, and of which repairs and catch-up have their shares, at most: bytes a second, a gigabit's.

@@ -23,7 +23,7 @@ use crate::proto::coordinator::{Coordinator, Phase};
 use crate::proto::io::Write;
 use crate::proto::settings::{COORDINATOR_REPEAT, COORDINATOR_WAIT, COORDINATOR_WORKS, PREPARED_REPEAT, STALLED};
 use crate::record::{Member, View};
-use crate::time::Time;
+use crate::time::{Hlc, Time};
 use crate::wire::message::{Commit, Message, Propose, State};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -149,6 +149,8 @@ impl ViewChange {
             allowances: BTreeMap::new(),
             at_work: BTreeMap::new(),
             tell_at: now + COORDINATOR_WORKS,
+            clock: Hlc(0),
+            boundaries: Vec::new(),
         };
         coordinator.progress(now);
         coordinator.say(coordinator.everyone(), &mut steps);
@@ -160,6 +162,13 @@ impl ViewChange {
     pub fn allow(&mut self, allowances: BTreeMap<Pid, Duration>) {
         if let Some(coordinator) = &mut self.coordinator {
             coordinator.allowances = allowances;
+        }
+    }
+
+    /// The view that is being made begins no earlier than this clock; history may be kept from one of these boundaries on.
+    pub fn begin_at(&mut self, clock: Hlc, boundaries: Vec<Hlc>) {
+        if let Some(coordinator) = &mut self.coordinator {
+            (coordinator.clock, coordinator.boundaries) = (clock, boundaries);
         }
     }
 

@@ -21,6 +21,8 @@ pub struct World<'a> {
     pub peers: &'a Peers,
     /// Members whose logs stand still while others' grow.
     pub stalled: &'a [Pid],
+    /// Whether this leader's view has lasted long enough.
+    pub renews: bool,
     /// Whether this leader's own disk hangs.
     pub resigns: bool,
 }

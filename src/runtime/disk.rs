@@ -283,7 +283,7 @@ impl<E: Engine> Disk<E> {
             }
             Ok(more) => {
                 self.unindexed = if more { self.unindexed.max(INDEX_STEP) } else { 0 };
-                if !more {
+                if self.store.as_ref().is_none_or(Store::is_indexed) {
                     for waiter in self.waiters.drain(..) {
                         // Who gave up waiting is not missed.
                         let _ = waiter.try_send(());

@@ -467,6 +467,10 @@ impl Engine for Failing {
     fn message(&self, id: MessageId) -> Result<Option<HistoryRow>, StoreError> {
         self.engine.message(id)
     }
+
+    fn numbers(&self, client: ClientId, first: u64, last: u64) -> Result<Vec<u64>, StoreError> {
+        self.engine.numbers(client, first, last)
+    }
 }
 
 fn failing_disk() -> (DiskLine, Arc<AtomicBool>, Pid) {

@@ -4,10 +4,12 @@ use super::image::Image;
 use crate::ids::EpochId;
 use crate::proto::bugs::Bugs;
 use crate::proto::io::Write;
+use crate::seq::IdSet;
 use crate::store::engine::{Archive as _, Page};
 use crate::store::memory::MemoryEngine;
 use crate::store::{Store, StoreError};
 use crate::wire::session::{Answer, Query};
+use std::collections::BTreeSet;
 
 /// Entries that are indexed at once.
 const STRETCH: usize = 4096;
@@ -15,6 +17,8 @@ const STRETCH: usize = 4096;
 /// A store in memory that has of each epoch what is history on a server's disk, as far as somebody has asked.
 pub(super) struct Archive {
     store: Store<MemoryEngine>,
+    /// What it was told to let go of.
+    pruned: (BTreeSet<EpochId>, IdSet),
 }
 
 impl Archive {
@@ -22,7 +26,7 @@ impl Archive {
     pub(super) fn new(bugs: Bugs) -> Result<Self, StoreError> {
         let (mut store, _) = Store::open(MemoryEngine::new(), 1)?;
         store.bugs = bugs;
-        Ok(Self { store })
+        Ok(Self { store, pruned: Default::default() })
     }
 
     /// The answer to a question about history, from all of it that is on this disk.
@@ -37,10 +41,23 @@ impl Archive {
     }
 
     fn read_on(&mut self, disk: &Image) -> Result<(), StoreError> {
-        for &epoch in disk.logs.keys() {
+        self.let_go(disk)?;
+        for &epoch in disk.logs.keys().filter(|epoch| !disk.pruned.contains(epoch)) {
             self.read_epoch(disk, epoch)?;
         }
         while self.store.index_some(STRETCH)? {}
+        Ok(())
+    }
+
+    fn let_go(&mut self, disk: &Image) -> Result<(), StoreError> {
+        for &epoch in disk.pruned.difference(&self.pruned.0) {
+            self.store.apply(&[Write::Prune { epoch: Some(epoch), ids: Vec::new() }])?;
+        }
+        if disk.pruned_ids != self.pruned.1 {
+            let ids = disk.pruned_ids.iter().map(|(client, numbers)| (client, numbers.clone())).collect();
+            self.store.apply(&[Write::Prune { epoch: None, ids }])?;
+        }
+        self.pruned = (disk.pruned.clone(), disk.pruned_ids.clone());
         Ok(())
     }
 

@@ -125,7 +125,10 @@ impl World {
             Fault::QualityOfAll(quality) => self.set_quality_where(quality, |_, _| true),
             Fault::QualityAround(at, quality) => self.set_quality_where(quality, |from, to| from == *at || to == *at),
             Fault::HealNet => self.lan.heal(),
-            Fault::ClockJump(at, ms) if *at < servers => self.servers[*at].clock.jump(*ms),
+            Fault::ClockJump(at, ms) if *at < servers => {
+                self.checker.clock_jumped();
+                self.servers[*at].clock.jump(*ms);
+            }
             Fault::Disk(at, manner) if *at < servers => self.servers[*at].disk.set_manner((**manner).clone()),
             Fault::LeadersDisk(manner) => {
                 if let Some(at) = self.leader() {

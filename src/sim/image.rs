@@ -5,7 +5,7 @@ use crate::proto::io::{Recovered, RecoveredEpoch, Write};
 use crate::record::{Entry, View};
 use crate::seq::IdSet;
 use crate::time::Hlc;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The log of one epoch.
@@ -86,6 +86,10 @@ pub struct Image {
     pub logs: BTreeMap<EpochId, Log>,
     /// Greatest closure known of each epoch, also of such as it has no log of.
     pub closures: BTreeMap<EpochId, u64>,
+    /// Epochs that were let go of.
+    pub pruned: BTreeSet<EpochId>,
+    /// Messages that were history in them, and such as others told of.
+    pub pruned_ids: IdSet,
     /// Whether something was set aside.
     pub damaged: bool,
 }
@@ -116,6 +120,12 @@ impl Image {
             Write::Commit { epoch, upto } => self.commit(*epoch, *upto)?,
             Write::Fill { view, first, entries, closure, committed } => {
                 self.fill(view, *first, entries, *closure, *committed, kept)?;
+            }
+            Write::Prune { epoch, ids } => {
+                self.pruned.extend(epoch);
+                for (client, numbers) in ids {
+                    self.pruned_ids.union(*client, numbers);
+                }
             }
         }
         Ok(())
@@ -222,7 +232,7 @@ impl Image {
         self.logs.is_empty()
     }
 
-    /// Length of an epoch that is history.
+    /// Length of an epoch that is history, or was before it was let go of.
     pub fn committed(&self, epoch: EpochId) -> u64 {
         let Some(log) = self.logs.get(&epoch) else { return 0 };
         let closure = self.closures.get(&epoch).copied().unwrap_or(0);
@@ -231,7 +241,7 @@ impl Image {
 
     /// Entries `first..=last` as far as they are there, at least one and then no more than the budget.
     pub fn read(&self, epoch: EpochId, first: u64, last: u64, budget_bytes: usize) -> Vec<Entry> {
-        let Some(log) = self.logs.get(&epoch) else { return Vec::new() };
+        let Some(log) = self.logs.get(&epoch).filter(|_| !self.pruned.contains(&epoch)) else { return Vec::new() };
         let upto = (last as usize).min(log.entries.len());
         let from = (first.max(1) - 1) as usize;
         let mut spent = 0;
@@ -246,9 +256,9 @@ impl Image {
 
     /// What a start finds, for a life of this name.
     pub fn recover(&self, pid: Pid) -> Recovered {
-        let mut ids = IdSet::default();
+        let mut ids = self.pruned_ids.clone();
         let mut messages = 0;
-        for (&epoch, log) in &self.logs {
+        for (&epoch, log) in self.logs.iter().filter(|(epoch, _)| !self.pruned.contains(epoch)) {
             for entry in log.entries.iter().take(self.committed(epoch) as usize) {
                 messages += entry.messages().map(|(_, message)| u64::from(ids.insert(message.id))).sum::<u64>();
             }
@@ -259,6 +269,8 @@ impl Image {
             len: log.entries.len() as u64,
             stable: log.stable,
             closure: self.closures.get(epoch).copied(),
+            bytes: log.entries.iter().map(|entry| entry.bytes()).sum(),
+            pruned: self.pruned.contains(epoch),
         });
         Recovered {
             pid,
@@ -266,6 +278,7 @@ impl Image {
             last: self.last,
             epochs: epochs.collect(),
             ids,
+            pruned: self.pruned_ids.clone(),
             hlc: hlcs.max().unwrap_or(Hlc(0)),
             messages,
             damaged: self.damaged,

@@ -89,7 +89,7 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::NoFlush, 3),
     by_chance(Bug::NoResend, 1),
     by_chance(Bug::StaleBuffers, 1),
-    by_chance(Bug::OrderAfterFreeze, 10),
+    by_chance(Bug::OrderAfterFreeze, 76),
     by_chance(Bug::TableUncommitted, 1),
     directed(
         Bug::WorksInSilence,
@@ -154,7 +154,7 @@ pub const KNOWN: &[Known] = &[
     ),
     by_chance(Bug::LeavesNothing, 6),
     by_chance(Bug::FirstClaimHeard, 2),
-    by_chance(Bug::CopiesGuessed, 30),
+    by_chance(Bug::CopiesGuessed, 9),
     by_chance(Bug::FeedTwice, 1),
     by_chance(Bug::LateAsLive, 1),
     by_chance(Bug::FeedSkipsFlush, 1),
@@ -234,6 +234,18 @@ pub const KNOWN: &[Known] = &[
          views 3",
     ),
     directed(Bug::NoUnicastBeacon, 1, "servers 3; wait 3s; mute 1>2; mute 2>1; wait 12s; settle"),
+    directed(Bug::LetsGoAlone, 1, "clients 3; keep 5s,all,5s; wait 30s; settle"),
+    directed(Bug::HorizonBack, 1, "clients 3; keep 5s; wait 20s; kill leader; wait 5s; start all; wait 5s; settle"),
+    directed(Bug::AbsentForgotten, 1, "clients 3; keep 5s; wait 12s; kill 3; wait 12s; start 3; settle"),
+    directed(Bug::HorizonUnheeded, 1, "clients 3; keep 5s; wait 12s; kill 3; wait 40s; start 3; wait 5s; settle"),
+    directed(Bug::CopyAgain, 1, "clients 3; keep 5s; wait 30s; settle"),
+    directed(Bug::PrunedUntold, 1, "clients 3; keep 5s; absent 3; wait 30s; start 3; wait 5s; settle"),
+    directed(
+        Bug::PruneUncommitted,
+        6,
+        "servers 4; clients 6; talk fast; keep 5s; wait 5s; cut 1,2|3,4; wait 3s; heal; wait 20s; settle",
+    ),
+    directed(Bug::Unseated, 1, "people; clients 3; keep 5s; wait 30s; settle"),
 ];
 
 #[cfg(test)]

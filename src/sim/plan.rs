@@ -7,9 +7,12 @@ use super::lan::{Cut, Quality};
 use super::rng::Rng;
 use super::world::Shape;
 use crate::proto::bugs::Bugs;
+use crate::proto::settings::{Keep, Retention};
 use crate::time::Time;
 use std::time::Duration;
 
+/// In one of so many seeds history is let go of.
+const LETTING_GO: u64 = 8;
 /// In one of so many seeds the clients are those that people have.
 const PEOPLE: u64 = 4;
 
@@ -26,13 +29,15 @@ pub struct Options {
     pub size: Option<(usize, usize)>,
     /// The clients are those that people have, in every run.
     pub people: bool,
+    /// History is let go of in every run.
+    pub lets_go: bool,
     /// No faults at all, and this long.
     pub calm: Option<Duration>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { bugs: Bugs::NONE, timeline: false, only: None, size: None, people: false, calm: None }
+        Self { bugs: Bugs::NONE, timeline: false, only: None, size: None, people: false, lets_go: false, calm: None }
     }
 }
 
@@ -45,8 +50,9 @@ impl Options {
         });
         let size = self.size.map_or_else(String::new, |(servers, clients)| format!(" --size {servers},{clients}"));
         let people = if self.people { " --people" } else { "" };
+        let lets_go = if self.lets_go { " --let-go" } else { "" };
         let calm = self.calm.map_or_else(String::new, |calm| format!(" --calm {}", calm.as_secs()));
-        format!("--seed {seed}{only}{size}{people}{calm}")
+        format!("--seed {seed}{only}{size}{people}{lets_go}{calm}")
     }
 }
 
@@ -95,6 +101,7 @@ impl Plan {
             absent,
             other_net: Vec::new(),
             habit,
+            retention: retention(seed, servers, options.lets_go),
             people: options.people || seed % PEOPLE == PEOPLE - 2,
             bugs: options.bugs,
             drift: rng.chance(500),
@@ -143,6 +150,27 @@ impl Plan {
         }
         self
     }
+}
+
+/// In every eighth run history is let go of. Drawn apart, so that faults are what they would be without.
+fn retention(seed: u64, servers: usize, always: bool) -> Vec<Retention> {
+    let mut rng = Rng::new(seed ^ 0x4ee9);
+    if seed % LETTING_GO != LETTING_GO - 1 && !always {
+        return Vec::new();
+    }
+    let times = Retention {
+        keep: Keep::All,
+        view_lasts: rng.wait(secs(2), secs(8)),
+        view_holds: rng.between(20, 400),
+        absent_for: rng.wait(secs(2), secs(30)),
+    };
+    let one = rng.between(1, 5);
+    let mut draw = || match rng.below(20) {
+        0 if one == 1 => Keep::All,
+        1 => Keep::Bytes(rng.between(4_000, 100_000)),
+        _ => Keep::For(rng.wait(secs(1), secs(20))),
+    };
+    (0..servers).map(|_| Retention { keep: draw(), ..times }).collect()
 }
 
 /// What befalls the processes of clients.

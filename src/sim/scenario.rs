@@ -12,6 +12,7 @@
 //! disk 1 slow 5s | broken | full | good
 //! on 2 commit from 1: kill      on 1 data: lose           on 1 prepared: pause 3s
 //! move 1 (a client)             seen merges with messages     never suspicions
+//! keep 10s,all,5s (what each server would keep; views last 3 s, and who was away for 15 s is not asked)
 //! disk leader slow 5s           flood 1                   other-net 3,4     around 2 narrow 600
 //! people (the clients are real)   pause-client 1 2s       restart-client 1 1s
 //! acked 10s    serves 1 10s     everyone 10s              mark       views 1    leader same | leader greatest
@@ -31,6 +32,7 @@ use super::plan::{ms, secs};
 use super::swarm;
 use super::world::{Shape, World};
 use crate::proto::bugs::Bugs;
+use crate::proto::settings::{Keep, Retention};
 use std::time::Duration;
 
 /// A line that is no step, with the reason.
@@ -77,6 +79,7 @@ pub struct Scenario {
     people: bool,
     absent: Vec<usize>,
     other_net: Vec<usize>,
+    retention: Vec<Retention>,
     steps: Vec<Step>,
 }
 
@@ -92,6 +95,7 @@ impl Scenario {
             people: false,
             absent: Vec::new(),
             other_net: Vec::new(),
+            retention: Vec::new(),
             steps: Vec::new(),
         };
         let lines =
@@ -128,6 +132,7 @@ impl Scenario {
             "people" if rest.is_empty() => self.people = true,
             "absent" => self.absent = list(rest)?,
             "other-net" => self.other_net = list(rest)?,
+            "keep" => self.retention = rest.split(',').map(keep).collect::<Option<_>>()?,
             "wait" => self.steps.push(Step::Wait(wait(rest)?)),
             "settle" if rest.is_empty() => self.steps.push(Step::Settle(None)),
             "settle" => self.steps.push(Step::Settle(Some(list(rest)?))),
@@ -163,6 +168,7 @@ impl Scenario {
             absent: self.absent.clone(),
             other_net: self.other_net.clone(),
             habit: Talk::Slow.habit(),
+            retention: self.retention.clone(),
             people: self.people,
             bugs,
             drift: true,
@@ -242,6 +248,12 @@ fn habit(word: &str) -> Option<Talk> {
 /// A number that counts from 1, as one that counts from 0.
 pub(super) fn number(word: &str) -> Option<usize> {
     word.trim().parse::<usize>().ok()?.checked_sub(1)
+}
+
+/// What a server would keep, as every ring in a scenario that lets go of anything.
+fn keep(text: &str) -> Option<Retention> {
+    let keep = if text.trim() == "all" { Keep::All } else { Keep::For(wait(text.trim())?) };
+    Some(Retention { keep, view_lasts: secs(3), view_holds: 1000, absent_for: secs(15) })
 }
 
 fn list(text: &str) -> Option<Vec<usize>> {

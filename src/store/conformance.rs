@@ -1,5 +1,9 @@
 //! What every engine, and the store above it, must do: one suite, run on each medium by [`conformance_tests!`].
 
+mod pruning;
+
+pub(crate) use pruning::*;
+
 use super::engine::{Archive, Batch, Direction, Engine, HistoryRow, Op, Table};
 use super::{Store, StoreError};
 use crate::ids::{ClientId, EpochId, Incarnation, MessageId, Pid, RecordKey, ServerId};
@@ -45,7 +49,18 @@ macro_rules! conformance_tests {
             history_pages_by_key_in_both_directions,
             direct_messages_are_shown_to_the_two_only,
             search_takes_any_text_and_finds_all_words,
-            rooms_count_what_was_said
+            rooms_count_what_was_said,
+            pruned_epoch_is_history_no_more_and_keeps_its_view_and_lengths,
+            pruning_goes_on_where_it_stopped,
+            pruning_before_anything_is_indexed_covers_its_clock,
+            later_copy_of_a_pruned_message_is_no_history_in_either_order,
+            pruned_epoch_takes_and_gives_no_entries,
+            what_others_let_go_of_goes_at_once,
+            what_is_let_go_of_while_the_index_is_made_anew_is_no_history,
+            bad_entry_of_a_pruned_epoch_is_set_aside_and_history_made_anew,
+            bad_row_of_what_was_let_go_of_is_set_aside_until_it_is_told_again,
+            size_of_an_epoch_is_that_of_its_entries,
+            store_of_format_1_is_migrated_whole
         );
     };
     (@ $medium:expr, $($name:ident),*) => {
@@ -70,7 +85,7 @@ pub(crate) fn epoch(num: u64, leader: u64) -> EpochId {
 /// A view of servers 1 to 3, led by 1.
 pub(crate) fn view(num: u64, parents: &[(EpochId, u64)]) -> View {
     let members = (1..=3).map(|n| Member { pid: pid(n), name: format!("s{n}") }).collect();
-    View { epoch: epoch(num, 1), members, parents: parents.to_vec() }
+    View { epoch: epoch(num, 1), members, parents: parents.to_vec(), ..View::default() }
 }
 
 /// An entry with these messages.
@@ -293,14 +308,14 @@ pub(crate) fn newer_format_is_refused(medium: &mut impl Medium) {
     let mut engine = store.into_engine();
     let mut batch = Batch::default();
     let word = super::rows::word::FORMAT;
-    batch.put(Table::Meta, word, super::rows::seal(Table::Meta, word, &2_u32));
+    batch.put(Table::Meta, word, super::rows::seal(Table::Meta, word, &3_u32));
     engine.commit(batch).unwrap();
     engine.sync().unwrap();
     let before = engine.scan(Table::Meta, &[], &[0xff], 99, Direction::Up).unwrap();
     let engine = medium.again(engine);
     assert_eq!(engine.scan(Table::Meta, &[], &[0xff], 99, Direction::Up).unwrap(), before);
     let refused = Store::open(engine, 1).map(|_| ());
-    assert!(matches!(refused, Err(StoreError::Newer { found: 2, known: 1 })));
+    assert!(matches!(refused, Err(StoreError::Newer { found: 3, known: 2 })));
 }
 
 pub(crate) fn flipped_entry_is_never_read_and_is_filled_again(medium: &mut impl Medium) {

@@ -1,7 +1,7 @@
 //! What a store stands on: rows of bytes in a few tables and the rows of history, changed by atomic batches.
 
 use super::error::StoreError;
-use crate::ids::{MessageId, RecordKey};
+use crate::ids::{ClientId, MessageId, RecordKey};
 use crate::record::Record;
 use crate::wire::session::{HistoryQuery, RoomInfo};
 use serde::{Deserialize, Serialize};
@@ -24,12 +24,14 @@ pub enum Table {
     Covered = 6,
     /// Numbers of each client in the indexed part of history.
     Ids = 7,
+    /// Numbers of each client that were let go of.
+    Pruned = 8,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Meta, Self::Views, Self::Heads, Self::Entries, Self::Aside, Self::Covered, Self::Ids];
+    pub const ALL: [Self; 8] =
+        [Self::Meta, Self::Views, Self::Heads, Self::Entries, Self::Aside, Self::Covered, Self::Ids, Self::Pruned];
 }
 
 /// One message of history as people see it. `acked_upto` and `floor` of the message are zero: they are not history.
@@ -67,7 +69,7 @@ pub enum Op {
     },
     /// Adds a message to history. Its id and its key are not there.
     Remember(Box<HistoryRow>),
-    /// Takes a message out of history: its place is elsewhere.
+    /// Takes a message out of history: its place is elsewhere, or it is let go of.
     Forget(RecordKey),
     /// Takes every message out of history: it is made anew from the log.
     ForgetAll,
@@ -142,6 +144,9 @@ pub trait Engine {
 
     /// A message of history by its id, as it was remembered.
     fn message(&self, id: MessageId) -> Result<Option<HistoryRow>, StoreError>;
+
+    /// Which of a client's messages history has, of those with numbers in `first..=last`.
+    fn numbers(&self, client: ClientId, first: u64, last: u64) -> Result<Vec<u64>, StoreError>;
 }
 
 /// A part of history, ascending by key.

@@ -37,6 +37,7 @@ impl Findings {
             Table::Views => self.note(format!("the view of {epoch}")),
             Table::Heads => self.note(format!("the length of {epoch}")),
             Table::Meta => self.note(format!("the row \"{}\"", key.escape_ascii())),
+            Table::Pruned => self.note("which messages were let go of"),
             Table::Aside | Table::Covered | Table::Ids => self.note("a row of the index"),
         }
     }

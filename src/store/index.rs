@@ -1,9 +1,10 @@
 //! The index of committed messages, filled behind the log: of a message that was ordered twice the least key counts.
 
-use super::engine::{Batch, Engine, HistoryRow, Op, Table};
+use super::engine::{Batch, Engine, HistoryRow, Table};
 use super::error::StoreError;
 use super::log::Store;
-use super::rows::{Totals, seal, unseal, word};
+use super::revision::Revision;
+use super::rows::{Totals, seal, unseal};
 use crate::ids::{ClientId, EpochId, MessageId};
 use crate::proto::bugs::{Bug, bug};
 use crate::record::Record;
@@ -12,7 +13,7 @@ use crate::time::Hlc;
 use std::collections::BTreeMap;
 
 /// Bytes of entries that one call reads at most, beside the first entry.
-const BUDGET_BYTES: usize = 1 << 20;
+pub(super) const BUDGET_BYTES: usize = 1 << 20;
 
 /// What the whole history comes to: equal on two stores exactly when their indexed histories are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -24,26 +25,37 @@ pub struct Digest {
 }
 
 impl<E: Engine> Store<E> {
-    /// Indexes committed entries that are not indexed yet, at most `budget` of them; whether there are more.
+    /// Indexes committed entries that are not indexed yet; where there are none, takes away what was let go of. At most
+    /// `budget` entries; whether there are more.
     ///
     /// # Errors
     /// Any error of the engine; the index then is as it was, or the whole step on.
     pub fn index_some(&mut self, budget: usize) -> Result<bool, StoreError> {
-        let Some(&epoch) = self.behind.first() else { return Ok(false) };
-        let (first, last) = match self.logs.get(&epoch) {
-            Some(log) => (log.covered + 1, log.committed().min(log.covered.saturating_add(budget.max(1) as u64))),
-            None => return Ok(false),
-        };
+        match self.behind.first() {
+            Some(&epoch) => self.index_epoch(epoch, budget)?,
+            None => self.prune_some(budget)?,
+        }
+        Ok(self.has_work())
+    }
+
+    /// Whether all of history is in the index.
+    pub fn is_indexed(&self) -> bool {
+        self.behind.is_empty()
+    }
+
+    fn index_epoch(&mut self, epoch: EpochId, budget: usize) -> Result<(), StoreError> {
+        let Some(log) = self.logs.get(&epoch) else { return Ok(()) };
+        let (first, last) = (log.covered + 1, log.committed().min(log.covered.saturating_add(budget.max(1) as u64)));
         let entries = self.read(epoch, first, last, BUDGET_BYTES)?;
         if entries.is_empty() {
             // The part behind a damaged entry waits until recovery has set that aside.
             self.behind.remove(&epoch);
-            return Ok(!self.behind.is_empty());
+            return Ok(());
         }
         let leader = self.view(epoch).map(|view| view.leader_name().to_owned()).unwrap_or_default();
         let mut step = Step::new(self);
         for (entry, gsn) in entries.iter().zip(first..) {
-            step.totals.hlc = step.totals.hlc.max(entry.hlc.0);
+            step.revision.see(entry.hlc.0);
             for record in entry.records(epoch, gsn) {
                 step.add(shown(record, &leader))?;
             }
@@ -58,7 +70,7 @@ impl<E: Engine> Store<E> {
                 self.behind.remove(&epoch);
             }
         }
-        Ok(!self.behind.is_empty())
+        Ok(())
     }
 
     /// What the indexed history comes to.
@@ -77,39 +89,34 @@ pub(super) fn shown(mut record: Record, leader: &str) -> HistoryRow {
 /// One step of the index on its way into one batch.
 struct Step<'a, E> {
     store: &'a Store<E>,
-    batch: Batch,
-    totals: Totals,
+    revision: Revision<'a, E>,
     ids: BTreeMap<ClientId, RangeSet>,
-    /// Messages of this batch.
-    fresh: BTreeMap<MessageId, HistoryRow>,
 }
 
 impl<'a, E: Engine> Step<'a, E> {
     fn new(store: &'a Store<E>) -> Self {
-        Self { store, batch: Batch::default(), totals: store.totals, ids: BTreeMap::new(), fresh: BTreeMap::new() }
+        Self { store, revision: Revision::new(&store.engine, store.totals), ids: BTreeMap::new() }
     }
 
-    /// Adds a message, unless history has it at a lesser key, or at this one.
+    /// Adds a message, unless it was let go of or history has it at a lesser key, or at this one.
     fn add(&mut self, row: HistoryRow) -> Result<(), StoreError> {
         let id = row.record.message.id;
+        if self.is_pruned(id)? {
+            return Ok(());
+        }
         self.count(id)?;
-        let known = match self.fresh.get(&id) {
-            Some(known) => Some(known.clone()),
-            None => self.store.engine.message(id)?,
-        };
-        if let Some(known) = known {
+        if let Some(known) = self.revision.message(id)? {
             if known.record.key <= row.record.key || bug!(self.store, Bug::IndexesFirst) {
                 return Ok(());
             }
-            self.totals.messages -= 1;
-            self.totals.sum = self.totals.sum.wrapping_sub(hash(&known));
-            self.batch.0.push(Op::Forget(known.record.key));
+            self.revision.forget(id)?;
         }
-        self.totals.messages += 1;
-        self.totals.sum = self.totals.sum.wrapping_add(hash(&row));
-        self.batch.0.push(Op::Remember(Box::new(row.clone())));
-        self.fresh.insert(id, row);
+        self.revision.remember(row);
         Ok(())
+    }
+
+    fn is_pruned(&mut self, id: MessageId) -> Result<bool, StoreError> {
+        Ok(self.store.has_pruned && !bug!(self.store, Bug::CopyAgain) && self.revision.is_pruned(id)?)
     }
 
     /// Adds the id to the client's numbers.
@@ -121,23 +128,19 @@ impl<'a, E: Engine> Step<'a, E> {
             self.ids.insert(id.client, numbers);
         }
         if let Some(numbers) = self.ids.get_mut(&id.client) {
-            self.totals.ids += u64::from(numbers.insert(id.cseq));
+            numbers.insert(id.cseq);
         }
         Ok(())
     }
 
-    fn finish(mut self, epoch: EpochId, covered: u64) -> (Batch, Totals) {
+    fn finish(self, epoch: EpochId, covered: u64) -> (Batch, Totals) {
+        let (mut batch, totals) = self.revision.finish();
         for (client, numbers) in &self.ids {
             let key = client.0.to_be_bytes();
-            self.batch.put(Table::Ids, key, seal(Table::Ids, &key, numbers));
+            batch.put(Table::Ids, key, seal(Table::Ids, &key, numbers));
         }
         let key = epoch.to_bytes();
-        self.batch.put(Table::Covered, key, seal(Table::Covered, &key, &covered));
-        self.batch.put(Table::Meta, word::TOTALS, seal(Table::Meta, word::TOTALS, &self.totals));
-        (self.batch, self.totals)
+        batch.put(Table::Covered, key, seal(Table::Covered, &key, &covered));
+        (batch, totals)
     }
-}
-
-fn hash(row: &HistoryRow) -> u128 {
-    xxhash_rust::xxh3::xxh3_128(&postcard::to_stdvec(row).unwrap_or_default())
 }

@@ -2,7 +2,7 @@
 
 use super::engine::{Archive, Batch, Direction, Engine, Page, Table};
 use super::error::StoreError;
-use super::rows::{Census, Head, Totals, entry_key, gsn_of, seal, unseal_row, word};
+use super::rows::{Census, Head, Pruned, Totals, entry_key, gsn_of, seal, unseal_row, word};
 use super::staged::Staged;
 use crate::ids::{EpochId, MessageId, Pid};
 use crate::proto::bugs::Bugs;
@@ -29,6 +29,10 @@ pub struct Store<E> {
     pub(super) census: Census,
     /// Epochs with committed entries that are not indexed.
     pub(super) behind: BTreeSet<EpochId>,
+    /// Epochs whose entries are being taken away, each with the gsn before which none is left.
+    pub(super) pruning: BTreeMap<EpochId, u64>,
+    /// Whether any message was let go of.
+    pub(super) has_pruned: bool,
     pub(super) totals: Totals,
     pub(super) damaged: bool,
     /// Rows set aside in this life: part of their keys.
@@ -59,13 +63,21 @@ impl Log {
         self.head.closure = self.head.closure.max(Some(cut));
     }
 
+    /// Whether it was let go of, or is being.
+    pub(super) fn is_pruned(&self) -> bool {
+        self.head.pruned != Pruned::No
+    }
+
     /// Whether the index has something to do here.
     pub(super) fn is_behind(&self) -> bool {
-        self.view.is_some() && self.committed() > self.covered
+        !self.is_pruned() && self.view.is_some() && self.committed() > self.covered
     }
 
     /// Whether what is here says nothing about what was stable: something is missing, and no closure tells how much.
     pub(super) fn is_damaged(&self) -> bool {
+        if self.is_pruned() {
+            return false;
+        }
         let no_view = self.view.is_none() && (self.head.installed || self.head.len > 0);
         self.head.closure.is_none() && (self.head.lost > self.head.len || no_view)
     }
@@ -99,16 +111,30 @@ impl<E: Engine> Store<E> {
         self.max_num = change.max_num;
         self.census = change.census;
         self.asides = change.asides;
+        self.totals = change.totals;
+        self.has_pruned |= change.has_pruned;
         for (epoch, log) in change.logs {
-            if log.is_behind() {
-                self.behind.insert(epoch);
-            }
-            self.logs.insert(epoch, log);
+            self.keep(epoch, log);
         }
         Ok(())
     }
 
-    /// Entries `first..=last` of an epoch in gsn order: at least one if there is one, then no more than `budget_bytes`.
+    /// Takes in what is known of an epoch now, and what there is to do for it.
+    fn keep(&mut self, epoch: EpochId, log: Log) {
+        if log.is_behind() {
+            self.behind.insert(epoch);
+        }
+        if log.is_pruned() {
+            self.behind.remove(&epoch);
+        }
+        if log.head.pruned == Pruned::UnderWay {
+            self.pruning.entry(epoch).or_insert(0);
+        }
+        self.logs.insert(epoch, log);
+    }
+
+    /// Entries `first..=last` of an epoch in gsn order: at least one if there is one, then no more than `budget_bytes`. None of
+    /// one that was let go of.
     ///
     /// Each is checked against its hash. A bad or missing one ends the answer and marks the store as damaged.
     ///
@@ -121,8 +147,11 @@ impl<E: Engine> Store<E> {
         last: u64,
         budget_bytes: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        let last = last.min(self.len(epoch));
         let mut entries = Vec::new();
+        if self.logs.get(&epoch).is_some_and(Log::is_pruned) {
+            return Ok(entries);
+        }
+        let last = last.min(self.len(epoch));
         let mut spent_bytes = 0_usize;
         let mut next = first.max(1);
         while next <= last {
@@ -154,12 +183,12 @@ impl<E: Engine> Store<E> {
         Ok(entries)
     }
 
-    /// Length of an epoch's log; 0 when it is not known.
+    /// Length of an epoch's log, or what it was before it was let go of; 0 when it is not known.
     pub fn len(&self, epoch: EpochId) -> u64 {
         self.logs.get(&epoch).map_or(0, |log| log.head.len)
     }
 
-    /// How much of an epoch's log is history.
+    /// How much of an epoch's log is history, or was.
     pub fn committed(&self, epoch: EpochId) -> u64 {
         self.logs.get(&epoch).map_or(0, Log::committed)
     }
@@ -195,7 +224,7 @@ impl<E: Engine> Store<E> {
     }
 
     /// Notes that an entry is bad, so that the next start checks every row.
-    fn suspect(&mut self, epoch: EpochId, gsn: u64) {
+    pub(super) fn suspect(&mut self, epoch: EpochId, gsn: u64) {
         log::error!("entry {gsn} of epoch {epoch} is damaged; the next start sets it aside");
         self.damaged = true;
         let mut batch = Batch::default();

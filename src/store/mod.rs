@@ -9,11 +9,12 @@
 //! |---|---|---|
 //! | `Meta` | a word | format, identity and census of epochs (twice), greatest epoch number, totals of the index |
 //! | `Views` | epoch | the view |
-//! | `Heads` | epoch | length, stable, closure, what was lost |
+//! | `Heads` | epoch | length, stable, closure, what was lost, whether it was let go of |
 //! | `Entries` | epoch, gsn | one batch with its place |
 //! | `Aside` | incarnation, number, table, key | a row that recovery took out of the way; never deleted |
 //! | `Covered` | epoch | how much of it is in `Ids` and in the index |
 //! | `Ids` | client | the client's numbers in history, as far as covered |
+//! | `Pruned` | client | the client's numbers that were let go of: no copy of them is history |
 //!
 //! Every row carries a hash of its table, key and content (XXH3): engines were seen to serve flipped bytes in silence.
 
@@ -25,8 +26,11 @@ mod finding;
 mod index;
 mod log;
 pub mod memory;
+mod migration;
+mod prune;
 mod query;
 mod recovery;
+mod revision;
 mod rows;
 #[cfg(feature = "host")]
 pub mod sqlite;

@@ -5,19 +5,22 @@
 //! aside too. Bad rows at the very end, above the length that the head tells, are a write that a power cut tore: they
 //! were never durable, and are cut.
 
+mod past;
+
 use super::engine::{Batch, Direction, Engine, Op, Row, Table};
 use super::error::StoreError;
 use super::finding::Findings;
 use super::log::{CHUNK, Log, Store};
+use super::migration::migrate;
 use super::rows::{
-    Census, FORMAT, Head, Identity, Totals, entry_key, epoch_of, gsn_of, seal, unseal, unseal_row, word,
+    Census, FORMAT, Head, Identity, Pruned, Totals, entry_key, epoch_of, gsn_of, seal, unseal, unseal_row, word,
 };
 use super::staged::aside_key;
-use crate::ids::{ClientId, EpochId, Incarnation, Pid, ServerId};
+use crate::ids::{EpochId, Incarnation, Pid, ServerId};
 use crate::proto::bugs::Bugs;
 use crate::proto::io::{Damage, Recovered, RecoveredEpoch};
 use crate::record::{Entry, View};
-use crate::seq::{IdSet, RangeSet};
+use crate::seq::IdSet;
 use crate::time::Hlc;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,6 +43,7 @@ impl<E: Engine> Store<E> {
         recovery.load_heads()?;
         recovery.load_views()?;
         recovery.identify(random_bits);
+        recovery.load_pruned()?;
         recovery.load_covered()?;
         recovery.check_logs()?;
         recovery.finish()
@@ -57,8 +61,8 @@ struct Recovery<E> {
     heads: BTreeMap<EpochId, Head>,
     logs: BTreeMap<EpochId, Log>,
     ids: IdSet,
+    pruned: IdSet,
     totals: Totals,
-    messages: u64,
     hlc: u64,
     damaged: bool,
     /// Every row is to be checked: a read met a bad one.
@@ -74,12 +78,13 @@ struct Recovery<E> {
 }
 
 impl<E: Engine> Recovery<E> {
-    fn new(engine: E, random: u32) -> Result<Self, StoreError> {
+    fn new(mut engine: E, random: u32) -> Result<Self, StoreError> {
         let format = engine.get(Table::Meta, word::FORMAT)?;
         let found = format.as_ref().and_then(|value| unseal(Table::Meta, word::FORMAT, value));
         if let Some(found) = found.filter(|&found: &u32| found > FORMAT) {
             return Err(StoreError::Newer { found, known: FORMAT });
         }
+        let is_migrated = found != Some(FORMAT) && migrate(&mut engine)?;
         let suspect = engine.get(Table::Meta, word::SUSPECT)?.is_some();
         let mut new = Self {
             engine,
@@ -90,8 +95,8 @@ impl<E: Engine> Recovery<E> {
             heads: BTreeMap::new(),
             logs: BTreeMap::new(),
             ids: IdSet::default(),
+            pruned: IdSet::default(),
             totals: Totals::default(),
-            messages: 0,
             hlc: 0,
             damaged: suspect,
             suspect,
@@ -103,7 +108,7 @@ impl<E: Engine> Recovery<E> {
         };
         new.damaged |= format.is_some() && found.is_none();
         new.max_num = new.single(word::SEEN)?.unwrap_or(0);
-        if found.is_none() {
+        if found != Some(FORMAT) && !is_migrated {
             new.put(word::FORMAT, &FORMAT);
         }
         Ok(new)
@@ -157,6 +162,8 @@ impl<E: Engine> Recovery<E> {
             let log = self.logs.entry(view.epoch).or_insert_with(|| Log { head: lost, ..Log::default() });
             log.view = Some(Arc::new(view.clone()));
             self.max_num = self.max_num.max(view.epoch.num);
+            // At least what was stored before it, also where that is not there any more.
+            self.hlc = self.hlc.max(view.began.0);
         }
         for (parent, cut) in views.iter().flat_map(|view| &view.parents) {
             // A lost head learns its closure from the epochs that follow it.
@@ -200,50 +207,15 @@ impl<E: Engine> Recovery<E> {
         census
     }
 
-    /// What the index covers, and the ids that are in it.
-    fn load_covered(&mut self) -> Result<(), StoreError> {
-        let mut sound = !self.suspect;
-        let mut covered = Vec::new();
-        each_row(&self.engine, Table::Covered, &[], &[0xff; 25], |row| {
-            match (epoch_of(&row.0), unseal_row::<u64>(Table::Covered, &row)) {
-                (Some(epoch), Some(upto)) => covered.push((epoch, upto)),
-                _ => sound = false,
-            }
-        })?;
-        let mut numbers = Vec::new();
-        each_row(&self.engine, Table::Ids, &[], &[0xff; 9], |row| {
-            let client = row.0.as_slice().try_into().map(u64::from_be_bytes);
-            match (client, unseal_row::<RangeSet>(Table::Ids, &row)) {
-                (Ok(client), Some(set)) if set.is_valid() => numbers.push((ClientId(client), set)),
-                _ => sound = false,
-            }
-        })?;
-        let totals = self.single::<Totals>(word::TOTALS)?;
-        self.totals = totals.unwrap_or_default();
-        self.forget_history = totals.is_none();
-        sound &= covered.is_empty() || totals.is_some();
-        sound &= covered.iter().all(|(epoch, upto)| self.logs.get(epoch).is_some_and(|log| log.head.len >= *upto));
-        if sound {
-            for (client, set) in &numbers {
-                self.ids.union(*client, set);
-            }
-            for (epoch, upto) in covered {
-                if let Some(log) = self.logs.get_mut(&epoch) {
-                    log.covered = upto;
-                }
-            }
-            self.messages = self.totals.ids;
-            self.hlc = self.totals.hlc;
-        }
-        self.recover_index |= !sound;
-        Ok(())
-    }
-
     fn check_logs(&mut self) -> Result<(), StoreError> {
         let epochs: Vec<EpochId> = self.logs.keys().copied().collect();
         for epoch in epochs {
             if let Some(mut log) = self.logs.remove(&epoch) {
-                self.check_log(epoch, &mut log)?;
+                match log.head.pruned {
+                    Pruned::No => self.check_log(epoch, &mut log)?,
+                    Pruned::UnderWay => self.check_rest(epoch, &log)?,
+                    Pruned::Done => {}
+                }
                 if log.is_damaged() {
                     self.damaged = true;
                 }
@@ -275,6 +247,9 @@ impl<E: Engine> Recovery<E> {
                 match entry {
                     Some(entry) if whole && gsn_of(&row.0) == Some(len + 1) => {
                         len += 1;
+                        if len > told {
+                            log.head.bytes = log.head.bytes.saturating_add(row.1.len() as u64);
+                        }
                         self.note(&entry, len <= history);
                     }
                     entry => {
@@ -298,6 +273,7 @@ impl<E: Engine> Recovery<E> {
         if len < told {
             log::error!("epoch {epoch} is whole up to {len} of {told}; the rest is set aside and asked for again");
             log.head.lost = log.head.lost.max(told);
+            log.head.bytes = share(log.head.bytes, len, told);
             self.damaged = true;
             self.findings.note(format!("epoch {} from entry {} on", epoch.num, len + 1));
         }
@@ -320,7 +296,7 @@ impl<E: Engine> Recovery<E> {
         self.hlc = self.hlc.max(entry.hlc.0);
         if is_history {
             for (_, message) in entry.messages() {
-                self.messages += u64::from(self.ids.insert(message.id));
+                self.ids.insert(message.id);
             }
         }
     }
@@ -339,8 +315,10 @@ impl<E: Engine> Recovery<E> {
         if self.forget_history {
             self.batch.0.push(Op::ForgetAll);
         }
+        if self.forget_history {
+            (self.totals.messages, self.totals.sum) = (0, 0);
+        }
         if self.recover_index {
-            self.totals.ids = 0;
             let totals = self.totals;
             self.put(word::TOTALS, &totals);
             self.batch.0.push(Op::Clear { table: Table::Covered });
@@ -355,6 +333,9 @@ impl<E: Engine> Recovery<E> {
 
         let behind: BTreeSet<EpochId> =
             self.logs.iter().filter(|(_, log)| log.is_behind()).map(|(epoch, _)| *epoch).collect();
+        let under_way = self.logs.iter().filter(|(_, log)| log.head.pruned == Pruned::UnderWay);
+        let pruning = under_way.map(|(epoch, _)| (*epoch, 0)).collect();
+        let has_pruned = !self.pruned.is_empty();
         let recovered = self.recovered();
         let store = Store {
             engine: self.engine,
@@ -363,6 +344,8 @@ impl<E: Engine> Recovery<E> {
             logs: self.logs,
             census,
             behind,
+            pruning,
+            has_pruned,
             totals: self.totals,
             damaged: false,
             asides: self.asides,
@@ -374,8 +357,19 @@ impl<E: Engine> Recovery<E> {
     fn recovered(&mut self) -> Recovered {
         let epoch = |log: &Log| {
             let view = log.view.as_deref()?.clone();
-            Some(RecoveredEpoch { view, len: log.head.len, stable: log.head.stable, closure: log.head.closure })
+            Some(RecoveredEpoch {
+                view,
+                len: log.head.len,
+                stable: log.head.stable,
+                closure: log.head.closure,
+                bytes: log.head.bytes,
+                pruned: log.is_pruned(),
+            })
         };
+        let messages = self.messages();
+        for (client, numbers) in self.pruned.iter() {
+            self.ids.union(client, numbers);
+        }
         let installed = |(_, log): &(&EpochId, &Log)| log.head.installed && log.view.is_some();
         Recovered {
             pid: self.pid,
@@ -383,8 +377,9 @@ impl<E: Engine> Recovery<E> {
             last: self.logs.iter().rfind(installed).map(|(epoch, _)| *epoch),
             epochs: self.logs.values().filter_map(epoch).collect(),
             ids: std::mem::take(&mut self.ids),
+            pruned: std::mem::take(&mut self.pruned),
             hlc: Hlc(self.hlc),
-            messages: self.messages,
+            messages,
             damaged: self.damaged,
             damage: self.damage(),
         }
@@ -419,6 +414,12 @@ impl<E: Engine> Recovery<E> {
         self.batch.put(Table::Aside, aside, row.1);
         self.batch.delete(table, row.0);
     }
+}
+
+/// The share that `part` of a whole has in `bytes`.
+fn share(bytes: u64, part: u64, whole: u64) -> u64 {
+    let share = u128::from(bytes) * u128::from(part) / u128::from(whole.max(1));
+    u64::try_from(share).unwrap_or(u64::MAX)
 }
 
 /// Calls `found` with each row of a range, ascending, a chunk at a time.

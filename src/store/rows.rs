@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The format this program writes, and the newest it reads.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// Words that key the single rows of [`Table::Meta`].
 pub(super) mod word {
@@ -53,8 +53,6 @@ impl Census {
 pub(super) struct Totals {
     /// Messages.
     pub(super) messages: u64,
-    /// Message ids in [`Table::Ids`]: fewer while the index is made anew.
-    pub(super) ids: u64,
     /// Sum of their hashes.
     pub(super) sum: u128,
     /// The greatest HLC covered.
@@ -74,6 +72,22 @@ pub(super) struct Head {
     pub(super) closure: Option<u64>,
     /// The length before something was lost; 0 when nothing is missing.
     pub(super) lost: u64,
+    /// What the rows of its entries take, in bytes; about, where something was lost.
+    pub(super) bytes: u64,
+    /// Whether it was let go of.
+    pub(super) pruned: Pruned,
+}
+
+/// How far an epoch is let go of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(super) enum Pruned {
+    /// It is history.
+    #[default]
+    No,
+    /// It is history no more; entries of it may still be there, and their messages in the index.
+    UnderWay,
+    /// Nothing but its view and its lengths is there.
+    Done,
 }
 
 /// The key of an entry.

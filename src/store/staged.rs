@@ -3,10 +3,12 @@
 use super::engine::{Batch, Engine, Table};
 use super::error::StoreError;
 use super::log::{Log, Store};
-use super::rows::{Census, Identity, entry_key, seal, unseal, word};
-use crate::ids::{EpochId, Incarnation, Pid};
+use super::revision::Revision;
+use super::rows::{Census, Identity, Pruned, Totals, entry_key, seal, unseal, word};
+use crate::ids::{ClientId, EpochId, Incarnation, Pid};
 use crate::proto::io::Write;
 use crate::record::{Entry, View};
+use crate::seq::RangeSet;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,6 +16,8 @@ use std::sync::Arc;
 pub(super) struct Staged<'a, E> {
     store: &'a Store<E>,
     change: Change,
+    /// What is let go of.
+    revision: Revision<'a, E>,
     /// Hashes of entries in the batch: a second fill of the same part must equal the first.
     fresh: BTreeMap<(EpochId, u64), u64>,
 }
@@ -25,6 +29,9 @@ pub(super) struct Change {
     pub(super) max_num: u64,
     pub(super) census: Census,
     pub(super) asides: u64,
+    pub(super) totals: Totals,
+    /// Whether messages are let go of.
+    pub(super) has_pruned: bool,
 }
 
 impl<'a, E: Engine> Staged<'a, E> {
@@ -35,8 +42,11 @@ impl<'a, E: Engine> Staged<'a, E> {
             max_num: store.max_num,
             census: store.census,
             asides: store.asides,
+            totals: store.totals,
+            has_pruned: false,
         };
-        Self { store, change, fresh: BTreeMap::new() }
+        let revision = Revision::new(&store.engine, store.totals);
+        Self { store, change, revision, fresh: BTreeMap::new() }
     }
 
     /// Adds one write.
@@ -50,6 +60,7 @@ impl<'a, E: Engine> Staged<'a, E> {
                 let stable = &mut self.log(*epoch).head.stable;
                 *stable = (*stable).max(*upto);
             }
+            Write::Prune { epoch, ids } => self.prune(*epoch, ids)?,
             Write::Fill { view, first, entries, closure, committed } => {
                 self.fill(view, *first, entries)?;
                 let log = self.log(view.epoch);
@@ -66,6 +77,11 @@ impl<'a, E: Engine> Staged<'a, E> {
     pub(super) fn finish(mut self) -> Change {
         let census = self.change.census;
         let seen = self.change.max_num;
+        if self.change.has_pruned {
+            let (mut batch, totals) = self.revision.finish();
+            self.change.batch.0.append(&mut batch.0);
+            self.change.totals = totals;
+        }
         for (epoch, log) in &mut self.change.logs {
             let before = self.store.logs.get(epoch);
             if before.is_none() {
@@ -98,6 +114,9 @@ impl<'a, E: Engine> Staged<'a, E> {
 
     fn append(&mut self, epoch: EpochId, first: u64, entries: &[Entry]) -> Result<(), StoreError> {
         let log = self.log(epoch);
+        if log.is_pruned() {
+            return Ok(());
+        }
         if log.view.is_none() {
             return Err(StoreError::NoView { epoch });
         }
@@ -124,7 +143,11 @@ impl<'a, E: Engine> Staged<'a, E> {
     fn fill(&mut self, view: &View, first: u64, entries: &[Entry]) -> Result<(), StoreError> {
         self.learn(view)?;
         let epoch = view.epoch;
-        let len = self.log(epoch).head.len;
+        let log = self.log(epoch);
+        if log.is_pruned() {
+            return Ok(());
+        }
+        let len = log.head.len;
         if first == 0 || len.checked_add(1).is_none_or(|next| first > next) {
             return Err(StoreError::Misplaced { epoch, first, len });
         }
@@ -136,6 +159,31 @@ impl<'a, E: Engine> Staged<'a, E> {
             }
         }
         Ok(())
+    }
+
+    /// Lets go of messages. Those of an epoch that is there go out of history with its entries, in the background; others
+    /// at once.
+    fn prune(&mut self, epoch: Option<EpochId>, ids: &[(ClientId, RangeSet)]) -> Result<(), StoreError> {
+        let goes = epoch.is_some_and(|epoch| self.begin_pruning(epoch));
+        for (client, numbers) in ids {
+            self.change.has_pruned = true;
+            if goes {
+                self.revision.prune_later(*client, numbers)?;
+            } else {
+                self.revision.prune_now(*client, numbers)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of an epoch; `false` when it is not known, or was let go of before.
+    fn begin_pruning(&mut self, epoch: EpochId) -> bool {
+        let is_known = self.store.logs.contains_key(&epoch) || self.change.logs.contains_key(&epoch);
+        let goes = is_known && !self.log(epoch).is_pruned();
+        if goes {
+            self.log(epoch).head.pruned = Pruned::UnderWay;
+        }
+        goes
     }
 
     /// Learns a view; a different one of the same epoch is refused.
@@ -178,10 +226,12 @@ impl<'a, E: Engine> Staged<'a, E> {
 
     fn put(&mut self, epoch: EpochId, gsn: u64, entry: &Entry) {
         let key = entry_key(epoch, gsn);
-        self.change.batch.put(Table::Entries, key, seal(Table::Entries, &key, entry));
+        let value = seal(Table::Entries, &key, entry);
+        let head = &mut self.log(epoch).head;
+        head.len = head.len.max(gsn);
+        head.bytes = head.bytes.saturating_add(value.len() as u64);
+        self.change.batch.put(Table::Entries, key, value);
         self.fresh.insert((epoch, gsn), entry.hash());
-        let len = &mut self.log(epoch).head.len;
-        *len = (*len).max(gsn);
     }
 
     fn log(&mut self, epoch: EpochId) -> &mut Log {

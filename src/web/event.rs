@@ -3,6 +3,7 @@
 use crate::ids::Pid;
 use crate::proto::event::Event;
 use crate::record::{Member, View};
+use crate::web::document::time::rfc3339;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,6 +30,9 @@ pub fn document(event: &Event) -> (&'static str, Value) {
         Event::Replaced { pid, addr } => ("replaced", json!({ "id": id(*pid), "addr": addr.to_string() })),
         Event::Mended => ("mended", json!({})),
         Event::Damaged { what, aside, lost } => ("damaged", json!({ "what": what, "aside": aside, "lost": lost })),
+        Event::LetGo { messages, horizon } => {
+            ("let_go", json!({ "messages": messages, "before": rfc3339(horizon.wall_ms()) }))
+        }
         Event::ReadOnly { full } => ("read_only", json!({ "full": full })),
         Event::OtherVersion { addr, version } => {
             ("other_version", json!({ "addr": addr.to_string(), "version": version }))

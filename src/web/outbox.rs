@@ -103,7 +103,8 @@ fn draft_of(kept: &Kept, ids: &BTreeMap<String, ClientId>) -> Brought {
         (Some("nick"), None) => Kind::Nick,
         _ => return Brought::Nonsense,
     };
-    let roomless = matches!(kind, Kind::Direct { .. } | Kind::Nick) || kind == Kind::Leave && kept.room.is_empty();
+    let may_lack = matches!(kind, Kind::Leave | Kind::Nick);
+    let roomless = matches!(kind, Kind::Direct { .. }) || may_lack && kept.room.is_empty();
     let room = if roomless { Ok(String::new()) } else { name::parse(&kept.room) };
     room.map_or(Brought::Nonsense, |room| Brought::Message(Draft { room, kind, body: kept.text.clone() }))
 }

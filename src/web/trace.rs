@@ -154,7 +154,7 @@ fn fields(sketch: &Sketch, names: &Names) -> Value {
             "stable": stable, "clients": clients, "heard": heard,
         }),
         Sketch::Scout { any_net } => json!({ "any_net": any_net }),
-        Sketch::Elsewhere | Sketch::Bye => json!({}),
+        Sketch::Elsewhere | Sketch::Bye | Sketch::WantPruned => json!({}),
         // Scripts and pages would round it as a number.
         Sketch::Ping { nonce } | Sketch::Pong { nonce } | Sketch::Probe { nonce } | Sketch::Echo { nonce } => {
             json!({ "nonce": format!("{nonce:016x}") })
@@ -192,6 +192,7 @@ fn fields(sketch: &Sketch, names: &Names) -> Value {
         | Sketch::Heads { .. } => data_path(sketch, names),
         Sketch::Digest { epochs, answer } => json!({ "epochs": epochs, "answer": answer }),
         Sketch::Summary { stretches } => json!({ "stretches": stretches }),
+        Sketch::Pruned { clients, complete } => json!({ "clients": clients, "complete": complete }),
         Sketch::Want { epoch, from } => json!({ "epoch": epoch, "from": from }),
         Sketch::Fill { epoch, first, count, committed } => {
             json!({ "epoch": epoch, "first": first, "count": count, "committed": committed })
@@ -282,7 +283,7 @@ mod tests {
     #[test]
     fn view_in_the_record_has_its_epoch() {
         let epoch = crate::ids::EpochId { num: 12, ..Default::default() };
-        let view = crate::record::View { epoch, members: Vec::new(), parents: Vec::new() };
+        let view = crate::record::View { epoch, ..Default::default() };
         let event = Event::View { view, addrs: Vec::new(), reason: "join".into() };
         assert!(text(What::Event(Box::new(event))).contains("\"fields\":{\"event\":\"view\",\"epoch\":12,"));
     }

@@ -2,6 +2,7 @@
 
 use crate::ids::{EpochId, Pid};
 use crate::record::{MAX_SERVERS, View};
+use crate::time::Hlc;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -133,6 +134,13 @@ pub enum Event {
         /// Whether something of it was lost here, and is fetched from other servers.
         lost: bool,
     },
+    /// Messages older than all servers of the ring keep them are history no more.
+    LetGo {
+        /// How many.
+        messages: u64,
+        /// Epochs that began before this are no history.
+        horizon: Hlc,
+    },
 }
 
 impl Event {
@@ -156,6 +164,7 @@ impl Event {
             Self::Ready
             | Self::Mended
             | Self::CaughtUp { .. }
+            | Self::LetGo { .. }
             | Self::Merged { .. }
             | Self::Proposed { .. }
             | Self::Cloned { .. }

@@ -41,7 +41,13 @@ fn member(server: u64, name: &str) -> Member {
 }
 
 pub(super) fn view() -> View {
-    View { epoch: epoch(7), members: vec![member(0x11, "oak"), member(0x12, "elm")], parents: vec![(epoch(6), 300)] }
+    View {
+        epoch: epoch(7),
+        members: vec![member(0x11, "oak"), member(0x12, "elm")],
+        parents: vec![(epoch(6), 300)],
+        began: Hlc(9),
+        horizon: Hlc(8),
+    }
 }
 
 pub(super) fn entry() -> Entry {
@@ -94,6 +100,7 @@ fn beacon() -> Beacon {
         have: 4,
         stable: 3,
         digest: 0x55,
+        pruned: 0x56,
         messages: 128,
         clients: 6,
         nacks_per_min: 8,
@@ -132,9 +139,11 @@ pub(super) fn messages() -> Vec<Message> {
             logs: vec![log],
             hlc: Hlc(0x0001_0000),
             damaged: false,
+            horizon: Hlc(7),
+            lets_go: Hlc(8),
         }),
         Message::Refuse { epoch: epoch(7), promised: epoch(8) },
-        Message::Commit(Commit { view: view(), limits, start_hlc: Hlc(9) }),
+        Message::Commit(Commit { view: view(), limits }),
         Message::Prepared { epoch: epoch(7) },
         Message::Install { epoch: epoch(7) },
         Message::Opened { epoch: epoch(7), hashes: vec![0x33; IdSet::BUCKETS] },
@@ -162,6 +171,8 @@ pub(super) fn messages() -> Vec<Message> {
         Message::Probe { nonce: 300, pad: vec![0; 3] },
         Message::Echo { nonce: 300, pad: vec![0; 3] },
         Message::Summary { stretches: vec![StretchDigest { number: 300, epochs: 256, hash: 0x55 }] },
+        Message::WantPruned { hashes: vec![0x33; IdSet::BUCKETS], above: None },
+        Message::Pruned { clients: vec![(ClientId(0x44), RangeSet::of(1, 300))], then: Then::Nothing, hash: 0x56 },
     ]
 }
 
@@ -346,7 +357,7 @@ use numbers;
 numbers! {
     of_message of Message: Beacon Scout Elsewhere Ping Pong Suspect Heard Failed Bye Elect ElectAck Propose State Refuse
         Commit Prepared Install Opened WantTable Table Data Order Ack Nack Heads Digest Want Fill Working Probe
-        Echo Summary;
+        Echo Summary WantPruned Pruned;
     of_request of Request: Hello Submit Ping Hearing Fetch Query Bye Follow;
     of_reply of Reply: Welcome Refused Accepted Stable Busy Rejected Feed View Entries Pong Answer Bye;
     of_query of Query: History Search Rooms Who Status Ring Nick Record Place;

@@ -174,6 +174,23 @@ pub enum Message {
         /// Each stretch of which some epoch is known, ascending.
         stretches: Vec<StretchDigest>,
     },
+    /// Over the link to a member whose beacon tells of other ids that it has let go of. Answered by [`Message::Pruned`].
+    WantPruned {
+        /// [`IdSet::hashes`](crate::seq::IdSet::hashes) of those the asker has let go of: what differs is wanted.
+        hashes: Vec<u64>,
+        /// Of clients above this one only: the others came.
+        above: Option<ClientId>,
+    },
+    /// Answers [`Message::WantPruned`] over the link: messages that were history in an epoch below the horizon, a portion of
+    /// them in some pieces. Copies of them in later epochs are no history either.
+    Pruned {
+        /// Their ids, of a client in one row or more; clients ascend.
+        clients: Vec<(ClientId, RangeSet)>,
+        /// What follows this piece.
+        then: Then,
+        /// What the sender's beacons tell of all of them ([`Beacon::pruned`]).
+        hash: u64,
+    },
 }
 
 /// What a server tells of itself four times a second.
@@ -209,6 +226,8 @@ pub struct Beacon {
     pub stable: u64,
     /// Hash of its committed history outside the current view.
     pub digest: u64,
+    /// Hash of the ids that it has let go of; 0 while it is still at it.
+    pub pruned: u64,
     /// Messages in its history.
     pub messages: u64,
     /// Clients with a session here.
@@ -313,17 +332,19 @@ pub struct State {
     pub hlc: Hlc,
     /// Whether its store lost something: its lengths say nothing about what was stable.
     pub damaged: bool,
+    /// The greatest horizon it knows.
+    pub horizon: Hlc,
+    /// What it would let go of: epochs that began before; 0 when it would keep all.
+    pub lets_go: Hlc,
 }
 
 /// Phase 2 of the view change.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Commit {
-    /// The new view, with its parents and their cuts.
+    /// The new view, with its parents and their cuts. The leader's clock starts where it began.
     pub view: View,
     /// For each parent: how far its survivors deliver before the change, and how many they are.
     pub limits: Vec<Limit>,
-    /// The leader's clock starts here.
-    pub start_hlc: Hlc,
 }
 
 /// How far the survivors of an epoch deliver it before they leave it.
@@ -532,6 +553,8 @@ impl Message {
             Self::Heads(heads) => are_numbers([heads.oseq, heads.order, heads.stable]),
             Self::Digest(digest) => is_digest(digest),
             Self::Summary { stretches } => stretches.iter().all(|stretch| are_numbers([stretch.number])),
+            Self::WantPruned { hashes, .. } => hashes.len() == crate::seq::IdSet::BUCKETS,
+            Self::Pruned { clients, .. } => clients.iter().all(|(_, numbers)| is_table_row(numbers)),
             Self::Want { epoch, from } => are_epochs([epoch]) && are_numbers([*from]),
             Self::Probe { pad, .. } | Self::Echo { pad, .. } => pad.len() <= MAX_DATAGRAM_BYTES,
             Self::Scout(_) | Self::Ping { .. } | Self::Pong { .. } | Self::Bye | Self::ElectAck { .. } => true,
@@ -568,6 +591,8 @@ impl Message {
             Self::Heads(_) => "heads",
             Self::Digest(_) => "digest",
             Self::Summary { .. } => "summary",
+            Self::WantPruned { .. } => "want-pruned",
+            Self::Pruned { .. } => "pruned",
             Self::Want { .. } => "want",
             Self::Fill(_) => "fill",
             Self::Working { .. } => "working",
@@ -601,6 +626,7 @@ pub(super) fn is_view(view: &View) -> bool {
     are_members(&view.members)
         && view.has(view.epoch.leader)
         && view.parents.len() <= MAX_SERVERS
+        && view.horizon <= view.began
         && are_numbers([view.epoch.num])
         && view.parents.iter().all(|(parent, cut)| are_numbers([parent.num, *cut]))
 }

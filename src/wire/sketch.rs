@@ -148,6 +148,11 @@ pub enum Sketch {
     Summary {
         stretches: u32,
     },
+    WantPruned,
+    Pruned {
+        clients: u32,
+        complete: bool,
+    },
 }
 
 /// Consecutive batches of one origin, and the places they were given.
@@ -237,6 +242,10 @@ impl Sketch {
             }
             Message::Digest(digest) => Self::Digest { epochs: digest.epochs.len() as u32, answer: digest.answer },
             Message::Summary { stretches } => Self::Summary { stretches: stretches.len() as u32 },
+            Message::WantPruned { .. } => Self::WantPruned,
+            Message::Pruned { clients, then, .. } => {
+                Self::Pruned { clients: clients.len() as u32, complete: *then == Then::Nothing }
+            }
             Message::Want { epoch, from } => Self::Want { epoch: epoch.num, from: *from },
             Message::Fill(fill) => Self::Fill {
                 epoch: fill.view.epoch.num,
@@ -305,6 +314,8 @@ impl Sketch {
             Self::Heads { .. } => "heads",
             Self::Digest { .. } => "digest",
             Self::Summary { .. } => "summary",
+            Self::WantPruned => "want-pruned",
+            Self::Pruned { .. } => "pruned",
             Self::Want { .. } => "want",
             Self::Fill { .. } => "fill",
             Self::Working { .. } => "working",

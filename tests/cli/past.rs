@@ -19,7 +19,7 @@ const WRITE: usize = 256;
 pub(crate) fn write(dir: &Path, server: u64, room: &str, lines: u64, until: SystemTime) {
     let (mut store, _) = sqlite::open(dir, u128::from(server)).expect("an empty directory");
     let epoch = EpochId { num: 1, leader: PAST };
-    let view = View { epoch, members: vec![Member { pid: PAST, name: "past".into() }], parents: Vec::new() };
+    let view = View { epoch, members: vec![Member { pid: PAST, name: "past".into() }], ..View::default() };
     let since_1970 = until.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     let begin_ms = since_1970.as_millis() as u64 - lines * 1000;
     let numbers: Vec<u64> = (1..=lines).collect();

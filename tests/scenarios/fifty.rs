@@ -395,3 +395,17 @@ fn s48_each_single_control_datagram_may_be_lost() {
 fn s49_goodbye_races_with_a_crash() {
     holds("servers 4; talk fast; wait 3s; leave 2; kill 3; wait 3s; start all; settle");
 }
+
+/// A server comes back that still has what the others have let go of: soon, and it is asked before; late, and it is not.
+#[test]
+fn s50_what_was_let_go_of_does_not_come_back() {
+    for text in [
+        "clients 3; keep 5s; wait 12s; kill 3; wait 6s; start 3; wait 15s; seen horizons moved; settle",
+        "clients 3; keep 5s; wait 12s; kill 3; wait 40s; seen horizons moved; start 3; wait 5s; settle",
+        "servers 4; clients 4; keep 5s; wait 12s; cut 1,2|3,4; wait 40s; seen horizons moved; heal; wait 10s; settle",
+        "people; servers 4; clients 4; keep 5s; wait 8s; cut 1,2|3,4; wait 30s; heal; wait 10s; seen horizons moved; settle",
+        "clients 3; keep 5s; absent 3; wait 30s; seen horizons moved; start 3; wait 10s; settle",
+    ] {
+        holds(text);
+    }
+}

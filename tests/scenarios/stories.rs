@@ -206,3 +206,46 @@ fn server_that_cannot_write_is_missed_and_comes_back_though_its_word_is_lost_or_
         ));
     }
 }
+
+/// A message of a client's was let go of elsewhere while its server still held it: nobody would order it again, and the server
+/// waited for it for ever (seed 47).
+#[test]
+fn server_that_holds_what_was_let_go_of_elsewhere_waits_for_nothing() {
+    holds("servers 4; clients 4; talk fast; keep 5s; wait 4s; pause 2 40s; wait 60s; seen horizons moved; settle");
+    holds("servers 4; clients 4; talk fast; keep 5s; wait 8s; cut 1|2,3,4; wait 30s; heal; wait 20s; settle");
+}
+
+/// Who is away for a moment is not passed over: nothing is let go of before it has been asked. Nor does anything go that one
+/// server would keep.
+#[test]
+fn nothing_is_let_go_of_that_someone_would_keep() {
+    holds("clients 3; keep 5s,all,5s; wait 40s; never horizons moved; settle");
+    holds(
+        "clients 3; keep 5s; wait 2s; kill 3; wait 10s; never horizons moved; start 3; wait 20s; seen horizons moved; settle",
+    );
+}
+
+/// Epochs are let go of while servers die, lose power, have slow disks, and are started anew.
+#[test]
+fn history_is_let_go_of_through_crashes() {
+    for text in [
+        "clients 4; talk fast; keep 5s; wait 12s; power-off 1; power-off 2; power-off 3; start all; wait 10s; settle",
+        "clients 4; keep 5s; wait 9s; disk 2 slow 300ms; wait 10s; power-off 2; start 2; wait 10s; seen horizons moved; settle",
+        "clients 4; keep 5s; wait 12s; kill leader; start all; wait 5s; kill leader; start all; wait 10s; settle",
+        "people; clients 4; keep 5s; wait 12s; on 1 pruned: kill; wait 1s; start all; wait 20s; settle",
+    ] {
+        holds(text);
+    }
+}
+
+/// What is told of what was let go of may be lost at every step.
+#[test]
+fn ids_that_were_let_go_of_are_told_again() {
+    for lost in ["want-pruned", "pruned"] {
+        for number in 1..=3 {
+            holds(&format!(
+                "clients 3; keep 5s; absent 3; wait 25s; on {number} {lost}: lose; start 3; wait 15s; settle"
+            ));
+        }
+    }
+}

@@ -176,7 +176,7 @@ mod tests {
     fn new_leader_is_told_with_how_long_there_was_none() {
         let leader = Pid { server: ServerId(7), ..Pid::default() };
         let members = vec![Member { pid: leader, name: "oak".into() }];
-        let view = View { epoch: EpochId { num: 13, leader }, members, parents: Vec::new() };
+        let view = View { epoch: EpochId { num: 13, leader }, members, ..View::default() };
         let line = |took| leads_line(&view, took, &Output::default());
         assert!(line(Some(Duration::from_millis(380))).ends_with(" -- oak leads now (epoch 13, 380 ms)"));
         assert!(line(None).ends_with(" -- oak leads now (epoch 13)"));

@@ -58,6 +58,8 @@ pub struct Client {
     pub(super) unacknowledged: Patience,
     /// The nick it went by before it asked for another, until a server agrees.
     pub(super) old_nick: Option<String>,
+    /// What it was told to be below which nothing is history.
+    pub(super) horizon: Hlc,
     /// The server whose session it ended for another nick, and when, until a session stands.
     pub(super) renamed_at: Option<(String, Time)>,
     /// What [`Event::View`] told last.
@@ -92,6 +94,7 @@ impl Client {
             gone: None,
             queries: BTreeMap::new(),
             rooms: BTreeSet::new(),
+            horizon: Hlc(0),
             homeless: Patience::Idle,
             unacknowledged: Patience::Idle,
             old_nick: None,

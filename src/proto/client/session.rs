@@ -178,6 +178,16 @@ impl Client {
         }
     }
 
+    /// What seated it may be no history any more: it takes its seats once more, without a word of it.
+    fn stay(&mut self) {
+        for room in self.rooms.clone() {
+            let draft = Draft { room, kind: Kind::Nick, body: String::new() };
+            if let Some(cseq) = self.outbox.submit(draft.clone()) {
+                self.save(cseq, draft);
+            }
+        }
+    }
+
     /// The first session's cursor is where the feed begins; later ones go on.
     fn begin_feed(&mut self, now: Time, view: Option<&ViewNote>, cursor: Option<Cursor>) {
         if !self.settings.follow || self.feed.is_some() {
@@ -265,6 +275,10 @@ impl Client {
 
     fn enter(&mut self, now: Time, note: ViewNote) {
         let ViewNote { view, from, left: _, reason } = note;
+        if view.horizon > self.horizon && !bug!(self.settings, Bug::Unseated) {
+            self.horizon = view.horizon;
+            self.stay();
+        }
         if let Some(feed) = &self.feed {
             self.reception.enter(view.clone(), feed.length(view.epoch), from);
         }

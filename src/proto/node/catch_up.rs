@@ -32,6 +32,7 @@ impl Node {
                 self.tell_digest(*other);
             }
         }
+        self.compare_pruned(&others);
         self.ask_for_history();
         self.note_completeness(&others);
     }
@@ -59,7 +60,7 @@ impl Node {
         let epochs = &self.epochs;
         let lacking = self.catch_up.is_lacking(|epoch, offered| missing_from(epochs, last, epoch, offered));
         let heard = others.iter().all(|other| self.catch_up.has_heard(*other));
-        if lacking || !heard || self.is_filling() || self.is_reading() {
+        if lacking || !heard || self.is_filling() || self.is_reading() || !self.knows_pruned(others) {
             return;
         }
         if let Some((messages, began)) = self.catch_up.finish() {
@@ -94,7 +95,8 @@ impl Node {
                 return;
             };
             let unbounded = self.settings.bugs.has(Bug::FillUncommitted);
-            let last = self.epochs.get(epoch).map_or(0, |log| if unbounded { log.durable } else { log.committed() });
+            let log = self.epochs.get(epoch).filter(|log| log.is_kept());
+            let last = log.map_or(0, |log| if unbounded { log.durable } else { log.committed() });
             if self.view_epoch() == Some(epoch) || first == 0 || first > last {
                 self.fills.done();
                 continue;
@@ -134,6 +136,10 @@ impl Node {
         if own_last || !in_view || self.view_epoch() == Some(epoch) {
             return self.drop_because("a fill of one's own last epoch, or from outside the view");
         }
+        if fill.view.is_below(self.epochs.horizon()) {
+            self.catch_up.filled(from, epoch);
+            return self.drop_because("a fill of what is below the horizon");
+        }
         let end = fill.first.saturating_add(fill.entries.len() as u64);
         if self.epochs.get(epoch).is_some_and(|log| log.view != fill.view) {
             return self.drop_because("a fill of an epoch whose view is another one here");
@@ -152,6 +158,7 @@ impl Node {
         let first = fill.first.max(have + 1);
         log.appended = end - 1;
         let entries: Vec<Entry> = fill.entries.into_iter().skip(skip).collect();
+        log.bytes += entries.iter().map(Entry::bytes).sum::<u64>();
         let committed = fill.committed.min(end - 1);
         self.catch_up.filled(from, epoch);
         let write = Write::Fill { view: fill.view, first, entries: entries.clone(), closure: fill.closure, committed };

@@ -105,7 +105,7 @@ impl Node {
         }
     }
 
-    fn is_in_view(&self, pid: Pid) -> bool {
+    pub(super) fn is_in_view(&self, pid: Pid) -> bool {
         self.live.as_ref().is_some_and(|live| live.view.has(pid))
     }
 

@@ -101,6 +101,7 @@ impl Node {
         let len = live.hold_back.taken_out();
         if let Some(log) = self.epochs.get_mut(epoch) {
             log.appended = len;
+            log.bytes += entries.iter().map(Entry::bytes).sum::<u64>();
         }
         if self.settings.bugs.has(Bug::AckEarly) {
             self.acknowledge_early(epoch, first, &entries);

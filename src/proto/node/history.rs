@@ -2,11 +2,14 @@
 
 use super::Node;
 use super::flow::take_upto;
-use crate::ids::EpochId;
+use crate::ids::{EpochId, Pid};
 use crate::proto::bugs::Bug;
+use crate::proto::epochs::EpochLog;
 use crate::proto::io::{Action, ReadFor, Write};
+use crate::proto::rooms::Rooms;
 use crate::proto::settings::FILL_BYTES;
-use crate::record::Entry;
+use crate::record::{Entry, Record};
+use crate::seq::IdSet;
 
 /// How a stretch of entries became history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,7 +77,8 @@ impl Node {
         let current = self.view_epoch();
         let mut reads = Vec::new();
         for (epoch, log) in self.epochs.iter() {
-            if Some(epoch) != current && log.reading < log.committed() && log.reading == log.delivered {
+            if log.is_kept() && Some(epoch) != current && log.reading < log.committed() && log.reading == log.delivered
+            {
                 reads.push((epoch, log.delivered + 1, log.committed()));
             }
         }
@@ -90,12 +94,14 @@ impl Node {
     /// Whether entries are still being read that this server counts as history.
     pub(super) fn is_reading(&self) -> bool {
         let current = self.view_epoch();
-        self.epochs.iter().any(|(epoch, log)| Some(epoch) != current && log.delivered < log.reading)
+        let reads = |epoch, log: &EpochLog| log.is_kept() && Some(epoch) != current && log.delivered < log.reading;
+        self.epochs.iter().any(|(epoch, log)| reads(epoch, log))
     }
 
     /// Entries of an epoch that is not the current one are history: `first` is at most one above what was delivered of it.
     pub(super) fn deliver_late(&mut self, epoch: EpochId, first: u64, entries: &[Entry]) {
-        let Some((delivered, committed)) = self.epochs.get(epoch).map(|log| (log.delivered, log.committed())) else {
+        let log = self.epochs.get(epoch).filter(|log| log.is_kept());
+        let Some((delivered, committed)) = log.map(|log| (log.delivered, log.committed())) else {
             return;
         };
         let how = How {
@@ -138,16 +144,22 @@ impl Node {
         if let Some((epoch, first, last)) = self.replay.next() {
             let purpose = ReadFor::Rooms;
             self.out.act(Action::Read { epoch, first, last, budget_bytes: FILL_BYTES, purpose });
+        } else if let Some(rebuilt) = self.rebuilt.take() {
+            self.rooms = rebuilt;
         }
     }
 
     /// A stretch for [`ReadFor::Rooms`] was read. Rooms take records in any order.
     pub(super) fn on_rooms_read(&mut self, epoch: EpochId, first: u64, entries: &[Entry]) {
+        if self.replay.next().is_none_or(|next| (next.0, next.1) != (epoch, first)) {
+            return;
+        }
         let view = self.epochs.get(epoch).map(|log| log.view.clone());
+        let rooms = self.rebuilt.as_mut().unwrap_or(&mut self.rooms);
         for (gsn, entry) in (first..).zip(entries) {
             let home = view.as_ref().map_or("", |view| view.name_of(entry.origin));
             for record in entry.records(epoch, gsn) {
-                self.rooms.apply(&record, entry.origin, home);
+                enter(rooms, &record, entry.origin, home, self.pruning.ids());
             }
         }
         let upto = (!entries.is_empty()).then(|| first + entries.len() as u64 - 1);
@@ -169,11 +181,22 @@ impl Node {
             }
             // Copies too: rooms know them by the client's count, and the lesser key is the one that counts.
             if is_new || !self.settings.bugs.has(Bug::FirstCopySeats) {
-                self.rooms.apply(record, entry.origin, &home);
+                for rooms in [Some(&mut self.rooms), self.rebuilt.as_mut()].into_iter().flatten() {
+                    enter(rooms, record, entry.origin, &home, self.pruning.ids());
+                }
             }
             self.messages += u64::from(is_new || again);
             is_new || again
         });
         self.feed(epoch, gsn, records, how);
+    }
+}
+
+/// Takes a record into rooms.
+fn enter(rooms: &mut Rooms, record: &Record, origin: Pid, home: &str, pruned: &IdSet) {
+    if pruned.contains(record.message.id) {
+        rooms.apply_copy(record, origin, home);
+    } else {
+        rooms.apply(record, origin, home);
     }
 }

@@ -53,7 +53,13 @@ impl Forger {
     fn view(&mut self) -> View {
         let member = |at: usize| Member { pid: pid(at), name: ["oak", "elm"][at].into() };
         let parents = vec![(self.other_epoch(), self.number()), (self.epoch, self.number())];
-        View { epoch: self.other_epoch(), members: vec![member(0), member(1)], parents }
+        View {
+            epoch: self.other_epoch(),
+            members: vec![member(0), member(1)],
+            parents,
+            began: Hlc(self.number()),
+            horizon: Hlc(self.number()),
+        }
     }
 
     fn run(&mut self) -> Run {
@@ -107,7 +113,7 @@ impl Forger {
 
     fn history(&mut self) -> Message {
         let epoch = self.other_epoch();
-        match self.rng.below(6) {
+        match self.rng.below(8) {
             0 if self.coin() => Message::Summary {
                 stretches: vec![StretchDigest { number: self.number(), epochs: u32::MAX, hash: self.number() }],
             },
@@ -125,6 +131,12 @@ impl Forger {
                 first: self.number(),
                 entries: (0..self.rng.below(3)).map(|_| self.entry()).collect(),
             })),
+            5 => Message::WantPruned { hashes: vec![self.number(); IdSet::BUCKETS], above: None },
+            6 => Message::Pruned {
+                clients: vec![(ClientId(1), RangeSet::of(self.number(), self.number()))],
+                then: if self.coin() { Then::Above(ClientId(self.number())) } else { Then::Nothing },
+                hash: self.number(),
+            },
             4 => Message::Opened { epoch: self.epoch, hashes: vec![self.number(); IdSet::BUCKETS] },
             _ => Message::Table {
                 epoch: self.epoch,
@@ -148,11 +160,20 @@ impl Forger {
                 };
                 let logs = vec![log(self), log(self)];
                 let (last, hlc, damaged) = (Some(self.other_epoch()), Hlc(self.number()), self.coin());
-                Message::State(State { epoch, last, last_members: vec![pid(0), pid(1)], logs, hlc, damaged })
+                Message::State(State {
+                    epoch,
+                    last,
+                    last_members: vec![pid(0), pid(1)],
+                    logs,
+                    hlc,
+                    damaged,
+                    horizon: Hlc(0),
+                    lets_go: Hlc(0),
+                })
             }
             2 => {
                 let limits = vec![Limit { epoch: self.epoch, upto: self.number(), group: vec![pid(0), pid(1)] }];
-                Message::Commit(Commit { view: self.view(), limits, start_hlc: Hlc(self.number()) })
+                Message::Commit(Commit { view: self.view(), limits })
             }
             3 => Message::Elect(Elect {
                 num: self.number(),

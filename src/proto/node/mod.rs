@@ -9,6 +9,7 @@
 //! | `loss.rs` | gaps, NACKs, repairs, heads |
 //! | `history.rs` | delivery: ids, acknowledgements to clients, feeds, late records |
 //! | `catch_up.rs`, `digest.rs` | wants, fills; what is asked for of what others have, and how histories are compared |
+//! | `retention.rs` | what is let go of, and when |
 //! | `ring.rs` | beacons, suspicion, election, joins, merges |
 //! | `sessions.rs` | clients |
 //! | `trace.rs` | the event record |
@@ -22,12 +23,13 @@ mod history;
 mod loss;
 mod receive;
 mod report;
+mod retention;
 mod ring;
 mod sessions;
 mod trace;
 mod view;
 
-use crate::ids::{EpochId, Pid};
+use crate::ids::{ClientId, EpochId, Pid};
 use crate::proto::absent::Absent;
 use crate::proto::announcements::Announcements;
 use crate::proto::bugs::Bug;
@@ -45,6 +47,7 @@ use crate::proto::origin::Origin;
 use crate::proto::outgoing::Outgoing;
 use crate::proto::pacing::{Lane, Pacer};
 use crate::proto::peers::Peers;
+use crate::proto::pruning::Pruning;
 use crate::proto::recent::Recent;
 use crate::proto::replay::Replay;
 use crate::proto::rng::Rng;
@@ -55,7 +58,7 @@ use crate::proto::trace::Trace;
 use crate::proto::twins::Twins;
 use crate::proto::view_change::{Milestone, ViewChange};
 use crate::record::Entry;
-use crate::seq::IdSet;
+use crate::seq::{IdSet, RangeSet};
 use crate::time::{Hlc, Now, Time};
 use crate::wire::datagram::{Header, MAX_DATAGRAM_BYTES};
 use crate::wire::message::Message;
@@ -88,6 +91,7 @@ pub struct Node {
     origin: Origin,
     catch_up: CatchUp,
     fills: Fills,
+    pruning: Pruning,
     peers: Peers,
     announcements: Announcements,
     detector: Detector,
@@ -98,6 +102,8 @@ pub struct Node {
     sessions: SessionTable,
     recent: Recent,
     rooms: Rooms,
+    /// Rooms as they are once what is below the horizon is forgotten; while they are made anew from the log.
+    rebuilt: Option<Rooms>,
     replay: Replay,
     /// When this server's history is compared with others' again.
     compare_at: Time,
@@ -142,6 +148,10 @@ enum Pending {
         committed: u64,
     },
     Closed(EpochId, u64),
+    Pruned {
+        epoch: Option<EpochId>,
+        ids: Vec<(ClientId, RangeSet)>,
+    },
     Echo {
         to: Pid,
         nonce: u64,
@@ -181,6 +191,7 @@ impl Node {
             origin: Origin::new(bugs),
             catch_up: CatchUp::default(),
             fills: Fills::default(),
+            pruning: Pruning::recovered(recovered.pruned),
             peers: Peers::default(),
             announcements: Announcements::new(now.mono),
             detector: Detector::new(me).with(bugs),
@@ -191,6 +202,7 @@ impl Node {
             sessions: SessionTable::new(me),
             recent: Recent::default(),
             rooms: Rooms::new(bugs),
+            rebuilt: None,
             replay: Replay::default(),
             compare_at: now.mono,
             pacer: Pacer::new(RATE_BYTES, BURST_BYTES),
@@ -316,6 +328,7 @@ impl Node {
         self.handle_own();
         self.send_fills();
         self.tick_catch_up();
+        self.tick_pruning();
         self.tick_sessions();
         self.flow();
         self.tick_loss();
@@ -404,6 +417,7 @@ impl Node {
                     self.epochs.close(epoch, cut);
                     self.read_uncounted();
                 }
+                Pending::Pruned { epoch, ids } => self.on_pruned(epoch, &ids),
                 Pending::Echo { to, nonce, pad } if to == self.me => self.on_echo(to, nonce, &pad),
                 Pending::Echo { to, nonce, pad } => self.send(to, Message::Echo { nonce, pad }),
                 Pending::Nothing => {}

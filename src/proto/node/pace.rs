@@ -69,8 +69,8 @@ fn history_for_others_is_read_one_part_at_a_time_and_no_faster_than_its_share() 
     let mut pair = Pair::ringed();
     let epoch = crate::ids::EpochId { num: 99, leader: pid(1) };
     let members = vec![Member { pid: pid(1), name: "elm".into() }];
-    let view = View { epoch, members, parents: Vec::new() };
-    let old = RecoveredEpoch { view, len: 50, stable: 50, closure: Some(50) };
+    let view = View { epoch, members, ..View::default() };
+    let old = RecoveredEpoch { view, len: 50, stable: 50, closure: Some(50), bytes: 5000, pruned: false };
     let node = &mut pair.nodes[0];
     node.epochs = crate::proto::epochs::Epochs::recovered(&crate::proto::io::Recovered {
         pid: pid(0),

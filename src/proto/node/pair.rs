@@ -4,7 +4,7 @@ use super::Node;
 use crate::ids::{EpochId, Incarnation, Pid, ServerId};
 use crate::proto::bugs::Bugs;
 use crate::proto::io::{Action, Input, Recovered, Route};
-use crate::proto::settings::{Portions, Settings};
+use crate::proto::settings::{Portions, Retention, Settings};
 use crate::time::{Now, Time};
 use crate::wire::datagram::{self, Header, NetTag};
 use crate::wire::message::Message;
@@ -40,6 +40,7 @@ impl Pair {
             peers: Vec::new(),
             page: None,
             memory_only: false,
+            retention: Retention::default(),
             record: true,
             portions: Portions { epochs: 2, stretch: 2, rows: 1, pieces: 1 },
             bugs: Bugs::NONE,

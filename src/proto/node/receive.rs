@@ -207,6 +207,8 @@ impl Node {
             Message::Summary { stretches } => self.on_summary(from, &stretches),
             Message::Want { epoch, from: first } => self.on_want(from, epoch, first),
             Message::Fill(fill) => self.on_fill(from, *fill),
+            Message::WantPruned { hashes, above } => self.on_want_pruned(from, &hashes, above),
+            Message::Pruned { clients, then, hash } => self.on_told_pruned(from, clients, then, hash),
             message if self.is_active() => self.on_view_message(from, message),
             _ => self.drop_because("of the view while it is frozen, or not for servers"),
         }
@@ -234,6 +236,7 @@ impl Node {
     pub(super) fn on_read(&mut self, epoch: EpochId, first: u64, entries: Vec<Entry>, purpose: ReadFor) {
         match purpose {
             ReadFor::Fill(to) => self.on_fill_read(to, epoch, first, entries),
+            ReadFor::Prune => self.on_prune_read(epoch, first, &entries),
             ReadFor::Rooms => self.on_rooms_read(epoch, first, &entries),
             ReadFor::Commit => self.on_commit_read(epoch, first, &entries),
             ReadFor::Session(session) => self.on_session_read(session, epoch, first, &entries),

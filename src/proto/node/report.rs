@@ -198,6 +198,7 @@ impl Node {
             delivered: self.live.as_ref().map_or(0, |live| live.delivered),
             left: self.left,
             hlc: self.hlc,
+            horizon: self.epochs.horizon(),
             pending: self.origin.len(),
             messages: self.messages,
             ready: self.membership.is_ready(),

@@ -52,6 +52,7 @@ impl Node {
             have: self.epochs.last().and_then(|last| self.epochs.get(last)).map_or(0, |log| log.durable),
             stable: live.map_or(0, |live| live.stable),
             digest: self.epochs.digest_hash(self.view_epoch()),
+            pruned: self.pruned_hash(),
             messages: self.messages,
             clients: self.sessions.clients() as u16,
             nacks_per_min: self.membership.nacks_per_min(now),
@@ -240,6 +241,7 @@ impl Node {
             heard: &self.detector.in_earshot(),
             peers: &self.peers,
             stalled: &[],
+            renews: false,
             resigns: self.resigns(),
         };
         world.has_leader()
@@ -331,6 +333,7 @@ impl Node {
             heard: &heard,
             peers: &self.peers,
             stalled: &stalled,
+            renews: self.renews(),
             resigns,
         };
         let decision = self.membership.decide(now, &world, &mut self.rng);

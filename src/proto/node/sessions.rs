@@ -211,7 +211,7 @@ impl Node {
     }
 
     /// A message that is history already was submitted again.
-    fn acknowledge_known(&mut self, id: SessionId, message: MessageId) {
+    pub(super) fn acknowledge_known(&mut self, id: SessionId, message: MessageId) {
         if self.settings.bugs.has(Bug::DuplicateSilent) {
             return;
         }

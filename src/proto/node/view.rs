@@ -12,6 +12,7 @@ use crate::proto::table;
 use crate::proto::view_change::Step;
 use crate::record::Member;
 use crate::seq::RangeSet;
+use crate::time::Hlc;
 use crate::wire::message::{Commit, Message, State, Then};
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ impl Node {
         self.event(Event::Proposed { epoch: EpochId { num, leader: self.me }, members: members.len() });
         let allowances = self.proposed.iter().map(|pid| (*pid, self.membership.allowance(*pid))).collect();
         let steps = self.view_change.propose(self.now.mono, num, members, lasts);
+        self.view_change.begin_at(Hlc::from_wall_ms(self.now.wall_ms), self.boundaries(&self.proposed));
         if !self.settings.bugs.has(Bug::NoAllowance) {
             self.view_change.allow(allowances);
         }
@@ -88,7 +90,16 @@ impl Node {
         asked.sort_unstable();
         asked.dedup();
         let logs = asked.into_iter().map(|epoch| self.epochs.state_of(epoch)).collect();
-        let state = State { epoch, last, last_members, logs, hlc: self.hlc, damaged: self.damaged };
+        let state = State {
+            epoch,
+            last,
+            last_members,
+            logs,
+            hlc: self.hlc,
+            damaged: self.damaged,
+            horizon: self.epochs.horizon(),
+            lets_go: self.lets_go(),
+        };
         self.send(to, Message::State(state));
     }
 
@@ -106,15 +117,20 @@ impl Node {
             self.count_what_is_cut_off();
         }
         self.epochs.install(&view);
+        let joins = self.live.is_none() || view.parents.len() > 1;
+        if !(joins && self.settings.bugs.has(Bug::HorizonUnheeded)) {
+            self.epochs.raise_horizon(view.horizon);
+        }
         if epoch.leader != self.me {
             self.write(Write::Install { view: view.clone() }, Pending::Nothing);
         }
         if !self.settings.bugs.has(Bug::StartHlcOwn) {
-            self.hlc = self.hlc.max(commit.start_hlc);
+            self.hlc = self.hlc.max(view.began);
         }
         let previous = self.live.replace(Live::new(view.clone(), self.me, self.now.mono, self.settings.bugs));
         self.origin.begin_view(self.now.mono);
         self.catch_up.begin_view();
+        self.pruning.begin_view();
         self.compare_at = self.now.mono;
         let reason = self.membership.installed(self.now.mono, previous.as_ref().map(|live| &live.view), &view);
         let running = self.election.running();

@@ -1,6 +1,7 @@
 //! When all is healed: equal histories, nothing lost, everything in order.
 
 use super::history::{Choose, Extents};
+use super::retention::{all_pruned, horizon_of};
 use super::{Checker, LIVENESS, Verdict, Violation, hold};
 use crate::ids::{MessageId, RecordKey};
 use crate::proto::bugs::Bug;
@@ -16,7 +17,9 @@ impl Checker {
         let mut running = running(servers, among);
         let Some((first, one)) = running.next() else { return Ok(()) };
         let known = Extents::of(one.disk.live());
+        self.same_pruned((first, one), (first, one))?;
         for (at, other) in running {
+            self.same_pruned((first, one), (at, other))?;
             let others = Extents::of(other.disk.live());
             hold!(LIVENESS, others == known, "s{} has {known:?} and s{} {others:?}", first + 1, at + 1);
         }
@@ -32,6 +35,7 @@ impl Checker {
         let history = self.history(&extents, choose);
         for (at, server) in running(servers, among) {
             self.as_written(at, server)?;
+            all_pruned(at, server)?;
             let others = Extents::of(server.disk.live());
             if others != extents {
                 let other = self.history(&others, choose);
@@ -43,7 +47,7 @@ impl Checker {
             self.same_nicks(at, server)?;
         }
         if among.len() == servers.len() {
-            self.kept(&extents, servers)?;
+            self.kept(&extents, horizon_of(one.disk.live()), servers)?;
         }
         self.in_order(&history)
     }
@@ -66,21 +70,22 @@ impl Checker {
         let floor = client.began()?;
         let extents = Extents::of(server.disk.live());
         let hidden = self.not_in(client.shown());
-        let missing = hidden.filter_map(|(id, places)| Some((extents.place(places, RecordKey::min)?, id)));
+        let missing = hidden.filter_map(|(id, places)| Some((extents.place_of(id, places, RecordKey::min)?, id)));
         let is_owed = |(place, id): &(RecordKey, MessageId)| *place >= floor && self.talk.is_for(*id, client.id());
         missing.filter(is_owed).min().map(|(_, id)| id)
     }
 
-    /// 11 and 12: what was acknowledged or shown is there, unless every disk that held it is gone.
-    fn kept(&self, history: &Extents, servers: &[Server]) -> Verdict {
+    /// 11 and 12: what was acknowledged or shown is there, unless every disk that held it is gone, or it was let go of.
+    fn kept(&self, history: &Extents, horizon: Hlc, servers: &[Server]) -> Verdict {
         let running =
             (0..servers.len()).filter(|at| servers[*at].node.is_some()).fold(0_u64, |bits, at| bits | 1 << at);
         for (facts, &client) in self.facts.iter().zip(&self.clients) {
             for (fact, cseq) in facts.iter().zip(1..) {
-                if history.place(&fact.places, RecordKey::min).is_some() {
+                let id = MessageId { client, cseq };
+                let is_there = history.place_of(id, &fact.places, RecordKey::min).is_some();
+                if is_there || self.is_below(&fact.places, horizon) {
                     continue;
                 }
-                let id = MessageId { client, cseq };
                 let held = fact.holders.is_some_and(|holders| holders & running != 0);
                 hold!(11, !held || self.older, "{id} was acknowledged and is lost: {}", self.story(id));
                 hold!(12, !fact.shown || self.unsound != 0, "{id} was shown and is lost: {}", self.story(id));

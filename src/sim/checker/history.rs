@@ -8,18 +8,36 @@ use crate::sim::world::Server;
 
 /// How far each epoch is history on a disk; epochs without any are left out.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Extents(Vec<(EpochId, u64)>);
+pub(super) struct Extents {
+    epochs: Vec<(EpochId, u64)>,
+    /// Messages that were let go of: no copy of them is history.
+    pruned: IdSet,
+}
 
 impl Extents {
     pub(super) fn of(image: &Image) -> Self {
+        let mut whole = Self::whole(image);
+        whole.epochs.retain(|(epoch, _)| !image.pruned.contains(epoch));
+        whole.pruned = image.pruned_ids.clone();
+        whole
+    }
+
+    /// The same with what was let go of.
+    pub(super) fn whole(image: &Image) -> Self {
         let committed = image.logs.keys().map(|&epoch| (epoch, image.committed(epoch)));
-        Self(committed.filter(|(_, committed)| *committed > 0).collect())
+        let epochs = committed.filter(|(_, committed)| *committed > 0).collect();
+        Self { epochs, pruned: IdSet::default() }
+    }
+
+    /// The place of a message in history.
+    pub(super) fn place_of(&self, id: MessageId, places: &[RecordKey], choose: Choose) -> Option<RecordKey> {
+        self.place(places, choose).filter(|_| !self.pruned.contains(id))
     }
 
     /// Whether a place is history there.
     pub(super) fn reach(&self, place: &RecordKey) -> bool {
-        let at = self.0.binary_search_by_key(&place.epoch, |(epoch, _)| *epoch);
-        at.is_ok_and(|at| place.gsn <= self.0[at].1)
+        let at = self.epochs.binary_search_by_key(&place.epoch, |(epoch, _)| *epoch);
+        at.is_ok_and(|at| place.gsn <= self.epochs[at].1)
     }
 
     /// The place that counts of those that a message has.
@@ -58,7 +76,7 @@ impl Checker {
 
     /// History in canonical order, as far as it goes on one disk.
     pub(super) fn history(&self, extents: &Extents, choose: Choose) -> Vec<(RecordKey, MessageId)> {
-        let placed = self.ordered().filter_map(|(id, places)| Some((extents.place(places, choose)?, id)));
+        let placed = self.ordered().filter_map(|(id, places)| Some((extents.place_of(id, places, choose)?, id)));
         let mut history: Vec<_> = placed.collect();
         history.sort_unstable();
         history

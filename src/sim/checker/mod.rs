@@ -9,6 +9,7 @@ mod finish;
 mod history;
 mod pages;
 mod people;
+mod retention;
 mod sessions;
 mod talk;
 mod traffic;
@@ -152,6 +153,7 @@ pub struct Checker {
     lives: BTreeSet<Pid>,
     /// How much of each epoch was history at each member, by its place among the servers, when it installed a view.
     began: BTreeMap<EpochId, BTreeMap<usize, BTreeMap<EpochId, u64>>>,
+    asked: retention::Asked,
     traffic: traffic::Traffic,
     talk: talk::Talk,
     /// Of clients that go through all of history.
@@ -195,6 +197,7 @@ impl Checker {
             told_more: BTreeSet::new(),
             lives: BTreeSet::new(),
             began: BTreeMap::new(),
+            asked: retention::Asked::default(),
             traffic: traffic::Traffic::default(),
             talk: talk::Talk::new(people, clients.len()),
             walks: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! Who is in which room, made anew from what was written: what every server has to come to.
 
 use super::history::Extents;
+use super::retention::horizon_of;
 use super::talk::{Gone, Turn};
 use super::{Checker, Verdict, Violation, hold};
 use crate::ids::{ClientId, EpochId, MessageId, RecordKey};
@@ -8,6 +9,7 @@ use crate::name;
 use crate::proto::node::Node;
 use crate::record::Kind;
 use crate::sim::client::Aside;
+use crate::sim::image::Image;
 use crate::sim::world::Server;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +33,8 @@ impl Checker {
         let theirs: BTreeSet<Seated> = seated(node);
         let (lacking, too_many) = (right.difference(&theirs).next(), theirs.difference(&right).next());
         hold!(16, right == theirs, "s{} lacks {lacking:?} and has {too_many:?} besides", at + 1);
-        let mut unwanted = theirs.iter().filter(|(room, client, ..)| self.has_left(*client, room, &extents));
+        let image = server.disk.live();
+        let mut unwanted = theirs.iter().filter(|(room, client, ..)| self.has_left(*client, room, image));
         let unwanted = unwanted.next();
         hold!(28, unwanted.is_none(), "s{} has {unwanted:?} where he left for good", at + 1);
         Ok(())
@@ -42,9 +45,9 @@ impl Checker {
         let id = self.clients[client];
         let seats = server.node.as_ref().map(seated).unwrap_or_default();
         let sits = |room: &str| seats.iter().any(|(seat, who, ..)| *who == id && seat == room);
-        let extents = Extents::of(server.disk.live());
+        let image = server.disk.live();
         // What was lost with a disk, nobody knows.
-        let is_known = |id: MessageId| self.is_of_this_process(id) && self.least_place(id, &extents).is_some();
+        let is_known = |id: MessageId| self.is_of_this_process(id) && self.was_history(id, image);
         let mut wanted = BTreeSet::new();
         for (_, aside) in self.talk.asides_of(id).filter(|(id, aside)| aside.meant && is_known(*id)) {
             match aside.kind {
@@ -64,8 +67,9 @@ impl Checker {
             let Some(key) = self.least_place(id, extents) else { continue };
             match aside.kind {
                 Kind::Leave if aside.room.is_empty() => left_all = id.cseq,
-                Kind::Join | Kind::Leave => {
-                    let taken = aside.kind == Kind::Join;
+                Kind::Nick if aside.room.is_empty() => {}
+                Kind::Join | Kind::Leave | Kind::Nick => {
+                    let taken = aside.kind != Kind::Leave;
                     seats.insert(name::fold(&aside.room), Seat { cseq: id.cseq, key, taken });
                 }
                 _ => {}
@@ -79,14 +83,14 @@ impl Checker {
     }
 
     /// Whether a client's last own word on a room, as far as it was meant by its user, was that it leaves.
-    fn has_left(&self, client: ClientId, room: &str, extents: &Extents) -> bool {
+    fn has_left(&self, client: ClientId, room: &str, image: &Image) -> bool {
         let is_of_room = |aside: &Aside| match aside.kind {
             Kind::Leave if aside.room.is_empty() => true,
             Kind::Join | Kind::Leave => name::fold(&aside.room) == room,
             _ => false,
         };
         let asides = self.talk.asides_of(client).filter(|(_, aside)| aside.meant && is_of_room(aside));
-        let known = asides.filter(|(id, _)| self.least_place(*id, extents).is_some());
+        let known = asides.filter(|(id, _)| self.was_history(*id, image));
         known.last().is_some_and(|(_, aside)| aside.kind == Kind::Leave)
     }
 
@@ -119,8 +123,14 @@ impl Checker {
         self.epochs.get(&epoch).map_or_else(String::new, |known| known.view.name_of(turn.origin).to_owned())
     }
 
+    /// Whether a message is history on this disk, or was before it was let go of somewhere.
+    fn was_history(&self, id: MessageId, image: &Image) -> bool {
+        let is_below = || self.fact(id).is_some_and(|(_, fact)| self.is_below(&fact.places, horizon_of(image)));
+        self.least_place(id, &Extents::of(image)).is_some() || is_below()
+    }
+
     fn least_place(&self, id: MessageId, extents: &Extents) -> Option<RecordKey> {
-        self.fact(id).and_then(|(_, fact)| extents.place(&fact.places, RecordKey::min))
+        self.fact(id).and_then(|(_, fact)| extents.place_of(id, &fact.places, RecordKey::min))
     }
 }
 

@@ -204,7 +204,9 @@ impl Checker {
         let Screen { shown, mut before, last } = self.screens.remove(&client).unwrap_or_default();
         if told {
             // It knows how far each epoch was shown, and no ids of what two epochs have.
-            shown.iter().for_each(|(client, ids)| before.union(client, ids));
+            shown.iter().for_each(|(client, ids)| {
+                before.union(client, ids);
+            });
             self.screens.insert(client, Screen { shown: IdSet::default(), before, last });
         }
     }

@@ -170,7 +170,7 @@ impl Checker {
         let Some(nick) = self.talk.hellos.remove(&(at, session)) else { return Ok(()) };
         let (id, number) = (self.clients[client], client + 1);
         if let Reply::Refused(Refusal::NickTaken(offered)) = reply {
-            let extents = Extents::of(servers[at].disk.live());
+            let extents = Extents::whole(servers[at].disk.live());
             let claims = self.talk.claims.get(&name::fold(&nick));
             let mut others = claims.into_iter().flatten().filter(|(other, _)| **other != id);
             let is_taken = others.any(|(_, claims)| claims.values().any(|key| extents.reach(key)));

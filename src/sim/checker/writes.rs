@@ -8,6 +8,7 @@ use crate::record::{Entry, Kind, Lent, Member, View};
 use crate::sim::client;
 use crate::sim::image::Entries;
 use crate::sim::world::{Counts, Server, message_name};
+use crate::time::Time;
 use crate::wire::datagram;
 use crate::wire::message::{Data, Heads, Message, Nack, Order};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 impl Checker {
     /// A server writes: 1, 2, 4, 5, 6, 8, 18.
-    pub fn wrote(&mut self, at: usize, write: &Write, servers: &[Server], counts: &mut Counts) -> Verdict {
+    pub fn wrote(&mut self, now: Time, at: usize, write: &Write, servers: &[Server], counts: &mut Counts) -> Verdict {
         match write {
             Write::Append { epoch, first, entries } => {
                 let Inspection { pid, promised, .. } = self.seen[at];
@@ -41,6 +42,7 @@ impl Checker {
             Write::Install { view } => {
                 self.view(view)?;
                 self.installs(at, view, servers)?;
+                self.horizon(at, view, servers, now, counts)?;
                 self.begins(at, view, servers);
                 counts.rare("views installed");
                 if view.parents.len() > 1 {
@@ -49,6 +51,7 @@ impl Checker {
                 Ok(())
             }
             Write::Commit { .. } | Write::Seen { .. } | Write::Close { .. } => Ok(()),
+            Write::Prune { epoch, ids } => self.prunes(at, *epoch, ids, servers),
         }
     }
 

@@ -55,7 +55,7 @@ impl World {
         if !self.servers[at].store_open {
             return;
         }
-        let verdict = self.checker.wrote(at, &write, &self.servers, &mut self.counts);
+        let verdict = self.checker.wrote(self.time, at, &write, &self.servers, &mut self.counts);
         self.judge(verdict);
         self.timeline.wrote(self.time, at, ticket, &write);
         let life = self.servers[at].life;

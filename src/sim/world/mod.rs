@@ -22,7 +22,7 @@ use super::timeline::Timeline;
 use crate::ids::{ClientId, EpochId, Pid};
 use crate::proto::bugs::Bugs;
 use crate::proto::io::{Input, ReadFor};
-use crate::proto::settings::Portions;
+use crate::proto::settings::{Portions, Retention};
 use crate::record::Entry;
 use crate::time::Time;
 use crate::wire::datagram::NetTag;
@@ -62,6 +62,8 @@ pub struct Shape {
     pub other_net: Vec<usize>,
     /// How each client talks.
     pub habit: Habit,
+    /// What of history servers let go of, in their order; the last counts for those without one.
+    pub retention: Vec<Retention>,
     /// Whether the clients are those that people have, rather than as plain as can be.
     pub people: bool,
     /// Planted bugs.
@@ -70,6 +72,13 @@ pub struct Shape {
     pub drift: bool,
     /// Whether a timeline is kept.
     pub timeline: bool,
+}
+
+impl Shape {
+    /// What a server would let go of.
+    fn retention_of(&self, at: usize) -> Retention {
+        self.retention.get(at).or(self.retention.last()).copied().unwrap_or_default()
+    }
 }
 
 /// Something that will happen. Small: it is moved a few times.

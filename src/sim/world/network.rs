@@ -178,7 +178,7 @@ impl World {
 }
 
 /// The names of messages, by their number on the wire.
-pub const MESSAGES: [&str; 32] = [
+pub const MESSAGES: [&str; 34] = [
     "beacon",
     "scout",
     "elsewhere",
@@ -211,6 +211,8 @@ pub const MESSAGES: [&str; 32] = [
     "probe",
     "echo",
     "summary",
+    "want-pruned",
+    "pruned",
 ];
 
 /// The name of the message in a datagram that a server made, without decoding it.
@@ -223,8 +225,14 @@ fn message_number(bytes: &[u8]) -> usize {
 }
 
 /// How many messages of each name were sent.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Tally([u64; MESSAGES.len()]);
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self([0; MESSAGES.len()])
+    }
+}
 
 impl Tally {
     fn count(&mut self, bytes: &[u8]) {

@@ -7,7 +7,7 @@ use crate::proto::bugs::Bug;
 use crate::proto::host::{self, Machine};
 use crate::proto::io::{Input, SessionId};
 use crate::proto::node::Node;
-use crate::proto::settings::Settings;
+use crate::proto::settings::{Retention, Settings};
 use crate::sim::archive::Archive;
 use crate::sim::clock::Clock;
 use crate::sim::disk::Disk;
@@ -38,6 +38,8 @@ pub struct Server {
     pub disk: Disk,
     /// Its net.
     pub net: NetTag,
+    /// What it would let go of.
+    pub retention: Retention,
     /// Its clocks.
     pub clock: Clock,
     /// Whether it has power.
@@ -87,6 +89,7 @@ impl World {
             peers: Vec::new(),
             page: None,
             memory_only: false,
+            retention: server.retention,
             portions: self.portions,
             record: self.record,
             bugs: self.bugs,
@@ -283,6 +286,7 @@ impl Server {
             station,
             id: ServerId(rng.draw()),
             net: if shape.other_net.contains(&station.0) { NetTag::of(OTHER_NET) } else { net() },
+            retention: shape.retention_of(station.0),
             pid: Pid::default(),
             node: None,
             disk: Disk::new(rng.fork()),

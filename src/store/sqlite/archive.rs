@@ -5,7 +5,7 @@
 use super::REINDEX_NAME;
 use super::lock::make_private_file;
 use super::schema::{COLUMNS, class, read_row};
-use crate::ids::{MessageId, RecordKey};
+use crate::ids::{ClientId, MessageId, RecordKey};
 use crate::store::engine::{HistoryRow, MAX_PAGE_BYTES, Page};
 use crate::store::query::{Wanted, search_words};
 use crate::wire::session::{HistoryQuery, RoomInfo};
@@ -22,6 +22,16 @@ pub(super) fn message(conn: &Connection, id: MessageId) -> rusqlite::Result<Opti
         .query_row(params![id.client.to_string(), id.cseq.cast_signed()], |row| Ok(read_row(row)))
         .optional()?;
     found.map(|row| sound(conn, row)).transpose()
+}
+
+/// Which of a client's messages history has, of those with numbers in `first..=last`.
+pub(super) fn numbers(conn: &Connection, client: ClientId, first: u64, last: u64) -> rusqlite::Result<Vec<u64>> {
+    // Numbers are kept as they are up to this one, which none reaches.
+    let most = i64::MAX.cast_unsigned();
+    let (first, last) = (first.min(most).cast_signed(), last.min(most).cast_signed());
+    let mut statement = conn.prepare_cached("SELECT cseq FROM messages WHERE client = ? AND cseq BETWEEN ? AND ?")?;
+    let numbers = statement.query_map(params![client.to_string(), first, last], |row| row.get::<_, i64>(0))?;
+    numbers.map(|number| number.map(i64::cast_unsigned)).collect()
 }
 
 /// A page of history.

@@ -2,7 +2,7 @@
 
 use super::lock::{Lock, make_private_file};
 use super::{BROKEN_NAME, FILE_NAME, archive, failure, schema};
-use crate::ids::MessageId;
+use crate::ids::{ClientId, MessageId};
 use crate::record::Record;
 use crate::store::engine::{Archive, Batch, Direction, Engine, HistoryRow, Op, Page, Row, Table};
 use crate::store::error::StoreError;
@@ -151,6 +151,10 @@ impl Engine for SqliteEngine {
     fn message(&self, id: MessageId) -> Result<Option<HistoryRow>, StoreError> {
         archive::message(&self.conn, id).map_err(|error| self.failed("read", error))
     }
+
+    fn numbers(&self, client: ClientId, first: u64, last: u64) -> Result<Vec<u64>, StoreError> {
+        archive::numbers(&self.conn, client, first, last).map_err(|error| self.failed("read", error))
+    }
 }
 
 impl Archive for SqliteEngine {
@@ -216,5 +220,6 @@ fn put_sql(table: Table) -> &'static str {
         Table::Aside => put!("aside"),
         Table::Covered => put!("covered"),
         Table::Ids => put!("ids"),
+        Table::Pruned => put!("pruned"),
     }
 }

@@ -14,7 +14,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The tables that are carried over; the others are made anew from them.
-const KEPT: [Table; 5] = [Table::Meta, Table::Views, Table::Heads, Table::Entries, Table::Aside];
+const KEPT: [Table; 6] = [Table::Meta, Table::Views, Table::Heads, Table::Entries, Table::Aside, Table::Pruned];
 /// What belongs to a file, itself last.
 const SUFFIXES: [&str; 3] = ["-wal", "-shm", ""];
 /// Rows that are read together; where that fails, each by itself.
@@ -68,7 +68,7 @@ pub(super) fn carry_over(aside: &Path, into: &mut impl Engine) -> Result<(), Sto
     // A file that cannot even be opened has nothing to give.
     let Ok(from) = connect(aside, OpenFlags::SQLITE_OPEN_READ_WRITE) else { return Ok(()) };
     let most = fs::metadata(aside).map_or(0, |found| found.len() / LEAST_ROW_BYTES).cast_signed();
-    for table in KEPT {
+    for table in schema::tables(&from).filter(|table| KEPT.contains(table)) {
         let name = schema::table_name(table);
         let last = from.query_row(&format!("SELECT max(id) FROM {name}"), [], |row| row.get::<_, Option<i64>>(0));
         let last = last.ok().flatten().unwrap_or(most).min(most);

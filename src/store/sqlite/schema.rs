@@ -65,6 +65,7 @@ pub(super) fn table_name(table: Table) -> &'static str {
         Table::Aside => "aside",
         Table::Covered => "covered",
         Table::Ids => "ids",
+        Table::Pruned => "pruned",
     }
 }
 
@@ -72,27 +73,58 @@ pub(super) fn table_name(table: Table) -> &'static str {
 pub(super) fn prepare(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     let failure = |error| super::failure("open", path, error);
     if is_empty(conn).map_err(failure)? {
-        let mut all = String::from("BEGIN IMMEDIATE;");
-        for table in Table::ALL {
-            let name = table_name(table);
-            let columns = "(id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB NOT NULL)";
-            all.extend(["CREATE TABLE ", name, " ", columns, ";"]);
-        }
-        all += TABLES;
-        let made = format!("{all}PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;");
+        let tables: String = Table::ALL.into_iter().map(create).collect();
+        let made = format!(
+            "BEGIN IMMEDIATE; {tables} {TABLES} PRAGMA application_id = {APPLICATION_ID}; \
+             PRAGMA user_version = {FORMAT}; COMMIT;"
+        );
         return conn.execute_batch(&made).map_err(failure);
     }
-    check(conn, path)
+    check(conn, path)?;
+    let version = version(conn).map_err(failure)?;
+    if version < FORMAT {
+        // The rows follow when the store is opened: until then the file is one of this format with rows of the other.
+        let tables: String = Table::ALL.into_iter().filter(|table| !has(version, *table)).map(create).collect();
+        let made = format!("BEGIN IMMEDIATE; {tables} PRAGMA user_version = {FORMAT}; COMMIT;");
+        return conn.execute_batch(&made).map_err(failure);
+    }
+    Ok(())
+}
+
+fn create(table: Table) -> String {
+    let columns = "(id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB NOT NULL)";
+    format!("CREATE TABLE IF NOT EXISTS {} {columns};", table_name(table))
+}
+
+/// The tables of rows that a file has or ought to have: all but those that are newer than it.
+pub(super) fn tables(conn: &Connection) -> impl Iterator<Item = Table> {
+    let version = version(conn).unwrap_or(FORMAT);
+    Table::ALL.into_iter().filter(move |table| has(version, *table) || is_there(conn, *table).unwrap_or(true))
+}
+
+fn is_there(conn: &Connection, table: Table) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*) > 0 FROM sqlite_schema WHERE type = 'table' AND name = ?";
+    conn.query_row(sql, [table_name(table)], |row| row.get(0))
+}
+
+/// Whether files of this format have the table.
+fn has(version: u32, table: Table) -> bool {
+    table != Table::Pruned || version >= 2
+}
+
+fn version(conn: &Connection) -> rusqlite::Result<u32> {
+    let version = conn.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?;
+    Ok(u32::try_from(version).unwrap_or(u32::MAX))
 }
 
 /// Checks that the file is a store that this program knows.
 pub(super) fn check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     let failure = |error| super::failure("open", path, error);
-    let number = |name| conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).map_err(failure);
-    if number("application_id")? != i64::from(APPLICATION_ID) {
+    let id = conn.query_row("PRAGMA application_id", [], |row| row.get::<_, i64>(0)).map_err(failure)?;
+    if id != i64::from(APPLICATION_ID) {
         return Err(StoreError::Foreign { path: path.into() });
     }
-    let found = u32::try_from(number("user_version")?).unwrap_or(u32::MAX);
+    let found = version(conn).map_err(failure)?;
     if found > FORMAT {
         return Err(StoreError::Newer { found, known: FORMAT });
     }

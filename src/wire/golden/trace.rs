@@ -2,6 +2,7 @@
 
 use super::{addr, check, epoch, messages, pid, rows, view};
 use crate::ids::{ClientId, MessageId, ServerId};
+use crate::time::Hlc;
 use crate::wire::event::Event;
 use crate::wire::sketch::Sketch;
 use crate::wire::trace::{RecordPage, TraceEvent, Via, What, Whom};
@@ -30,6 +31,7 @@ pub(super) fn events() -> Vec<Event> {
         Event::Replaced { pid: pid(0x12), addr: addr() },
         Event::Mended,
         Event::Damaged { what: "entry 3".into(), aside: "1 row".into(), lost: true },
+        Event::LetGo { messages: 300, horizon: Hlc(9) },
     ]
 }
 
@@ -81,10 +83,10 @@ pub(super) fn page() -> RecordPage {
 
 super::numbers! {
     of_event of Event: View Ready Suspected Failed Rejoined CaughtUp Merged Election Proposed Abandoned Cloned ReadOnly
-        OtherVersion Goodbye Replaced Mended Damaged;
+        OtherVersion Goodbye Replaced Mended Damaged LetGo;
     of_sketch of Sketch: Beacon Scout Elsewhere Ping Pong Suspect Heard Failed Bye Elect ElectAck Propose State Refuse
         Commit Prepared Install Opened WantTable Table Data Order Ack Nack Heads Digest Want Fill Working Probe
-        Echo Summary;
+        Echo Summary WantPruned Pruned;
     of_what of What: Sent Received Dropped Accepted Durable Stable Delivered DeliveredLate Event;
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cli::output::to_json;
 use crate::cli::shown::{counted, shown};
-use crate::cli::times::rfc3339;
+use crate::cli::times::{date_and_time, rfc3339};
 use crate::ids::ServerId;
 use crate::proto::event::Event;
 use crate::record::View;
@@ -90,6 +90,10 @@ impl Teller {
                 format!("alert  server id {} is also at {} (a cloned machine?)", pid.server, addr.ip())
             }
             Event::Mended => "store  whole again: nothing is missing here that the other servers have".to_owned(),
+            Event::LetGo { messages, horizon } => {
+                let before = date_and_time(horizon.wall_ms());
+                format!("store  let go of {} from before {before}, as all servers would", counted(*messages, "message"))
+            }
             Event::Damaged { what, aside, lost } => super::banner::damaged(what, aside, *lost),
             Event::OtherVersion { addr, version } => {
                 format!("alert  {addr} speaks protocol {version}, this program {}", crate::wire::datagram::VERSION)
@@ -134,7 +138,7 @@ mod tests {
     fn view_of(names: &[&str]) -> Event {
         let member = |(at, name): (usize, &&str)| Member { pid: pid(at as u64 + 1), name: (*name).to_owned() };
         let members = names.iter().enumerate().map(member).collect();
-        let view = View { epoch: EpochId { num: 12, leader: pid(2) }, members, parents: Vec::new() };
+        let view = View { epoch: EpochId { num: 12, leader: pid(2) }, members, ..View::default() };
         Event::View { view, addrs: vec![None, "10.0.0.2:8285".parse().ok()], reason: "join".into() }
     }
 

@@ -206,7 +206,7 @@ pub(crate) fn view(num: u64, names: &[&str]) -> Event {
         names.iter().map(|name| Member { pid: pid(name), name: (*name).to_owned() }).collect();
     members.sort();
     let epoch = EpochId { num, leader: pid(names[0]) };
-    Event::View { view: View { epoch, members, parents: Vec::new() }, reason: "test".into(), took: None }
+    Event::View { view: View { epoch, members, ..View::default() }, reason: "test".into(), took: None }
 }
 
 #[test]

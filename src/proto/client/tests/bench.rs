@@ -30,7 +30,7 @@ pub(crate) fn epoch(num: u64) -> EpochId {
 /// A view led by server 1.
 pub(crate) fn view(num: u64, members: &[u64]) -> View {
     let member = |&server: &u64| Member { pid: pid(server), name: name(server).into() };
-    View { epoch: epoch(num), members: members.iter().map(member).collect(), parents: Vec::new() }
+    View { epoch: epoch(num), members: members.iter().map(member).collect(), ..View::default() }
 }
 
 pub(crate) fn name(server: u64) -> &'static str {

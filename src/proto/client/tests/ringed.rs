@@ -74,6 +74,7 @@ impl Ring {
                 peers: Vec::new(),
                 page: None,
                 memory_only: false,
+                retention: settings::Retention::default(),
                 record: true,
                 bugs,
             };

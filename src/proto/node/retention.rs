@@ -1,0 +1,272 @@
+//! Retention, wired: what this server would let go of, when a leader asks all, and how what lies below the horizon goes.
+
+use super::{Node, Pending};
+use crate::ids::{ClientId, EpochId, Pid, ServerId};
+use crate::proto::bugs::Bug;
+use crate::proto::epochs::Kept;
+use crate::proto::event::Event;
+use crate::proto::io::{Action, ReadFor, Write};
+use crate::proto::pruning::Step;
+use crate::proto::replay::Replay;
+use crate::proto::rooms::Rooms;
+use crate::proto::settings::{FILL_BYTES, Keep, RENEW_LEAST};
+use crate::proto::table;
+use crate::record::Entry;
+use crate::seq::RangeSet;
+use crate::time::Hlc;
+use crate::wire::message::{Message, Then};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A view is followed by another when it holds so much of what a server would keep.
+const PART: u64 = 8;
+/// What the store takes for each byte of a log: its index, and the words to search for, take three times as much again
+/// (40,000 messages of 170 bytes: 33 MB).
+const INDEXED: u64 = 4;
+
+impl Node {
+    /// Epochs that began before this may go, as far as this server is concerned; 0 when it would keep all.
+    pub(super) fn lets_go(&self) -> Hlc {
+        match self.settings.retention.keep {
+            Keep::All => Hlc(0),
+            Keep::For(age) => before(self.present(), age),
+            Keep::Bytes(most) => self.newest_that_fit(most),
+        }
+    }
+
+    /// The present, for what is to be let go of for its age. A wall clock far ahead of all that was ever ordered is not
+    /// believed at once: each view takes the ring's clock on, and in the meantime someone may set it right.
+    fn present(&self) -> Hlc {
+        let ahead = self.settings.retention.view_lasts.as_millis() as u64 * 2;
+        Hlc::from_wall_ms(self.now.wall_ms).min(Hlc::from_wall_ms(self.hlc.wall_ms().saturating_add(ahead)))
+    }
+
+    /// When the oldest epoch began of the newest that fit together in so many bytes; 0 when all do.
+    fn newest_that_fit(&self, most: u64) -> Hlc {
+        let kept = self.epochs.iter().filter(|(_, log)| log.is_kept());
+        let mut sizes: Vec<(Hlc, u64)> = kept.map(|(_, log)| (log.view.began, log.bytes * INDEXED)).collect();
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        let mut left = most;
+        let mut oldest = self.epochs.last().and_then(|last| self.epochs.get(last)).map_or(Hlc(0), |log| log.view.began);
+        for (began, bytes) in sizes {
+            if bytes > left {
+                return oldest;
+            }
+            left -= bytes;
+            oldest = began;
+        }
+        Hlc(0)
+    }
+
+    /// Whether this leader's view is to be followed by another of the same members: it is old, or holds much, and everyone has
+    /// all of history.
+    pub(super) fn renews(&self) -> bool {
+        let Some(live) = self.live.as_ref().filter(|live| live.view.epoch.leader == self.me && self.is_active()) else {
+            return false;
+        };
+        let retention = self.settings.retention;
+        let age = self.now.mono.since(live.opened);
+        let much = |log: &crate::proto::epochs::EpochLog| match retention.keep {
+            Keep::Bytes(most) => log.bytes * INDEXED >= most / PART,
+            Keep::All | Keep::For(_) => false,
+        };
+        let is_full =
+            live.hold_back.head() >= retention.view_holds || self.epochs.get(live.view.epoch).is_some_and(much);
+        let is_due = age >= retention.view_lasts || is_full && age >= RENEW_LEAST.min(retention.view_lasts);
+        is_due && !self.is_disk_slow() && self.is_whole()
+    }
+
+    /// Whether this server and every other of its view have the same history.
+    fn is_whole(&self) -> bool {
+        let Some(live) = self.live.as_ref() else { return false };
+        let epoch = live.view.epoch;
+        let mine = self.epochs.digest_hash(Some(epoch));
+        let is_like_me = |pid: Pid| {
+            self.peers.digest_in_view(pid, epoch) == Some(mine)
+                && self.peers.beacon(pid).is_some_and(|beacon| beacon.ready)
+        };
+        self.membership.is_ready() && !self.damaged && live.others(self.me).all(is_like_me)
+    }
+
+    /// From where on history may be kept, should all members of the view that this leader makes agree: where epochs began. None
+    /// while someone has not been asked who was there lately, or is new.
+    pub(super) fn boundaries(&self, proposed: &BTreeSet<Pid>) -> Vec<Hlc> {
+        let members = self.live.iter().flat_map(|live| &live.view.members);
+        let is_same = members.map(|member| member.pid).eq(proposed.iter().copied());
+        if !is_same || !self.is_whole() {
+            return Vec::new();
+        }
+        let here: BTreeSet<ServerId> = proposed.iter().map(|pid| pid.server).collect();
+        let lately = before(self.present(), self.settings.retention.absent_for);
+        let is_away = |(server, last): &(ServerId, Hlc)| !here.contains(server) && *last > lately;
+        if self.last_seen().iter().any(is_away) && !self.settings.bugs.has(Bug::AbsentForgotten) {
+            return Vec::new();
+        }
+        self.epochs.iter().filter(|(_, log)| log.is_kept()).map(|(_, log)| log.view.began).collect()
+    }
+
+    /// When each server was last in a view, at most: when the one after it began.
+    fn last_seen(&self) -> Vec<(ServerId, Hlc)> {
+        let mut seen: BTreeMap<ServerId, Hlc> = BTreeMap::new();
+        let mut until = self.clock();
+        for (_, log) in self.epochs.iter().rev() {
+            for member in &log.view.members {
+                seen.entry(member.pid.server).or_insert(until);
+            }
+            // What an earlier version wrote does not tell.
+            until = if log.view.began == Hlc(0) { until } else { log.view.began };
+        }
+        seen.into_iter().collect()
+    }
+
+    /// Something is no history any more: who is where follows from what is left.
+    fn rebuild_rooms(&mut self) {
+        self.rebuilt = Some(Rooms::new(self.settings.bugs));
+        self.replay = Replay::of(&self.epochs);
+        self.replay_rooms();
+    }
+
+    /// Lets go of what is below the horizon, one epoch after the other.
+    pub(super) fn tick_pruning(&mut self) {
+        if self.pruning.is_reading() {
+            return;
+        }
+        let fills = |epoch| {
+            self.writes.iter().any(|(_, pending)| matches!(pending, Pending::Filled { epoch: of, .. } if *of == epoch))
+        };
+        let Some(epoch) = self.epochs.due().find(|epoch| !fills(*epoch)) else {
+            if let Some(messages) = self.pruning.finish() {
+                self.rebuild_rooms();
+                self.event(Event::LetGo { messages, horizon: self.epochs.horizon() });
+            }
+            return;
+        };
+        let uncommitted = self.settings.bugs.has(Bug::PruneUncommitted);
+        let upto = self.epochs.get(epoch).map_or(0, |log| if uncommitted { log.durable } else { log.committed() });
+        let step = self.pruning.begin(epoch, upto);
+        self.take_pruning_step(step);
+    }
+
+    fn take_pruning_step(&mut self, step: Step) {
+        match step {
+            Step::Read { epoch, first, last } => {
+                self.out.act(Action::Read { epoch, first, last, budget_bytes: FILL_BYTES, purpose: ReadFor::Prune });
+            }
+            Step::LetGo { epoch, ids } => {
+                let ids = if self.settings.bugs.has(Bug::CopyAgain) { Vec::new() } else { ids };
+                self.let_go(Some(epoch), ids);
+            }
+        }
+    }
+
+    fn let_go(&mut self, epoch: Option<EpochId>, ids: Vec<(ClientId, RangeSet)>) {
+        let write = Write::Prune { epoch, ids: ids.clone() };
+        self.write(write, Pending::Pruned { epoch, ids });
+    }
+
+    /// A part of an epoch below the horizon was read. One that gives nothing has met damage: the store is opened anew.
+    pub(super) fn on_prune_read(&mut self, epoch: EpochId, first: u64, entries: &[Entry]) {
+        if entries.is_empty() {
+            return;
+        }
+        if let Some(step) = self.pruning.read(epoch, first, entries) {
+            self.take_pruning_step(step);
+        }
+    }
+
+    /// These messages are history no more, durably.
+    pub(super) fn on_pruned(&mut self, epoch: Option<EpochId>, ids: &[(ClientId, RangeSet)]) {
+        let pruned = self.pruning.let_go(epoch, ids);
+        let unknown: u64 = ids.iter().map(|(client, numbers)| self.ids.union(*client, numbers)).sum();
+        let gone = pruned - unknown.min(pruned);
+        self.messages = self.messages.saturating_sub(gone);
+        self.pruning.note_gone(gone);
+        if let Some(log) = epoch.and_then(|epoch| self.epochs.get_mut(epoch)) {
+            log.kept = Kept::Lengths;
+        }
+        self.settle_pruned();
+        self.compare_at = self.now.mono;
+    }
+
+    /// What clients said here and is history no more elsewhere will not be ordered again: nobody waits for it.
+    fn settle_pruned(&mut self) {
+        for id in self.origin.among(self.pruning.ids()) {
+            self.origin.settle(id);
+            if let Some(session) = self.sessions.of(id.client) {
+                self.acknowledge_known(session, id);
+            }
+        }
+    }
+
+    /// What this server's beacons tell of what it has let go of.
+    pub(super) fn pruned_hash(&self) -> u64 {
+        if self.is_pruning() { 0 } else { self.pruning.hash() }
+    }
+
+    fn is_pruning(&self) -> bool {
+        self.pruning.is_reading() || self.epochs.due().next().is_some()
+    }
+
+    /// Asks those members what they have let go of who tell that it is not the same.
+    pub(super) fn compare_pruned(&mut self, others: &[Pid]) {
+        if self.is_pruning() || self.settings.bugs.has(Bug::PrunedUntold) {
+            return;
+        }
+        for other in others.iter().copied() {
+            if !self.agrees_with(other) && self.pruning.ask(self.now.mono, other) {
+                self.want_pruned(other, None);
+            }
+        }
+    }
+
+    /// Whether all that these members have let go of is known here; while this server is at it itself, that is enough.
+    pub(super) fn knows_pruned(&self, others: &[Pid]) -> bool {
+        self.is_pruning()
+            || self.settings.bugs.has(Bug::PrunedUntold)
+            || others.iter().all(|other| self.agrees_with(*other))
+    }
+
+    fn agrees_with(&self, other: Pid) -> bool {
+        let beacon = self.peers.beacon(other).filter(|beacon| beacon.view == self.view_epoch());
+        beacon.is_none_or(|beacon| self.pruning.agrees(other, beacon.pruned))
+    }
+
+    fn want_pruned(&mut self, from: Pid, above: Option<ClientId>) {
+        if let Some(addr) = self.detector.addr(from) {
+            let hashes = self.pruning.ids().hashes().to_vec();
+            self.out.send_by_link(from, addr, Message::WantPruned { hashes, above });
+        }
+    }
+
+    /// Another member lacks some of what was let go of here: the next portion of it.
+    pub(super) fn on_want_pruned(&mut self, from: Pid, hashes: &[u64], above: Option<ClientId>) {
+        let Some(addr) = self.detector.addr(from).filter(|_| self.is_in_view(from)) else { return };
+        let ours = self.pruning.ids().hashes();
+        let differing = ours.iter().zip(hashes).enumerate().filter(|(_, (ours, theirs))| ours != theirs);
+        let buckets = differing.fold(0, |buckets, (at, _)| buckets | 1 << at);
+        let hash = self.pruned_hash();
+        for (clients, then) in table::portion(self.pruning.ids(), buckets, above, self.settings.portions) {
+            self.out.send_by_link(from, addr, Message::Pruned { clients, then, hash });
+        }
+    }
+
+    /// A member tells what it has let go of.
+    pub(super) fn on_told_pruned(&mut self, from: Pid, clients: Vec<(ClientId, RangeSet)>, then: Then, hash: u64) {
+        if !self.is_in_view(from) || self.epochs.horizon() == Hlc(0) {
+            return self.drop_because("ids that were let go of, from outside the view or where nothing is");
+        }
+        if !clients.is_empty() {
+            self.let_go(None, clients);
+        }
+        match then {
+            Then::Piece => {}
+            Then::Above(client) => self.want_pruned(from, Some(client)),
+            Then::Nothing => self.pruning.told_all(from, hash),
+        }
+    }
+}
+
+/// So long before.
+fn before(now: Hlc, age: Duration) -> Hlc {
+    Hlc::from_wall_ms(now.wall_ms().saturating_sub(age.as_millis() as u64))
+}
