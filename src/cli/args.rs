@@ -1,5 +1,6 @@
 //! The command line: every command and flag, and the words of `--help` and the manual.
 
+use super::kept::Kept;
 use super::values::{Color, Durability, Group, Name, Peer, Span, Target, Web as Place, count, port, room, switch};
 use crate::ids::MessageId;
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -172,6 +173,10 @@ pub(crate) struct Server {
     /// What an acknowledgement promises [default: disk]
     #[arg(long, env = "RINGTALK_DURABILITY", value_name = "WHERE", hide_env = true)]
     pub(crate) durability: Option<Durability>,
+    /// How much of history to keep: all, an age such as 90d, or a size such as 20GB. What is older goes once every server of
+    /// the ring would let it go [default: all]
+    #[arg(long, env = "RINGTALK_KEEP", value_name = "90d|20GB|all", hide_env = true)]
+    pub(crate) keep: Option<Kept>,
     /// Prefer this server as leader: the greatest wins, 0 to 255 [default: 0]
     #[arg(long, env = "RINGTALK_PRIORITY", value_name = "N", hide_env = true)]
     pub(crate) priority: Option<u8>,
@@ -365,7 +370,7 @@ pub(crate) struct Demo {
     pub(crate) open: bool,
     /// A demo's keeper: removes this directory when stdin and every server in it have ended
     #[arg(long, value_name = "DIR", hide = true)]
-    pub(crate) keep: Option<PathBuf>,
+    pub(crate) keeper: Option<PathBuf>,
 }
 
 /// `sim`.

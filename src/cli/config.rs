@@ -4,6 +4,7 @@
 
 use super::args::{Command, Global, Line};
 use super::failure::{Code, Failure};
+use super::kept::Kept;
 use super::keys::{Action, Bindings, Chord, Keymap};
 use super::values::{Color, Durability, Group, Name, Peer, Span, Web};
 use clap::ArgMatches;
@@ -42,6 +43,7 @@ pub(crate) struct Layer {
     color: Option<Color>,
     ephemeral: Option<bool>,
     durability: Option<Durability>,
+    keep: Option<Kept>,
     priority: Option<u8>,
     web: Option<Web>,
     bell: Option<bool>,
@@ -110,6 +112,8 @@ pub(crate) struct Settings {
     pub(crate) ephemeral: Setting<bool>,
     /// What an acknowledgement promises.
     pub(crate) durability: Setting<Durability>,
+    /// How much of history is kept.
+    pub(crate) keep: Setting<Kept>,
     /// How much this server wants to lead.
     pub(crate) priority: Setting<u8>,
     /// Where the page is served.
@@ -167,6 +171,7 @@ impl Settings {
             color: pick(layers, |layer| layer.color, Color::default),
             ephemeral: pick(layers, |layer| layer.ephemeral, || false),
             durability: pick(layers, |layer| layer.durability, Durability::default),
+            keep: pick(layers, |layer| layer.keep, Kept::default),
             priority: pick(layers, |layer| layer.priority, || 0),
             web: pick(layers, |layer| layer.web, Web::default),
             bell: pick(layers, |layer| layer.bell, || false),
@@ -195,6 +200,7 @@ impl Settings {
             row("color", &self.color),
             row("ephemeral", &self.ephemeral),
             row("durability", &self.durability),
+            row("keep", &self.keep),
             row("priority", &self.priority),
             row("web", &self.web),
             row("bell", &self.bell),
@@ -260,6 +266,7 @@ impl Layer {
         if let Some(Command::Server(server)) = &line.command {
             layer.ephemeral = said("ephemeral").then_some(server.ephemeral);
             layer.durability = server.durability.filter(|_| said("durability"));
+            layer.keep = server.keep.filter(|_| said("keep"));
             layer.priority = server.priority.filter(|_| said("priority"));
         }
         layer.web = line.command.as_ref().and_then(Command::web).filter(|_| said("web"));

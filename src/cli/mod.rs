@@ -10,6 +10,7 @@ mod config;
 mod contact;
 mod demo;
 mod failure;
+mod kept;
 mod keys;
 mod lines;
 mod logging;

@@ -40,8 +40,8 @@ mod tests {
         for shell in Shell::value_variants() {
             let text = String::from_utf8(script(*shell)).unwrap();
             let has = |flag: &str| text.contains(&format!("--{flag}")) || text.contains(&format!("-l {flag} "));
-            assert!(!["faults", "ground", "keep"].iter().any(|hidden| has(hidden)), "{shell}");
-            assert!(["durability", "classroom", "timeout", "verbose"].iter().all(|flag| has(flag)), "{shell}");
+            assert!(!["faults", "ground", "keeper"].iter().any(|hidden| has(hidden)), "{shell}");
+            assert!(["durability", "keep", "classroom", "timeout", "verbose"].iter().all(|flag| has(flag)), "{shell}");
             assert!(text.contains("restore"), "{shell}");
         }
     }

@@ -34,7 +34,7 @@ impl Keeper {
         };
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
         let mut child = Command::new(program)
-            .args(["demo", "--config", "/dev/null", "--keep"])
+            .args(["demo", "--config", "/dev/null", "--keeper"])
             .arg(ground.dir())
             .env_clear()
             // Ctrl-C is for the demo.

@@ -104,7 +104,7 @@ enum Happening {
 
 /// Runs the command.
 pub(super) fn run(args: &args::Demo, run: &Run) -> Result<(), Failure> {
-    if let Some(dir) = &args.keep {
+    if let Some(dir) = &args.keeper {
         return keeper::keep(std::io::stdin(), dir).map_err(|error| Failure::io("clean up", dir, &error));
     }
     if args.script.as_deref() == Some("list") {

@@ -113,6 +113,7 @@ fn start(run: &Run, faults: FaultSwitch, door: Option<&Door>) -> Result<Server, 
         .peers(peers(&settings.peer.value))
         .port(settings.port.value)
         .memory_durability(settings.durability.value == Durability::Memory)
+        .keep(settings.keep.value.0)
         .priority(settings.priority.value)
         .faults(faults);
     if let Some(group) = settings.group.value {
