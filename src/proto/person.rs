@@ -1,12 +1,14 @@
 //! One client as the ordered log shows it: under which name, at which server, in which rooms.
 
 use super::rooms::MAX_ROOMS_EACH;
-use crate::ids::{EpochId, Pid, RecordKey};
+use crate::ids::{EpochId, MessageId, Pid, RecordKey};
 use std::collections::BTreeMap;
 
 /// Of how many epochs is kept from where a client last wrote in each: half of them the greatest, which go on, and half those
 /// written in last, which a merge or a start brings side by side.
 const MAX_EPOCHS: usize = 16;
+/// Words of servers that a client is gone, of which is known where they are.
+const MAX_GONE: usize = 16;
 
 /// A client, known from its records (`PROTOCOL.md` §8).
 ///
@@ -24,8 +26,8 @@ pub(super) struct Person {
     last: (u64, RecordKey),
     /// The count of the last record by which it left every room.
     left_all: u64,
-    /// The last word of a server that it is gone, of those that count.
-    gone: RecordKey,
+    /// Words of servers that it is gone: the least key of each, and whether it counts. The [`MAX_GONE`] greatest.
+    gone: Vec<(MessageId, RecordKey, bool)>,
     /// By folded room. Those it left are kept so that an earlier join which comes late does not bring it back; at most
     /// [`MAX_ROOMS_EACH`] of them.
     seats: BTreeMap<String, Seat>,
@@ -102,11 +104,26 @@ impl Person {
 
     /// A server says that it is gone. It counts when that is where the client last wrote in this epoch, or when it wrote
     /// nothing in it; otherwise it has moved in time.
-    pub(super) fn gone(&mut self, key: RecordKey, origin: Pid) {
+    /// Of the copies of one word the least counts, as in history: who was shown it and came back is not gone by a later one
+    /// (simulator seed 2326, `--let-go`).
+    pub(super) fn gone(&mut self, id: MessageId, key: RecordKey, origin: Pid) {
         let home = self.homes.iter().find(|(epoch, _)| *epoch == key.epoch);
-        if home.is_none_or(|(_, home)| *home == origin) {
-            self.gone = self.gone.max(key);
+        let counts = home.is_none_or(|(_, home)| *home == origin);
+        match self.gone.iter_mut().find(|(known, ..)| *known == id) {
+            Some(word) if word.1 <= key => {}
+            Some(word) => *word = (id, key, counts),
+            None => self.gone.push((id, key, counts)),
         }
+        if self.gone.len() > MAX_GONE
+            && let Some((least, _)) = self.gone.iter().enumerate().min_by_key(|(_, (_, key, _))| *key)
+        {
+            self.gone.remove(least);
+        }
+    }
+
+    /// The greatest word of a server that it is gone, of those that count.
+    fn gone_at(&self) -> RecordKey {
+        self.gone.iter().filter(|(.., counts)| *counts).map(|(_, key, _)| *key).max().unwrap_or_default()
     }
 
     /// Whether it is in this room.
@@ -130,7 +147,7 @@ impl Person {
     }
 
     fn holds(&self, seat: &Seat) -> bool {
-        seat.taken && seat.cseq > self.left_all && seat.key > self.gone
+        seat.taken && seat.cseq > self.left_all && seat.key > self.gone_at()
     }
 
     /// Keeps the latest of the seats that were left.

@@ -109,7 +109,7 @@ impl Rooms {
         let mut changes = Vec::new();
         let (key, message) = (record.key, &record.message);
         if let Kind::Gone { client } = message.kind {
-            self.gone(client, origin, key, &mut changes);
+            self.gone(client, origin, record, &mut changes);
             return changes;
         }
         let MessageId { client, cseq } = message.id;
@@ -136,14 +136,11 @@ impl Rooms {
         changes
     }
 
-    /// Takes in a copy of a message that was let go of: it tells where its writer was and under which name, and seats nobody.
-    /// What unseated him may have been let go of with it (simulator seed 3262, `--let-go`).
+    /// Takes in a copy of a message that was let go of: it tells where its writer was and under which name, and no
+    /// more: what unseated him since may have been let go of with it (simulator seed 3262, `--let-go`).
     pub fn apply_copy(&mut self, record: &Record, origin: Pid, server: &str) {
-        let mut changes = Vec::new();
-        if let Kind::Gone { client } = record.message.kind {
-            self.gone(client, origin, record.key, &mut changes);
-        } else {
-            self.heard(record, origin, server, &mut changes);
+        if !matches!(record.message.kind, Kind::Gone { .. }) {
+            self.heard(record, origin, server, &mut Vec::new());
         }
     }
 
@@ -341,10 +338,10 @@ impl Rooms {
         self.seat_everywhere(client, changes);
     }
 
-    fn gone(&mut self, client: ClientId, origin: Pid, key: RecordKey, changes: &mut Vec<Change>) {
+    fn gone(&mut self, client: ClientId, origin: Pid, record: &Record, changes: &mut Vec<Change>) {
         // One that is not known yet may be once a merge has brought what it wrote before.
         if self.people.contains_key(&client) || self.make_room_for_client() {
-            self.people.entry(client).or_default().gone(key, origin);
+            self.people.entry(client).or_default().gone(record.message.id, record.key, origin);
             self.seat_everywhere(client, changes);
         }
     }
@@ -492,6 +489,22 @@ mod tests {
         assert_eq!(apply(&mut rooms, ELM, 4, 98, "", gone(ANA)).len(), 1);
         assert_eq!(people(&rooms, "lobby"), [] as [u64; 0]);
         assert_eq!(apply(&mut rooms, ELM, 5, 98, "", gone(77)), [], "nobody knows that one");
+    }
+
+    /// Seed 2326, `--let-go`: a word was ordered on both sides of a cut, its client was shown it and came back in between.
+    #[test]
+    fn later_copy_of_a_word_that_a_client_is_gone_does_not_unseat_who_came_back() {
+        for copies in [[3, 6], [6, 3]] {
+            let mut rooms = Rooms::default();
+            apply(&mut rooms, OAK, 1, ANA, "lobby", Kind::Join);
+            apply(&mut rooms, OAK, 5, ANA, "lobby", Kind::Join);
+            for ms in copies {
+                let mut word = record(ms, 99, "", gone(ANA));
+                (word.message.id.cseq, word.key.epoch.num) = (1, ms);
+                rooms.apply(&word, ELM, "elm");
+            }
+            assert_eq!(people(&rooms, "lobby"), [ANA], "{copies:?}");
+        }
     }
 
     #[test]

@@ -97,7 +97,9 @@ impl Checker {
     /// The greatest word of a server that this client is gone, of those that count: by where it last wrote in that epoch, or
     /// by anyone when it wrote nothing in it.
     fn gone_at(&self, client: ClientId, extents: &Extents) -> Option<RecordKey> {
-        let words = self.talk.gone.iter().filter(|gone| gone.client == client && extents.reach(&gone.key));
+        let places = |id: MessageId| self.others.get(&id).map_or(&[][..], |places| places);
+        let is_history = |gone: &Gone| extents.place_of(gone.id, places(gone.id), RecordKey::min) == Some(gone.key);
+        let words = self.talk.gone.iter().filter(|gone| gone.client == client && is_history(gone));
         let counts = |gone: &&Gone| self.turn(client, gone.key).is_none_or(|turn| turn.origin == gone.origin);
         words.filter(counts).map(|gone| gone.key).max()
     }

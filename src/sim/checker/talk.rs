@@ -41,6 +41,7 @@ pub(super) struct Turn {
 
 /// A server's word that a client is gone.
 pub(super) struct Gone {
+    pub(super) id: MessageId,
     pub(super) client: ClientId,
     pub(super) key: RecordKey,
     pub(super) origin: Pid,
@@ -92,7 +93,7 @@ impl Talk {
         }
         let (origin, client) = (entry.origin, message.id.client);
         if let Kind::Gone { client } = message.kind {
-            return self.gone.push(Gone { client, key, origin });
+            return self.gone.push(Gone { id: message.id, client, key, origin });
         }
         let turns = self.turns.entry(client).or_default();
         let same = |turn: &Turn| turn.key.epoch == key.epoch && turn.origin == origin && turn.nick == message.nick;
