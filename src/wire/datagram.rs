@@ -20,7 +20,7 @@ pub const MAX_FRAME_BYTES: usize = 1 << 20;
 /// Bytes of the envelope.
 pub const HEADER_BYTES: usize = 28;
 /// The protocol's version; a peer of another one is told so and not understood.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 const MAGIC: [u8; 2] = *b"rt";
 
 /// Which net a datagram belongs to: 32 bits of its name's hash.
