@@ -88,8 +88,12 @@ pub struct Epochs {
     logs: BTreeMap<EpochId, EpochLog>,
     last: Option<EpochId>,
     max_num: u64,
-    /// That of the last view: epochs that began before it are not history.
+    /// The greatest that a view tells: epochs that began before it are not history.
     horizon: Hlc,
+    /// Those below it that are still to be let go of.
+    due: BTreeSet<EpochId>,
+    /// How many others are below it.
+    let_go: usize,
     /// Of each epoch that a known view follows, known or not: the greatest cut at which one closed it.
     cuts: BTreeMap<EpochId, u64>,
     /// All of [`EpochLog::hash`], but for what has changed since, which is in `changed`.
@@ -112,16 +116,16 @@ impl Epochs {
             log.bytes = epoch.bytes;
             if epoch.pruned {
                 log.kept = Kept::Lengths;
+                epochs.let_go += 1;
             }
             epochs.max_num = epochs.max_num.max(epoch.view.epoch.num);
             epochs.note_cuts(&epoch.view);
             epochs.changed.insert(epoch.view.epoch);
             epochs.logs.insert(epoch.view.epoch, log);
         }
-        // Horizons of installed views ascend: the last one's is the greatest.
-        let last = epochs.last.and_then(|last| epochs.get(last));
-        let horizon = last.map_or(Hlc(0), |log| log.view.horizon);
-        epochs.raise_horizon(horizon);
+        // Of all views: a restored copy has installed none of them.
+        let horizon = recovered.epochs.iter().map(|epoch| epoch.view.horizon).max();
+        epochs.raise_horizon(horizon.unwrap_or(Hlc(0)));
         epochs
     }
 
@@ -165,6 +169,7 @@ impl Epochs {
             for (epoch, log) in &mut self.logs {
                 if log.is_kept() && log.view.is_below(horizon) {
                     log.kept = Kept::Due;
+                    self.due.insert(*epoch);
                     self.changed.insert(*epoch);
                 }
             }
@@ -174,7 +179,17 @@ impl Epochs {
 
     /// Epochs below the horizon that are still to be let go of, ascending.
     pub fn due(&self) -> impl Iterator<Item = EpochId> {
-        self.logs.iter().filter(|(_, log)| log.kept == Kept::Due).map(|(epoch, _)| *epoch)
+        self.due.iter().copied()
+    }
+
+    /// An epoch below the horizon was let go of.
+    pub fn let_go(&mut self, epoch: EpochId) {
+        if self.due.remove(&epoch)
+            && let Some(log) = self.logs.get_mut(&epoch)
+        {
+            log.kept = Kept::Lengths;
+            self.let_go += 1;
+        }
     }
 
     /// Notes an epoch number; whether it is greater than all before.
@@ -194,6 +209,9 @@ impl Epochs {
         let closure = self.cuts.get(&view.epoch).copied();
         self.note_cuts(view);
         let kept = if view.is_below(self.horizon) { Kept::Due } else { Kept::Whole };
+        if kept == Kept::Due {
+            self.due.insert(view.epoch);
+        }
         self.logs.insert(view.epoch, EpochLog { closure, kept, ..EpochLog::new(view.clone()) });
     }
 
@@ -303,9 +321,9 @@ impl Epochs {
         }
     }
 
-    /// How many epochs.
+    /// How many epochs, those that were let go of apart.
     pub fn len(&self) -> usize {
-        self.logs.len()
+        self.logs.len() - self.let_go
     }
 
     /// Whether no epoch is known.
@@ -402,7 +420,8 @@ mod tests {
         (log.durable, log.stable) = (5, 5);
         assert_ne!(epochs.digest_hash(None), whole);
         assert_eq!(epochs.digest_hash(None), alone.digest_hash(None), "as one who never had them");
-        epochs.get_mut(EpochId { num: 1, ..EpochId::default() }).unwrap().kept = Kept::Lengths;
+        epochs.let_go(EpochId { num: 1, ..EpochId::default() });
+        assert_eq!(epochs.len(), 2);
         epochs.learn(&View { began: Hlc(7), ..view(4, Vec::new()) });
         assert_eq!((told(&epochs), due(&epochs)), (vec![3], vec![2, 4]), "one that is learnt later, too");
     }

@@ -235,6 +235,8 @@ pub enum Write {
         epoch: Option<EpochId>,
         /// All of them: of each client its numbers.
         ids: Vec<(ClientId, RangeSet)>,
+        /// Whether the entries stay in the file all the same, out of history: this server would keep them.
+        stays: bool,
     },
 }
 

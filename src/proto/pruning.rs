@@ -14,12 +14,13 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub struct Pruning {
     ids: IdSet,
-    hash: u64,
+    /// Of the ids; `None` since some were added.
+    hash: Option<u64>,
     reading: Option<Reading>,
     /// Of members, the hash of the ids they told of: all of these are known here.
     merged: BTreeMap<Pid, u64>,
-    /// When members were asked for theirs.
-    asked: BTreeMap<Pid, Time>,
+    /// When members were asked for theirs, or told the last of them, and the hash that they began with.
+    asked: BTreeMap<Pid, (Time, Option<u64>)>,
     /// Messages that left history since [`Pruning::finish`].
     gone: u64,
 }
@@ -57,7 +58,7 @@ pub enum Step {
 impl Pruning {
     /// What the store had let go of.
     pub fn recovered(ids: IdSet) -> Self {
-        let hash = hash(&ids);
+        let hash = Some(hash(&ids));
         Self { ids, hash, reading: None, merged: BTreeMap::new(), asked: BTreeMap::new(), gone: 0 }
     }
 
@@ -66,9 +67,16 @@ impl Pruning {
         &self.ids
     }
 
-    /// A hash of them, never 0.
-    pub fn hash(&self) -> u64 {
+    /// A hash of them, never 0; none until what was added has settled.
+    pub fn hash(&self) -> Option<u64> {
         self.hash
+    }
+
+    /// Makes the hash anew after ids were added.
+    pub fn settle(&mut self) {
+        if self.hash.is_none() {
+            self.hash = Some(hash(&self.ids));
+        }
     }
 
     /// Whether an epoch is being read.
@@ -82,9 +90,13 @@ impl Pruning {
         self.step().unwrap_or(Step::LetGo { epoch, ids: Vec::new() })
     }
 
-    /// Entries of the epoch from `first` on were read, at least one; what next. None that were not asked for count.
+    /// Entries of the epoch from `first` on were read; what next. None that were not asked for count. Where nothing comes, there
+    /// is no more.
     pub fn read(&mut self, epoch: EpochId, first: u64, entries: &[Entry]) -> Option<Step> {
         let reading = self.reading.as_mut().filter(|reading| reading.epoch == epoch && reading.next == first)?;
+        if entries.is_empty() {
+            reading.upto = first - 1;
+        }
         let wanted = (first..=reading.upto).zip(entries);
         for (_, entry) in wanted {
             for (_, message) in entry.messages() {
@@ -110,7 +122,9 @@ impl Pruning {
     pub fn let_go(&mut self, epoch: Option<EpochId>, ids: &[(ClientId, RangeSet)]) -> u64 {
         self.reading.take_if(|reading| Some(reading.epoch) == epoch);
         let new = ids.iter().map(|(client, numbers)| self.ids.union(*client, numbers)).sum();
-        self.hash = hash(&self.ids);
+        if new > 0 {
+            self.hash = None;
+        }
         new
     }
 
@@ -132,22 +146,31 @@ impl Pruning {
 
     /// Whether all is known here of what a member has let go of, as its beacon tells.
     pub fn agrees(&self, pid: Pid, theirs: u64) -> bool {
-        theirs == 0 || theirs == self.hash || self.merged.get(&pid) == Some(&theirs)
+        theirs == 0 || Some(theirs) == self.hash || self.merged.get(&pid) == Some(&theirs)
     }
 
     /// Whether it is time to ask a member for what it has let go of.
     pub fn ask(&mut self, now: Time, pid: Pid) -> bool {
-        let due = self.asked.get(&pid).is_none_or(|asked| now >= *asked + WANT_AGAIN);
+        let due = self.asked.get(&pid).is_none_or(|(at, _)| now >= *at + WANT_AGAIN);
         if due {
-            self.asked.insert(pid, now);
+            self.asked.insert(pid, (now, None));
         }
         due
     }
 
-    /// A member has told all that it has let go of.
+    /// A part of it came, told with this hash of the whole.
+    pub fn told(&mut self, now: Time, pid: Pid, hash: u64) {
+        let (at, first) = self.asked.entry(pid).or_insert((now, None));
+        *at = now;
+        first.get_or_insert(hash);
+    }
+
+    /// The last part of it came. Where the whole has changed meanwhile it is asked for once more.
     pub fn told_all(&mut self, pid: Pid, hash: u64) {
-        self.asked.remove(&pid);
-        self.merged.insert(pid, hash);
+        let first = self.asked.remove(&pid).and_then(|(_, first)| first);
+        if first.is_none_or(|first| first == hash) {
+            self.merged.insert(pid, hash);
+        }
     }
 }
 
@@ -182,6 +205,8 @@ mod tests {
         assert_eq!(pruning.read(epoch, 3, &further), Some(Step::LetGo { epoch, ids: ids.clone() }), "4 is no history");
         assert_eq!((pruning.let_go(Some(epoch), &ids), pruning.let_go(None, &ids)), (3, 0));
         assert!(!pruning.is_reading() && pruning.ids().contains(MessageId { client: ClientId(7), cseq: 3 }));
+        assert_eq!(pruning.hash(), None);
+        pruning.settle();
         assert_ne!(pruning.hash(), before);
         assert_eq!(pruning.begin(epoch, 0), Step::LetGo { epoch, ids: Vec::new() });
     }
@@ -189,12 +214,15 @@ mod tests {
     #[test]
     fn member_that_tells_another_hash_is_asked_until_it_has_told_all() {
         let (oak, mut pruning) = (Pid::default(), Pruning::recovered(IdSet::default()));
-        assert!(pruning.agrees(oak, 0) && pruning.agrees(oak, pruning.hash()) && !pruning.agrees(oak, 9));
+        assert!(pruning.agrees(oak, 0) && pruning.agrees(oak, pruning.hash().unwrap()) && !pruning.agrees(oak, 9));
         assert!(pruning.ask(Time(0), oak) && !pruning.ask(Time(1), oak));
         assert!(pruning.ask(Time(0) + WANT_AGAIN, oak));
         pruning.told_all(oak, 9);
         assert!(pruning.agrees(oak, 9) && !pruning.agrees(oak, 8));
         pruning.begin_view();
         assert!(!pruning.agrees(oak, 9));
+        pruning.told(Time(0), oak, 7);
+        pruning.told_all(oak, 9);
+        assert!(!pruning.agrees(oak, 9), "its ids have changed while it told them");
     }
 }

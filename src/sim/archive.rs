@@ -51,11 +51,11 @@ impl Archive {
 
     fn let_go(&mut self, disk: &Image) -> Result<(), StoreError> {
         for &epoch in disk.pruned.difference(&self.pruned.0) {
-            self.store.apply(&[Write::Prune { epoch: Some(epoch), ids: Vec::new() }])?;
+            self.store.apply(&[Write::Prune { epoch: Some(epoch), ids: Vec::new(), stays: false }])?;
         }
         if disk.pruned_ids != self.pruned.1 {
             let ids = disk.pruned_ids.iter().map(|(client, numbers)| (client, numbers.clone())).collect();
-            self.store.apply(&[Write::Prune { epoch: None, ids }])?;
+            self.store.apply(&[Write::Prune { epoch: None, ids, stays: false }])?;
         }
         self.pruned = (disk.pruned.clone(), disk.pruned_ids.clone());
         Ok(())

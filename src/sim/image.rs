@@ -121,7 +121,7 @@ impl Image {
             Write::Fill { view, first, entries, closure, committed } => {
                 self.fill(view, *first, entries, *closure, *committed, kept)?;
             }
-            Write::Prune { epoch, ids } => {
+            Write::Prune { epoch, ids, .. } => {
                 self.pruned.extend(epoch);
                 for (client, numbers) in ids {
                     self.pruned_ids.union(*client, numbers);

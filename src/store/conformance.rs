@@ -52,6 +52,7 @@ macro_rules! conformance_tests {
             rooms_count_what_was_said,
             pruned_epoch_is_history_no_more_and_keeps_its_view_and_lengths,
             pruning_goes_on_where_it_stopped,
+            entries_that_a_server_would_keep_stay_in_the_file_out_of_history,
             pruning_before_anything_is_indexed_covers_its_clock,
             later_copy_of_a_pruned_message_is_no_history_in_either_order,
             pruned_epoch_takes_and_gives_no_entries,

@@ -127,7 +127,7 @@ impl<E: Engine> Store<E> {
         if log.is_pruned() {
             self.behind.remove(&epoch);
         }
-        if log.head.pruned == Pruned::UnderWay {
+        if log.head.pruned.is_under_way() {
             self.pruning.entry(epoch).or_insert(0);
         }
         self.logs.insert(epoch, log);

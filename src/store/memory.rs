@@ -419,7 +419,7 @@ mod tests {
 
     fn let_go(first: u64, last: u64, of: Option<u64>) -> Write {
         let ids = if first > last { Vec::new() } else { vec![(ClientId(5), RangeSet::of(first, last))] };
-        Write::Prune { epoch: of.map(|num| epoch(num, 1)), ids }
+        Write::Prune { epoch: of.map(|num| epoch(num, 1)), ids, stays: false }
     }
 
     fn lengths(found: &Recovered) -> BTreeMap<EpochId, u64> {

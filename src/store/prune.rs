@@ -22,6 +22,7 @@ impl<E: Engine> Store<E> {
         }
         self.has_pruned = true;
         let committed = self.committed(epoch);
+        let stays = self.logs.get(&epoch).is_some_and(|log| log.head.pruned == Pruned::Stays);
         let mut revision = Revision::new(&self.engine, self.totals);
         let mut gone = Batch::default();
         let (mut bytes, mut last) = (0, None);
@@ -38,7 +39,9 @@ impl<E: Engine> Store<E> {
                     revision.prune(id)?;
                 }
             }
-            gone.delete(Table::Entries, row.0);
+            if !stays {
+                gone.delete(Table::Entries, row.0);
+            }
             last = Some(gsn);
         }
         let Some(last) = last else {

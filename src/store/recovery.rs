@@ -213,7 +213,7 @@ impl<E: Engine> Recovery<E> {
             if let Some(mut log) = self.logs.remove(&epoch) {
                 match log.head.pruned {
                     Pruned::No => self.check_log(epoch, &mut log)?,
-                    Pruned::UnderWay => self.check_rest(epoch, &log)?,
+                    Pruned::UnderWay | Pruned::Stays => self.check_rest(epoch, &log)?,
                     Pruned::Done => {}
                 }
                 if log.is_damaged() {
@@ -333,7 +333,7 @@ impl<E: Engine> Recovery<E> {
 
         let behind: BTreeSet<EpochId> =
             self.logs.iter().filter(|(_, log)| log.is_behind()).map(|(epoch, _)| *epoch).collect();
-        let under_way = self.logs.iter().filter(|(_, log)| log.head.pruned == Pruned::UnderWay);
+        let under_way = self.logs.iter().filter(|(_, log)| log.head.pruned.is_under_way());
         let pruning = under_way.map(|(epoch, _)| (*epoch, 0)).collect();
         let has_pruned = !self.pruned.is_empty();
         let recovered = self.recovered();

@@ -86,8 +86,17 @@ pub(super) enum Pruned {
     No,
     /// It is history no more; entries of it may still be there, and their messages in the index.
     UnderWay,
-    /// Nothing but its view and its lengths is there.
+    /// The same, and its entries stay.
+    Stays,
+    /// Nothing but its view and its lengths counts.
     Done,
+}
+
+impl Pruned {
+    /// Whether some of its messages may still be in the index.
+    pub(super) fn is_under_way(self) -> bool {
+        matches!(self, Self::UnderWay | Self::Stays)
+    }
 }
 
 /// The key of an entry.

@@ -60,7 +60,7 @@ impl<'a, E: Engine> Staged<'a, E> {
                 let stable = &mut self.log(*epoch).head.stable;
                 *stable = (*stable).max(*upto);
             }
-            Write::Prune { epoch, ids } => self.prune(*epoch, ids)?,
+            Write::Prune { epoch, ids, stays } => self.prune(*epoch, ids, *stays)?,
             Write::Fill { view, first, entries, closure, committed } => {
                 self.fill(view, *first, entries)?;
                 let log = self.log(view.epoch);
@@ -163,8 +163,9 @@ impl<'a, E: Engine> Staged<'a, E> {
 
     /// Lets go of messages. Those of an epoch that is there go out of history with its entries, in the background; others
     /// at once.
-    fn prune(&mut self, epoch: Option<EpochId>, ids: &[(ClientId, RangeSet)]) -> Result<(), StoreError> {
-        let goes = epoch.is_some_and(|epoch| self.begin_pruning(epoch));
+    fn prune(&mut self, epoch: Option<EpochId>, ids: &[(ClientId, RangeSet)], stays: bool) -> Result<(), StoreError> {
+        let how = if stays { Pruned::Stays } else { Pruned::UnderWay };
+        let goes = epoch.is_some_and(|epoch| self.begin_pruning(epoch, how));
         for (client, numbers) in ids {
             self.change.has_pruned = true;
             if goes {
@@ -177,11 +178,11 @@ impl<'a, E: Engine> Staged<'a, E> {
     }
 
     /// Lets go of an epoch; `false` when it is not known, or was let go of before.
-    fn begin_pruning(&mut self, epoch: EpochId) -> bool {
+    fn begin_pruning(&mut self, epoch: EpochId, how: Pruned) -> bool {
         let is_known = self.store.logs.contains_key(&epoch) || self.change.logs.contains_key(&epoch);
         let goes = is_known && !self.log(epoch).is_pruned();
         if goes {
-            self.log(epoch).head.pruned = Pruned::UnderWay;
+            self.log(epoch).head.pruned = how;
         }
         goes
     }

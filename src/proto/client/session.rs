@@ -277,7 +277,10 @@ impl Client {
         let ViewNote { view, from, left: _, reason } = note;
         if view.horizon > self.horizon && !bug!(self.settings, Bug::Unseated) {
             self.horizon = view.horizon;
-            self.stay();
+            // Before its first view it has no seat that could be history.
+            if self.told_view.is_some() {
+                self.stay();
+            }
         }
         if let Some(feed) = &self.feed {
             self.reception.enter(view.clone(), feed.length(view.epoch), from);

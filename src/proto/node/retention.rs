@@ -3,7 +3,6 @@
 use super::{Node, Pending};
 use crate::ids::{ClientId, EpochId, Pid, ServerId};
 use crate::proto::bugs::Bug;
-use crate::proto::epochs::Kept;
 use crate::proto::event::Event;
 use crate::proto::io::{Action, ReadFor, Write};
 use crate::proto::pruning::Step;
@@ -20,6 +19,8 @@ use std::time::Duration;
 
 /// A view is followed by another when it holds so much of what a server would keep.
 const PART: u64 = 8;
+/// So many views' time is let go of at once, at most.
+const AT_ONCE: u64 = 8;
 /// What the store takes for each byte of a log: its index, and the words to search for, take three times as much again
 /// (40,000 messages of 170 bytes: 33 MB).
 const INDEXED: u64 = 4;
@@ -29,31 +30,23 @@ impl Node {
     pub(super) fn lets_go(&self) -> Hlc {
         match self.settings.retention.keep {
             Keep::All => Hlc(0),
-            Keep::For(age) => before(self.present(), age),
+            Keep::For(age) => before(self.now.wall_ms, age),
             Keep::Bytes(most) => self.newest_that_fit(most),
         }
     }
 
-    /// The present, for what is to be let go of for its age. A wall clock far ahead of all that was ever ordered is not
-    /// believed at once: each view takes the ring's clock on, and in the meantime someone may set it right.
-    fn present(&self) -> Hlc {
-        let ahead = self.settings.retention.view_lasts.as_millis() as u64 * 2;
-        Hlc::from_wall_ms(self.now.wall_ms).min(Hlc::from_wall_ms(self.hlc.wall_ms().saturating_add(ahead)))
-    }
-
-    /// When the oldest epoch began of the newest that fit together in so many bytes; 0 when all do.
+    /// When the oldest epoch began of the newest that reach this many bytes: one too many rather than one too few. 0 when all
+    /// are fewer.
     fn newest_that_fit(&self, most: u64) -> Hlc {
         let kept = self.epochs.iter().filter(|(_, log)| log.is_kept());
         let mut sizes: Vec<(Hlc, u64)> = kept.map(|(_, log)| (log.view.began, log.bytes * INDEXED)).collect();
         sizes.sort_unstable_by(|a, b| b.cmp(a));
         let mut left = most;
-        let mut oldest = self.epochs.last().and_then(|last| self.epochs.get(last)).map_or(Hlc(0), |log| log.view.began);
         for (began, bytes) in sizes {
             if bytes > left {
-                return oldest;
+                return began;
             }
             left -= bytes;
-            oldest = began;
         }
         Hlc(0)
     }
@@ -73,7 +66,7 @@ impl Node {
         let is_full =
             live.hold_back.head() >= retention.view_holds || self.epochs.get(live.view.epoch).is_some_and(much);
         let is_due = age >= retention.view_lasts || is_full && age >= RENEW_LEAST.min(retention.view_lasts);
-        is_due && !self.is_disk_slow() && self.is_whole()
+        is_due && live.hold_back.head() > 0 && !self.is_disk_slow() && self.is_whole()
     }
 
     /// Whether this server and every other of its view have the same history.
@@ -97,24 +90,35 @@ impl Node {
             return Vec::new();
         }
         let here: BTreeSet<ServerId> = proposed.iter().map(|pid| pid.server).collect();
-        let lately = before(self.present(), self.settings.retention.absent_for);
+        let lately = before(self.now.wall_ms, self.settings.retention.absent_for);
         let is_away = |(server, last): &(ServerId, Hlc)| !here.contains(server) && *last > lately;
         if self.last_seen().iter().any(is_away) && !self.settings.bugs.has(Bug::AbsentForgotten) {
             return Vec::new();
         }
-        self.epochs.iter().filter(|(_, log)| log.is_kept()).map(|(_, log)| log.view.began).collect()
+        let kept = self.epochs.iter().filter(|(_, log)| log.is_kept());
+        let began: BTreeSet<Hlc> = kept.map(|(_, log)| log.view.began).collect();
+        // A clock that is far ahead does not end all of history at once.
+        let first = began.iter().find(|began| **began > Hlc(0)).map_or(0, |began| began.wall_ms());
+        let step = self.settings.retention.view_lasts.as_millis() as u64 * AT_ONCE;
+        began.into_iter().filter(|began| began.wall_ms() <= first.saturating_add(step)).collect()
     }
 
-    /// When each server was last in a view, at most: when the one after it began.
+    /// When each server was last in a view, at most: when the first view began that follows it.
     fn last_seen(&self) -> Vec<(ServerId, Hlc)> {
-        let mut seen: BTreeMap<ServerId, Hlc> = BTreeMap::new();
-        let mut until = self.clock();
-        for (_, log) in self.epochs.iter().rev() {
-            for member in &log.view.members {
-                seen.entry(member.pid.server).or_insert(until);
+        let mut ended: BTreeMap<EpochId, Hlc> = BTreeMap::new();
+        for (_, log) in self.epochs.iter().filter(|(_, log)| log.view.began > Hlc(0)) {
+            for (parent, _) in &log.view.parents {
+                let first = ended.entry(*parent).or_insert(log.view.began);
+                *first = log.view.began.min(*first);
             }
-            // What an earlier version wrote does not tell.
-            until = if log.view.began == Hlc(0) { until } else { log.view.began };
+        }
+        let mut seen: BTreeMap<ServerId, Hlc> = BTreeMap::new();
+        for (epoch, log) in self.epochs.iter() {
+            let until = ended.get(&epoch).copied().unwrap_or(self.clock());
+            for member in &log.view.members {
+                let last = seen.entry(member.pid.server).or_default();
+                *last = until.max(*last);
+            }
         }
         seen.into_iter().collect()
     }
@@ -160,15 +164,19 @@ impl Node {
     }
 
     fn let_go(&mut self, epoch: Option<EpochId>, ids: Vec<(ClientId, RangeSet)>) {
-        let write = Write::Prune { epoch, ids: ids.clone() };
+        // What a ring that this server joins has let go of stays in its file, if it would keep it.
+        let began = epoch.and_then(|epoch| self.epochs.get(epoch)).map(|log| log.view.began);
+        let stays = match self.settings.retention.keep {
+            Keep::All => began.is_some(),
+            Keep::For(_) => began.is_some_and(|began| began >= self.lets_go()),
+            Keep::Bytes(_) => false,
+        };
+        let write = Write::Prune { epoch, ids: ids.clone(), stays };
         self.write(write, Pending::Pruned { epoch, ids });
     }
 
-    /// A part of an epoch below the horizon was read. One that gives nothing has met damage: the store is opened anew.
+    /// A part of an epoch below the horizon was read.
     pub(super) fn on_prune_read(&mut self, epoch: EpochId, first: u64, entries: &[Entry]) {
-        if entries.is_empty() {
-            return;
-        }
         if let Some(step) = self.pruning.read(epoch, first, entries) {
             self.take_pruning_step(step);
         }
@@ -181,8 +189,8 @@ impl Node {
         let gone = pruned - unknown.min(pruned);
         self.messages = self.messages.saturating_sub(gone);
         self.pruning.note_gone(gone);
-        if let Some(log) = epoch.and_then(|epoch| self.epochs.get_mut(epoch)) {
-            log.kept = Kept::Lengths;
+        if let Some(epoch) = epoch {
+            self.epochs.let_go(epoch);
         }
         self.settle_pruned();
         self.compare_at = self.now.mono;
@@ -200,7 +208,7 @@ impl Node {
 
     /// What this server's beacons tell of what it has let go of.
     pub(super) fn pruned_hash(&self) -> u64 {
-        if self.is_pruning() { 0 } else { self.pruning.hash() }
+        if self.is_pruning() { 0 } else { self.pruning.hash().unwrap_or(0) }
     }
 
     fn is_pruning(&self) -> bool {
@@ -212,6 +220,7 @@ impl Node {
         if self.is_pruning() || self.settings.bugs.has(Bug::PrunedUntold) {
             return;
         }
+        self.pruning.settle();
         for other in others.iter().copied() {
             if !self.agrees_with(other) && self.pruning.ask(self.now.mono, other) {
                 self.want_pruned(other, None);
@@ -221,6 +230,10 @@ impl Node {
 
     /// Whether all that these members have let go of is known here; while this server is at it itself, that is enough.
     pub(super) fn knows_pruned(&self, others: &[Pid]) -> bool {
+        let told = |pending: &Pending| matches!(pending, Pending::Pruned { epoch: None, .. });
+        if self.writes.iter().any(|(_, pending)| told(pending)) {
+            return false;
+        }
         self.is_pruning()
             || self.settings.bugs.has(Bug::PrunedUntold)
             || others.iter().all(|other| self.agrees_with(*other))
@@ -241,6 +254,7 @@ impl Node {
     /// Another member lacks some of what was let go of here: the next portion of it.
     pub(super) fn on_want_pruned(&mut self, from: Pid, hashes: &[u64], above: Option<ClientId>) {
         let Some(addr) = self.detector.addr(from).filter(|_| self.is_in_view(from)) else { return };
+        self.pruning.settle();
         let ours = self.pruning.ids().hashes();
         let differing = ours.iter().zip(hashes).enumerate().filter(|(_, (ours, theirs))| ours != theirs);
         let buckets = differing.fold(0, |buckets, (at, _)| buckets | 1 << at);
@@ -252,9 +266,10 @@ impl Node {
 
     /// A member tells what it has let go of.
     pub(super) fn on_told_pruned(&mut self, from: Pid, clients: Vec<(ClientId, RangeSet)>, then: Then, hash: u64) {
-        if !self.is_in_view(from) || self.epochs.horizon() == Hlc(0) {
-            return self.drop_because("ids that were let go of, from outside the view or where nothing is");
+        if !self.is_in_view(from) {
+            return self.drop_because("ids that were let go of, from outside the view");
         }
+        self.pruning.told(self.now.mono, from, hash);
         if !clients.is_empty() {
             self.let_go(None, clients);
         }
@@ -267,6 +282,6 @@ impl Node {
 }
 
 /// So long before.
-fn before(now: Hlc, age: Duration) -> Hlc {
-    Hlc::from_wall_ms(now.wall_ms().saturating_sub(age.as_millis() as u64))
+fn before(now_ms: u64, age: Duration) -> Hlc {
+    Hlc::from_wall_ms(now_ms.saturating_sub(age.as_millis() as u64))
 }

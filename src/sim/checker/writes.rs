@@ -51,7 +51,7 @@ impl Checker {
                 Ok(())
             }
             Write::Commit { .. } | Write::Seen { .. } | Write::Close { .. } => Ok(()),
-            Write::Prune { epoch, ids } => self.prunes(at, *epoch, ids, servers),
+            Write::Prune { epoch, ids, .. } => self.prunes(at, *epoch, ids, servers),
         }
     }
 

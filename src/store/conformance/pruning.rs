@@ -11,11 +11,11 @@ fn numbers(first: u64, last: u64) -> Vec<(ClientId, RangeSet)> {
 }
 
 pub(crate) fn prune(num: u64, first: u64, last: u64) -> Write {
-    Write::Prune { epoch: Some(epoch(num, 1)), ids: numbers(first, last) }
+    Write::Prune { epoch: Some(epoch(num, 1)), ids: numbers(first, last), stays: false }
 }
 
 pub(crate) fn told(first: u64, last: u64) -> Write {
-    Write::Prune { epoch: None, ids: numbers(first, last) }
+    Write::Prune { epoch: None, ids: numbers(first, last), stays: false }
 }
 
 fn found_words<A: Archive>(archive: &A, word: &str) -> usize {
@@ -24,6 +24,25 @@ fn found_words<A: Archive>(archive: &A, word: &str) -> usize {
 
 fn bodies(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
     numbers.into_iter().map(|n| format!("word{n} common")).collect()
+}
+
+pub(crate) fn entries_that_a_server_would_keep_stay_in_the_file_out_of_history(medium: &mut impl Medium) {
+    let (mut store, _) = open(medium.fresh());
+    let (one, two) = (view(1, &[]), view(2, &[(epoch(1, 1), 6)]));
+    store.apply(&[installed(&one), append(1, 1, 8), commit(1, 6), installed(&two)]).unwrap();
+    index_all(&mut store);
+    store.apply(&[Write::Prune { epoch: Some(epoch(1, 1)), ids: numbers(1, 6), stays: true }]).unwrap();
+    assert!(store.index_some(2).unwrap());
+    (store, _) = open(medium.again(store.into_engine()));
+    index_all(&mut store);
+    for _ in 0..2 {
+        assert_eq!(all_bodies(store.engine()), Vec::<String>::new());
+        assert_eq!(rows(store.engine(), Table::Entries), 8);
+        assert_eq!(store.read(epoch(1, 1), 1, 8, 9999).unwrap(), []);
+        let found;
+        (store, found) = open(medium.again(store.into_engine()));
+        assert!(!found.damaged && found.epochs[0].pruned && found.messages == 0 && !store.index_some(9).unwrap());
+    }
 }
 
 pub(crate) fn pruned_epoch_is_history_no_more_and_keeps_its_view_and_lengths(medium: &mut impl Medium) {
@@ -196,7 +215,7 @@ pub(crate) fn bad_entry_of_a_pruned_epoch_is_set_aside_and_history_made_anew(med
 
 pub(crate) fn bad_row_of_what_was_let_go_of_is_set_aside_until_it_is_told_again(medium: &mut impl Medium) {
     let (mut store, _) = open(medium.fresh());
-    let other = Write::Prune { epoch: None, ids: vec![(ClientId(6), RangeSet::of(1, 3))] };
+    let other = Write::Prune { epoch: None, ids: vec![(ClientId(6), RangeSet::of(1, 3))], stays: false };
     store.apply(&[told(1, 4), other, fill(&view(2, &[]), 1, entries(3, 9), 7)]).unwrap();
     index_all(&mut store);
     let digest = store.digest();

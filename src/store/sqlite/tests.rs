@@ -529,7 +529,7 @@ fn space_of_what_was_let_go_of_is_used_again() {
         let fill = StoreWrite::Fill { view: view(num, &[]), first: 1, entries, closure: None, committed: 800 };
         store.apply(&[fill]).unwrap();
         while store.index_some(512).unwrap() {}
-        store.apply(&[StoreWrite::Prune { epoch: Some(epoch(num, 1)), ids: Vec::new() }]).unwrap();
+        store.apply(&[StoreWrite::Prune { epoch: Some(epoch(num, 1)), ids: Vec::new(), stays: false }]).unwrap();
         while store.index_some(512).unwrap() {}
         let pages = |what| {
             let conn = rusqlite::Connection::open(dir.path().join(FILE_NAME)).unwrap();
