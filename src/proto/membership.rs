@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Repairs asked for are counted over this time.
 const MINUTE: Duration = Duration::from_mins(1);
 /// Why a view is followed by another of the same members.
-pub const RENEWED: &str = "begun anew";
+const RENEWED: &str = "begun anew";
 /// Most repairs remembered for the count of a minute.
 const MAX_NACKS: usize = 10_000;
 

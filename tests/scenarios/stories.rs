@@ -232,9 +232,25 @@ fn history_is_let_go_of_through_crashes() {
         "clients 4; talk fast; keep 5s; wait 12s; power-off 1; power-off 2; power-off 3; start all; wait 10s; settle",
         "clients 4; keep 5s; wait 9s; disk 2 slow 300ms; wait 10s; power-off 2; start 2; wait 10s; seen horizons moved; settle",
         "clients 4; keep 5s; wait 12s; kill leader; start all; wait 5s; kill leader; start all; wait 10s; settle",
-        "people; clients 4; keep 5s; wait 12s; on 1 pruned: kill; wait 1s; start all; wait 20s; settle",
+        "people; clients 4; keep 5s; absent 3; wait 20s; on 1 pruned: kill; start 3; wait 3s; start all; wait 15s; settle",
+        "people; clients 4; keep 5s; absent 3; wait 20s; on 1 want-pruned: kill; start 3; wait 3s; start all; wait 15s; settle",
     ] {
         holds(text);
+    }
+}
+
+/// The horizon rises in a view change: who takes part in that may die at each step, or not be heard.
+#[test]
+fn horizon_survives_a_death_or_a_loss_at_each_step_of_its_view_change() {
+    for message in ["propose", "state", "commit", "prepared", "install"] {
+        for then in ["kill", "lose"] {
+            for number in [1, 2] {
+                holds(&format!(
+                    "clients 3; keep 5s; wait 7s; on {number} {message}: {then}; wait 5s; start all; wait 15s; \
+                     seen horizons moved; settle"
+                ));
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Node, Pending};
 use crate::ids::{ClientId, EpochId, Pid, ServerId};
 use crate::proto::bugs::Bug;
+use crate::proto::epochs::EpochLog;
 use crate::proto::event::Event;
 use crate::proto::io::{Action, ReadFor, Write};
 use crate::proto::pruning::Step;
@@ -21,8 +22,8 @@ use std::time::Duration;
 const PART: u64 = 8;
 /// So many views' time is let go of at once, at most.
 const AT_ONCE: u64 = 8;
-/// What the store takes for each byte of a log: its index, and the words to search for, take three times as much again
-/// (40,000 messages of 170 bytes: 33 MB).
+/// What the store takes for each byte of a log, with its index and the words to search for. Measured: 3.7 (40,000 messages of
+/// 170 bytes, each an entry of its own: 10.2 MB of log in a file of 37.3 MB).
 const INDEXED: u64 = 4;
 
 impl Node {
@@ -59,7 +60,7 @@ impl Node {
         };
         let retention = self.settings.retention;
         let age = self.now.mono.since(live.opened);
-        let much = |log: &crate::proto::epochs::EpochLog| match retention.keep {
+        let much = |log: &EpochLog| match retention.keep {
             Keep::Bytes(most) => log.bytes * INDEXED >= most / PART,
             Keep::All | Keep::For(_) => false,
         };
@@ -139,16 +140,22 @@ impl Node {
             self.writes.iter().any(|(_, pending)| matches!(pending, Pending::Filled { epoch: of, .. } if *of == epoch))
         };
         let Some(epoch) = self.epochs.due().find(|epoch| !fills(*epoch)) else {
-            if let Some(messages) = self.pruning.finish() {
-                self.rebuild_rooms();
-                self.event(Event::LetGo { messages, horizon: self.epochs.horizon() });
-            }
-            return;
+            return self.tell_let_go();
         };
         let uncommitted = self.settings.bugs.has(Bug::PruneUncommitted);
         let upto = self.epochs.get(epoch).map_or(0, |log| if uncommitted { log.durable } else { log.committed() });
         let step = self.pruning.begin(epoch, upto);
         self.take_pruning_step(step);
+    }
+
+    /// When nothing is due any more, and something has gone: people are told, and who is where is made anew.
+    fn tell_let_go(&mut self) {
+        if !self.is_pruning()
+            && let Some(messages) = self.pruning.finish()
+        {
+            self.rebuild_rooms();
+            self.event(Event::LetGo { messages, horizon: self.epochs.horizon() });
+        }
     }
 
     fn take_pruning_step(&mut self, step: Step) {
