@@ -239,6 +239,18 @@ fn history_is_let_go_of_through_crashes() {
     }
 }
 
+/// Two rings meet that never heard of each other, and of which one has let go of what the other would keep: the histories
+/// become equal all the same.
+#[test]
+fn rings_of_different_horizons_that_never_met_become_one() {
+    for (people, keep) in [("", "5s,5s,all,all"), ("people; ", "5s,5s,all,all"), ("", "5s,5s,10s,10s")] {
+        holds(&format!(
+            "{people}servers 4; clients 4; absent 3,4; keep {keep}; cut 1,2|3,4; wait 4s; start 3; start 4; wait 25s; \
+             seen horizons moved; heal; wait 10s; settle"
+        ));
+    }
+}
+
 /// The horizon rises in a view change: who takes part in that may die at each step, or not be heard.
 #[test]
 fn horizon_survives_a_death_or_a_loss_at_each_step_of_its_view_change() {
