@@ -32,24 +32,11 @@ impl Node {
         match self.settings.retention.keep {
             Keep::All => Hlc(0),
             Keep::For(age) => before(self.now.wall_ms, age),
-            Keep::Bytes(most) => self.newest_that_fit(most),
-        }
-    }
-
-    /// When the oldest epoch began of the newest that reach this many bytes: one too many rather than one too few. 0 when all
-    /// are fewer.
-    fn newest_that_fit(&self, most: u64) -> Hlc {
-        let kept = self.epochs.iter().filter(|(_, log)| log.is_kept());
-        let mut sizes: Vec<(Hlc, u64)> = kept.map(|(_, log)| (log.view.began, log.bytes * INDEXED)).collect();
-        sizes.sort_unstable_by(|a, b| b.cmp(a));
-        let mut left = most;
-        for (began, bytes) in sizes {
-            if bytes > left {
-                return began;
+            Keep::Bytes(most) => {
+                let kept = self.epochs.iter().filter(|(_, log)| log.is_kept());
+                newest(kept.map(|(_, log)| (log.view.began, log.bytes * INDEXED)).collect(), most)
             }
-            left -= bytes;
         }
-        Hlc(0)
     }
 
     /// Whether this leader's view is to be followed by another of the same members: it is old, or holds much, and everyone has
@@ -97,11 +84,7 @@ impl Node {
             return Vec::new();
         }
         let kept = self.epochs.iter().filter(|(_, log)| log.is_kept());
-        let began: BTreeSet<Hlc> = kept.map(|(_, log)| log.view.began).collect();
-        // A clock that is far ahead does not end all of history at once.
-        let first = began.iter().find(|began| **began > Hlc(0)).map_or(0, |began| began.wall_ms());
-        let step = self.settings.retention.view_lasts.as_millis() as u64 * AT_ONCE;
-        began.into_iter().filter(|began| began.wall_ms() <= first.saturating_add(step)).collect()
+        first_of(kept.map(|(_, log)| log.view.began).collect(), self.settings.retention.view_lasts)
     }
 
     /// When each server was last in a view, at most: when the first view began that follows it.
@@ -291,4 +274,56 @@ impl Node {
 /// So long before.
 fn before(now_ms: u64, age: Duration) -> Hlc {
     Hlc::from_wall_ms(now_ms.saturating_sub(age.as_millis() as u64))
+}
+
+/// When the oldest epoch began of the newest that reach this many bytes: one too many rather than one too few. 0 when all are
+/// fewer.
+fn newest(mut sizes: Vec<(Hlc, u64)>, most: u64) -> Hlc {
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    let mut left = most;
+    for (began, bytes) in sizes {
+        if bytes > left {
+            return began;
+        }
+        left -= bytes;
+    }
+    Hlc(0)
+}
+
+/// The boundaries up to which history may go at once: a clock that is far ahead does not end all of it.
+fn first_of(began: BTreeSet<Hlc>, view_lasts: Duration) -> Vec<Hlc> {
+    let first = began.iter().find(|began| **began > Hlc(0)).map_or(0, |began| began.wall_ms());
+    let last = first.saturating_add(view_lasts.as_millis() as u64 * AT_ONCE);
+    began.into_iter().filter(|began| began.wall_ms() <= last).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Hlc {
+        Hlc::from_wall_ms(ms)
+    }
+
+    #[test]
+    fn size_keeps_one_epoch_too_many_rather_than_one_too_few() {
+        let sizes = vec![(at(1), 50), (at(3), 10), (at(2), 20)];
+        for (most, kept) in [(9, at(3)), (10, at(2)), (29, at(2)), (30, at(1)), (79, at(1)), (80, at(0))] {
+            assert_eq!(newest(sizes.clone(), most), kept, "{most}");
+        }
+        assert_eq!(
+            newest(vec![(Hlc(0), 900), (at(3), 10)], 100),
+            Hlc(0),
+            "what an earlier version wrote stays as long"
+        );
+    }
+
+    #[test]
+    fn clock_far_ahead_ends_no_more_than_a_few_views() {
+        let days = |days: &[u64]| days.iter().map(|day| at(day * 1000)).collect::<BTreeSet<Hlc>>();
+        let second = Duration::from_secs(1);
+        let all = days(&[0, 10, 11, 18, 19, 400]);
+        assert_eq!(first_of(all, second), days(&[0, 10, 11, 18]).into_iter().collect::<Vec<_>>());
+        assert_eq!(first_of(BTreeSet::new(), second), []);
+    }
 }
