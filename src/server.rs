@@ -17,7 +17,7 @@ use crate::proto::node::Node;
 use crate::proto::settings::{Keep, Portions, Retention, Settings};
 use crate::runtime::archive::OpenArchive;
 use crate::runtime::clock::Clock;
-use crate::runtime::disk::Open;
+use crate::runtime::disk::{HasRoom, Open};
 use crate::runtime::frame::LinkHello;
 use crate::runtime::host::{Host, Parts};
 use crate::runtime::own_id::OwnId;
@@ -250,11 +250,23 @@ impl ServerBuilder {
         let about = self.about(&transport, &recovered, &open_archive, checked.since(crate::time::Time::default()));
         let (hello, faults) = (hello(&about), self.faults.clone());
         let seed = random().map_err(ServerError::Store)? as u64;
+        let has_room = room_in(self.data.clone());
         let (acks_at_once, settings) = (self.memory_durability, self.settings(about.addr, tcp_port));
         let machine = Node::new(settings, recovered, clock.now(), seed);
         let open: Open<E> = Box::new(open);
-        let parts =
-            Parts { machine, clock, transport, listener, faults, hello, store, open, acks_at_once, open_archive };
+        let parts = Parts {
+            machine,
+            clock,
+            transport,
+            listener,
+            faults,
+            hello,
+            store,
+            open,
+            has_room,
+            acks_at_once,
+            open_archive,
+        };
         let host = Host::start(parts).map_err(ServerError::System)?;
         Ok(Server { host, about })
     }
@@ -414,6 +426,10 @@ fn hello(about: &About) -> LinkHello {
 fn reader_of(dir: &Path) -> OpenArchive {
     let dir = dir.to_owned();
     Arc::new(move || Ok(Box::new(SqliteReader::open(&dir)?) as Box<dyn Archive>))
+}
+
+fn room_in(dir: Option<PathBuf>) -> HasRoom {
+    Box::new(move || dir.as_ref().is_none_or(|dir| sqlite::has_room(dir)))
 }
 
 /// Fresh random bits.

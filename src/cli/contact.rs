@@ -60,6 +60,8 @@ pub(crate) struct Contact {
 #[derive(Debug, Default)]
 struct Learned {
     home: Option<String>,
+    /// The home answers questions alone.
+    is_read_only: bool,
     elsewhere: BTreeSet<(String, String)>,
     /// Servers that answered, and that were not asked for.
     others: BTreeSet<String>,
@@ -156,6 +158,11 @@ impl Contact {
     /// The server's name, once there is one.
     pub(crate) fn home(&self) -> Option<&str> {
         self.learned.home.as_deref()
+    }
+
+    /// Whether the server answers questions alone: its disk takes nothing.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.learned.is_read_only
     }
 
     /// Makes a message.
@@ -294,7 +301,8 @@ impl Contact {
     fn learn(&mut self, event: &Event) {
         self.take_note(event);
         let Event::Notice(notice) = event else { return };
-        let is_news = matches!(notice, Notice::Gone { .. } | Notice::Moved { .. } | Notice::Waiting(_));
+        let is_news =
+            matches!(notice, Notice::Gone { .. } | Notice::Moved { .. } | Notice::ReadOnly { .. } | Notice::Waiting(_));
         if is_news && !self.output.quiet {
             tell(&shown(&notice.to_string()));
         }
@@ -310,7 +318,10 @@ impl Contact {
     pub(crate) fn take_note(&mut self, event: &Event) {
         let Event::Notice(notice) = event else { return };
         match notice {
-            Notice::Home { server, .. } | Notice::Moved { to: server, .. } => self.learned.home = Some(server.clone()),
+            Notice::Home { server, .. } | Notice::Moved { to: server, .. } | Notice::ReadOnly { server } => {
+                self.learned.home = Some(server.clone());
+                self.learned.is_read_only = matches!(notice, Notice::ReadOnly { .. });
+            }
             Notice::Elsewhere { net, server } => {
                 self.learned.elsewhere.insert((net.clone(), server.clone()));
             }
@@ -340,6 +351,9 @@ impl Contact {
 
     /// Why nothing came within the time limit, as far as is known.
     pub(crate) fn silence(&self) -> Failure {
+        if let Some(home) = self.home().filter(|_| self.is_read_only()) {
+            return refused(home, &Refusal::ReadOnly, &self.net);
+        }
         if let Some(home) = self.home() {
             let text = format!("{home} did not answer within {}.", self.span());
             return Failure::new(Code::ConnectionLost, text).hint("ringtalk status · --timeout 20s");

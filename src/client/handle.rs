@@ -170,6 +170,9 @@ impl Client {
                 Ok(Notice::OtherVersion { addr, version }) => {
                     worst = Some(ConnectError::OtherVersion { addr, version });
                 }
+                Ok(Notice::ReadOnly { server }) => {
+                    worst = Some(ConnectError::Refused { server, why: crate::wire::session::Refusal::ReadOnly });
+                }
                 Ok(Notice::Refused { server, why }) => worst = Some(ConnectError::Refused { server, why }),
                 Ok(_) => {}
                 Err(_) if worst.is_some() || nets.is_empty() => return Err(worst.unwrap_or(ConnectError::NoServer)),

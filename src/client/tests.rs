@@ -122,7 +122,7 @@ fn welcome(id: u64, name: &str) -> Vec<Reply> {
     let view = Some(ViewNote { view, from: 0, left: None, reason: String::new() });
     let cursor = Some(Cursor { epochs: vec![(epoch(), 0)], floor: key(0) });
     let (server, name, others) = (pid(id), name.to_owned(), Vec::new());
-    vec![Reply::Welcome(Welcome { server, name, window: 32, view, cursor, others }.into())]
+    vec![Reply::Welcome(Welcome { server, name, window: 32, view, cursor, others, read_only: false }.into())]
 }
 
 fn submission(id: MessageId, submit: &Submit) -> Submission {

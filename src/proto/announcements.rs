@@ -115,13 +115,24 @@ impl Announcements {
             self.scouts += 1;
             self.scout_at = now + pause_before(self.scouts);
         }
-        due.answers = self.answers.iter().filter(|(_, at)| now >= **at).map(|(addr, _)| *addr).collect();
-        self.answers.retain(|_, at| now < *at);
+        due.answers = self.take_answers(now);
         for (addr, at) in self.probes.iter_mut().filter(|(_, at)| now >= **at) {
             due.probes.push(*addr);
             *at = now + PROBE_EVERY;
         }
         due
+    }
+
+    /// Whom to answer now, and nothing else.
+    pub fn take_answers(&mut self, now: Time) -> Vec<SocketAddr> {
+        let due = self.answers.iter().filter(|(_, at)| now >= **at).map(|(addr, _)| *addr).collect();
+        self.answers.retain(|_, at| now < *at);
+        due
+    }
+
+    /// When somebody is to be answered.
+    pub fn next_answer(&self) -> Time {
+        self.answers.values().copied().min().unwrap_or(Time::NEVER)
     }
 
     /// When something is due.

@@ -97,6 +97,13 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Who has its nick no longer.
+    pub fn loser(self) -> Option<ClientId> {
+        if let Self::NickLost { client, .. } = self { Some(client) } else { None }
+    }
+}
+
 impl Rooms {
     /// Nobody anywhere.
     pub fn new(bugs: Bugs) -> Self {
@@ -138,10 +145,12 @@ impl Rooms {
 
     /// Takes in a copy of a message that was let go of: it tells where its writer was and under which name, and no
     /// more: what unseated him since may have been let go of with it (simulator seed 3262, `--let-go`).
-    pub fn apply_copy(&mut self, record: &Record, origin: Pid, server: &str) {
+    pub fn apply_copy(&mut self, record: &Record, origin: Pid, server: &str) -> Vec<Change> {
+        let mut changes = Vec::new();
         if !matches!(record.message.kind, Kind::Gone { .. }) {
-            self.heard(record, origin, server, &mut Vec::new());
+            self.heard(record, origin, server, &mut changes);
         }
+        changes
     }
 
     /// Who is in this room, or in any; ascending by room, then nick.

@@ -58,6 +58,9 @@ enum What {
 /// Opens the store, also anew after it failed.
 pub(crate) type Open<E> = Box<dyn FnMut() -> Result<(Store<E>, Recovered), StoreError> + Send>;
 
+/// Tells whether a disk that was full has room again.
+pub(crate) type HasRoom = Box<dyn Fn() -> bool + Send>;
+
 /// The protocol's way to the disk.
 pub(crate) struct DiskLine {
     jobs: Sender<Job>,
@@ -149,6 +152,7 @@ impl IndexLine {
 /// The disk's side: run it on a thread of its own.
 pub(crate) struct Disk<E> {
     open: Open<E>,
+    has_room: HasRoom,
     store: Option<Store<E>>,
     jobs: Receiver<Job>,
     done: Sender<Input<'static>>,
@@ -183,6 +187,7 @@ impl<E: Engine> Disk<E> {
         let store = Some(store);
         let disk = Self {
             open,
+            has_room: Box::new(|| true),
             store,
             jobs: next_job,
             done,
@@ -198,6 +203,11 @@ impl<E: Engine> Disk<E> {
             mended: None,
         };
         (disk, DiskLine { jobs, done: completions, early: VecDeque::new(), life: 0 })
+    }
+
+    /// The same; after it was full it is opened again only when this says that there is room.
+    pub(crate) fn with_room(self, has_room: HasRoom) -> Self {
+        Self { has_room, ..self }
     }
 
     /// Works until told to stop, or until nobody can ask any more; then keeps the store until nobody reads beside it.
@@ -382,11 +392,7 @@ impl<E: Engine> Disk<E> {
     /// Says that the disk failed, closes the store and opens it anew, however long that takes. Never tries again on the
     /// same handle: what a failed sync left behind is known only by reading it.
     fn fail(&mut self, error: &StoreError) -> Result<(), Stopped> {
-        let trouble = match error {
-            StoreError::Full { .. } => Trouble::Full,
-            error if error.is_damage() => Trouble::Damaged,
-            _ => Trouble::Broken,
-        };
+        let mut trouble = trouble_of(error);
         // The others are told by their events, which say more.
         let level = if trouble == Trouble::Broken { log::Level::Error } else { log::Level::Info };
         log::log!(level, "{error}");
@@ -395,6 +401,10 @@ impl<E: Engine> Disk<E> {
         self.lazy.clear();
         let mut told = error.to_string();
         loop {
+            if trouble == Trouble::Full && !(self.has_room)() {
+                self.wait_for_reopening()?;
+                continue;
+            }
             match (self.open)() {
                 Ok((store, recovered)) => {
                     self.store = Some(store);
@@ -406,6 +416,11 @@ impl<E: Engine> Disk<E> {
                     if why != told {
                         log::warn!("still no store: {why}");
                         told = why;
+                    }
+                    // Damage is told with the store that has set it aside. There is none: what now?
+                    let now = if error.is_damage() { Trouble::Broken } else { trouble_of(&error) };
+                    if now != std::mem::replace(&mut trouble, now) {
+                        self.tell(Input::WriteFailed { trouble })?;
                     }
                 }
             }
@@ -429,6 +444,15 @@ impl<E: Engine> Disk<E> {
 
     fn tell(&self, input: Input<'static>) -> Result<(), Stopped> {
         self.done.send(input).map_err(|_| Stopped)
+    }
+}
+
+/// What an error is to those who wait for the disk.
+fn trouble_of(error: &StoreError) -> Trouble {
+    match error {
+        StoreError::Full { .. } => Trouble::Full,
+        error if error.is_damage() => Trouble::Damaged,
+        _ => Trouble::Broken,
     }
 }
 

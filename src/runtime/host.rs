@@ -3,7 +3,7 @@
 use super::accept::{Door, accept};
 use super::archive::{self, OpenArchive};
 use super::clock::Clock;
-use super::disk::{Disk, Open};
+use super::disk::{Disk, HasRoom, Open};
 use super::frame::{Greeting, LinkHello};
 use super::inbox::Inbox;
 use super::link::{LinkContext, Links};
@@ -55,6 +55,8 @@ pub(crate) struct Parts<M, E> {
     pub(crate) store: Store<E>,
     /// Opens it anew.
     pub(crate) open: Open<E>,
+    /// Tells whether its disk has room again.
+    pub(crate) has_room: HasRoom,
     /// Whether writes are acknowledged before they are done.
     pub(crate) acks_at_once: bool,
     /// Opens what answers questions about history.
@@ -110,6 +112,7 @@ impl Host {
         let (stop_tcp, tcp_stopped) = oneshot::channel();
         let (questions, to_answer) = archive::questions();
         let (disk, disk_line) = Disk::new(parts.open, parts.store, parts.acks_at_once);
+        let disk = disk.with_room(parts.has_room);
         let index = disk_line.index();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let greeting = Greeting::new(parts.hello);

@@ -151,6 +151,7 @@ impl Stage {
             hello: LinkHello { net: NET, pid, port: addr.port() },
             store,
             open: Box::new(|| Store::open(MemoryEngine::new(), 1)),
+            has_room: Box::new(|| true),
             acks_at_once: false,
             open_archive: Arc::new(move || Ok(Box::new(reader.clone()))),
         });
@@ -518,6 +519,25 @@ fn failed_disk_is_opened_anew_and_does_nothing_that_was_asked_for_before() {
     line.begin_life();
     line.write(Ticket(3), Write::Seen { num: 3 });
     assert!(matches!(line.wait().unwrap(), Input::Written { upto: Ticket(3) }));
+}
+
+/// A disk with a little room took the first words of a new life and failed at the next, again and again; each time all clients
+/// were sent away.
+#[test]
+fn disk_that_was_full_is_opened_again_when_it_has_room_and_not_before() {
+    let (fails, room) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (switch, has_room) = (fails.clone(), room.clone());
+    let open = move || Store::open(Failing { engine: MemoryEngine::new(), fails: switch.clone() }, 1);
+    let (store, _) = Store::open(Failing { engine: MemoryEngine::new(), fails: fails.clone() }, 1).unwrap();
+    let (disk, mut line) = Disk::new(Box::new(open), store, false);
+    let disk = disk.with_room(Box::new(move || has_room.load(Ordering::Relaxed)));
+    std::thread::spawn(move || disk.run());
+    fails.store(true, Ordering::Relaxed);
+    line.write(Ticket(1), Write::Seen { num: 1 });
+    assert!(matches!(line.wait().unwrap(), Input::WriteFailed { trouble: Trouble::Full }));
+    assert!(line.completions().recv_timeout(Duration::from_millis(1500)).is_err(), "it would work, without room");
+    room.store(true, Ordering::Relaxed);
+    assert!(matches!(line.wait().unwrap(), Input::Reopened { .. }));
 }
 
 /// A disk on a medium of its own, with an entry that is on it and not yet history.

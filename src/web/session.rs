@@ -311,6 +311,11 @@ impl Session {
                 let moved = json!({ "event": "moved", "from": from, "to": to, "ms": ms, "again": resent });
                 self.at(to, Some(moved))
             }
+            Notice::ReadOnly { server } => {
+                let told = json!({ "event": "read_only", "server": server });
+                self.at(server, None)?;
+                self.tell(&told)
+            }
             Notice::Gone { .. } => self.tell(&json!({ "event": "lost" })),
             Notice::Waiting(_) if self.home.is_none() => self.tell(&json!({ "event": "lost" })),
             Notice::Refused { why: Refusal::NickTaken(free), .. } => self.nick_taken(free),

@@ -89,6 +89,7 @@ fn beacon() -> Beacon {
         tcp_port: 4001,
         ready: true,
         leaving: false,
+        read_only: false,
         resigns: false,
         priority: 1,
         view: Some(epoch(7)),
@@ -244,6 +245,7 @@ pub(super) fn replies() -> Vec<Reply> {
         view: Some(note()),
         cursor: Some(cursor()),
         others: vec![addr()],
+        read_only: false,
     };
     let mut replies = vec![
         Reply::Welcome(welcome.into()),

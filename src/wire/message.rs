@@ -194,6 +194,7 @@ pub enum Message {
 }
 
 /// What a server tells of itself four times a second.
+#[expect(clippy::struct_excessive_bools, reason = "each is a state of its own")]
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, Default)]
 pub struct Beacon {
     /// The server's name.
@@ -204,6 +205,9 @@ pub struct Beacon {
     pub ready: bool,
     /// Whether it is about to leave.
     pub leaving: bool,
+    /// Whether its disk takes nothing: it answers questions, and is not ready. Only clients that scout hear of it: to other
+    /// servers it is gone.
+    pub read_only: bool,
     /// Whether it asks for another leader: its own disk hangs or is full.
     pub resigns: bool,
     /// Preferred leaders have more; 0 unless asked for.

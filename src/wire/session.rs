@@ -201,6 +201,9 @@ pub struct Welcome {
     pub cursor: Option<Cursor>,
     /// Other servers with room for clients, for the day this one dies.
     pub others: Vec<SocketAddr>,
+    /// Its disk takes nothing: it answers questions, and nothing else. There is no view and no feed; the session ends when
+    /// its disk works again.
+    pub read_only: bool,
 }
 
 /// A view, as a client follows it.

@@ -12,7 +12,7 @@ const INSIDE: &str = "RINGTALK_TEST_FULL_DISK";
 /// Runs a test of this file in a namespace with a small disk; skipped where the system gives none.
 #[expect(clippy::print_stdout, clippy::panic, reason = "says that it was skipped, fails otherwise")]
 fn on_a_small_disk(test: &str) {
-    let script = format!("mount -t tmpfs -o size=2m none /mnt && {INSIDE}=1 exec \"$0\" \"$@\"");
+    let script = format!("mount -t tmpfs -o size=4m none /mnt && {INSIDE}=1 exec \"$0\" \"$@\"");
     let program = std::env::current_exe().expect("a path");
     let output = Command::new("unshare")
         .args(["-Urm", "sh", "-c", &script])
@@ -77,6 +77,47 @@ fn full_disk_of_a_running_server_is_told_once_with_where_sending_goes() {
         "ringtalk: No space in /mnt/oak. This server is read-only; history works, sending goes to elm.\n\
          hint: Make room: the server goes on by itself, and nothing acknowledged is lost.\n"
     );
+}
+
+/// A lone server refused everyone once its disk was full: its history could not be read.
+#[test]
+fn only_server_is_read_while_its_disk_is_full_and_takes_what_waited_when_there_is_room() {
+    if !is_inside() {
+        return on_a_small_disk("only_server_is_read_while_its_disk_is_full_and_takes_what_waited_when_there_is_room");
+    }
+    let ring = Ring::start(&[]);
+    let args = ring.args(&["server", "--name", "oak", "--data", "/mnt/oak", "--web", "off", "--quiet"]);
+    let mut command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut oak = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    assert_eq!(ring.run(&["send", "lobby", "before it was full"]).code, 0);
+    // What is asked for waits for the index, which has it from then on.
+    assert!(ring.run(&["history", "lobby"]).stdout.contains("before it was full"));
+    fill();
+    let lines = format!("{}\n", "x".repeat(9_000)).repeat(300);
+    let outbox = ring.home().path().join("outbox");
+    let args = ["send", "lobby", "--timeout", "3s", "--outbox", outbox.to_str().expect("text")];
+    let refused = ring.run_with_input(&args, lines.as_bytes());
+    assert_eq!(refused.code, 7, "{refused:?}");
+    assert!(refused.stderr.contains("No space at oak: it is read-only."), "{refused:?}");
+
+    let read = ring.run(&["history", "lobby"]);
+    assert_eq!(read.code, 0, "{read:?}");
+    assert!(read.stdout.contains("before it was full"), "{read:?}");
+    assert!(read.stderr.contains("oak is read-only, its disk takes nothing"), "{read:?}");
+    let status = ring.run(&["status"]);
+    assert_eq!(status.code, 4, "{status:?}");
+    assert!(status.stdout.contains("oak is read-only"), "{status:?}");
+
+    let args = ring.args(&["send", "lobby", "was said while it was full", "--timeout", "60s"]);
+    let mut command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let waits = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    std::fs::remove_file("/mnt/ballast").expect("it is there");
+    let sent = waits.wait_with_output().expect("it ends");
+    assert!(sent.status.success(), "{sent:?}");
+    let read = ring.run(&["history", "lobby"]);
+    assert!(read.stdout.contains("was said while it was full"), "{read:?}");
+    oak.kill().expect("it runs");
+    oak.wait().expect("it ends");
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl<'a> Sending<'a> {
         match contact.next(Some(until))? {
             Next::Event(event) => self.learn(&event, contact),
             Next::TimeLimit if clock() < limit => Ok(()),
-            Next::TimeLimit if contact.home().is_none() => Err(contact.silence()),
+            Next::TimeLimit if contact.home().is_none() || contact.is_read_only() => Err(contact.silence()),
             Next::TimeLimit => Err(self.timed_out(contact)),
         }
     }

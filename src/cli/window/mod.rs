@@ -190,7 +190,7 @@ impl Window {
     }
 
     fn unacknowledged(&self, count: usize) -> Failure {
-        if self.contact.home().is_none() {
+        if self.contact.home().is_none() || self.contact.is_read_only() {
             return self.contact.silence();
         }
         let text = if count == 1 { "1 message is".to_owned() } else { format!("{count} messages are") };

@@ -89,9 +89,9 @@ impl Watch {
     fn heard(&mut self, event: Event) {
         match event {
             Event::Answer { answer: Answer::Status(status), .. } => self.answered(*status),
-            Event::Notice(notice @ (Notice::Gone { .. } | Notice::Moved { .. } | Notice::Waiting(_))) => {
-                self.news = notice.to_string();
-            }
+            Event::Notice(
+                notice @ (Notice::Gone { .. } | Notice::Moved { .. } | Notice::ReadOnly { .. } | Notice::Waiting(_)),
+            ) => self.news = notice.to_string(),
             _ => {}
         }
     }

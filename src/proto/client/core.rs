@@ -422,6 +422,7 @@ impl Client {
 
     /// Goes to a server when there is one to go to: at once when a home was lost, else after a moment for all to answer.
     fn seek(&mut self, now: Time) {
+        self.leave_a_makeshift(now);
         if !matches!(self.stage, Stage::Searching { .. }) {
             return;
         }
@@ -479,9 +480,10 @@ impl Client {
     }
 
     fn complain(&mut self, now: Time) {
-        let at_home = self.stage.home().is_some();
-        self.homeless.wait_if(!at_home, now);
-        self.unacknowledged.wait_if(at_home && !self.outbox.is_empty(), now);
+        let home = self.stage.home();
+        let stores = home.is_some_and(|home| !home.read_only);
+        self.homeless.wait_if(home.is_none(), now);
+        self.unacknowledged.wait_if(stores && !self.outbox.is_empty(), now);
         if self.homeless.is_over(now) {
             let waiting = match &self.settings.server {
                 Some(name) => Waiting::Named(name.clone()),

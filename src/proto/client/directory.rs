@@ -47,9 +47,16 @@ struct Known {
     name: String,
     addr: SocketAddr,
     ready: bool,
+    read_only: bool,
     clients: u16,
     heard: Time,
     trouble: Trouble,
+}
+
+impl Known {
+    fn choice(&self) -> Choice {
+        Choice { name: self.name.clone(), server: Some(self.pid.server), addr: self.addr }
+    }
 }
 
 /// How often a server has failed, and how long it is left alone for that.
@@ -109,6 +116,7 @@ impl Directory {
             name: beacon.name.clone(),
             addr: SocketAddr::new(from.ip(), beacon.tcp_port),
             ready: beacon.ready && !beacon.leaving,
+            read_only: beacon.read_only && !beacon.leaving,
             clients: beacon.clients,
             heard: now,
             trouble: same_life.map_or_else(Trouble::default, |old| old.trouble),
@@ -157,17 +165,27 @@ impl Directory {
         }
     }
 
+    /// One of the servers that take messages, or one that can only be asked when there is no other.
+    pub(super) fn choose(&self, now: Time, rng: &mut Rng) -> Option<Choice> {
+        self.choose_able(now, rng).or_else(|| self.readable(now).next().map(Known::choice))
+    }
+
+    /// Whether a server can be chosen that takes messages and was heard just now.
+    pub(super) fn has_able(&self, now: Time) -> bool {
+        self.candidates(now).any(|known| known.trouble.until <= now && now.since(known.heard) <= QUIETER)
+    }
+
     /// One of the servers with room: among those heard lately the ones that failed least, and of these one at random with
     /// at most a fifth more clients than the one with the fewest. An address that was only told of when no beacon names a
     /// better one.
-    pub(super) fn choose(&self, now: Time, rng: &mut Rng) -> Option<Choice> {
+    fn choose_able(&self, now: Time, rng: &mut Rng) -> Option<Choice> {
         let able = self.best(now);
         let fewest = able.iter().map(|known| u64::from(known.clients)).min().unwrap_or(0);
         let close = |known: &&&Known| self.is_forced() || u64::from(known.clients) * 5 <= fewest * 6;
         let preferred = able.iter().find(|known| self.preferred == Some(known.pid.server));
         let able: Vec<&&Known> = able.iter().filter(close).collect();
         if let Some(known) = preferred.or(able.get(rng.below(able.len() as u64) as usize).copied()) {
-            return Some(Choice { name: known.name.clone(), server: Some(known.pid.server), addr: known.addr });
+            return Some(known.choice());
         }
         let heard = |addr: &SocketAddr| self.servers.values().any(|known| known.addr == *addr);
         let spare: Vec<&SocketAddr> = self
@@ -182,7 +200,8 @@ impl Directory {
 
     /// When a server that is left alone now may be tried again.
     pub(super) fn next_chance(&self, now: Time) -> Time {
-        let heard = self.candidates(now).map(|known| known.trouble.until);
+        let able = |known: &&Known| known.ready || known.read_only;
+        let heard = self.wanted(now).filter(able).map(|known| known.trouble.until);
         let told = self.told.values().map(|trouble| trouble.until).filter(|_| !self.is_forced());
         heard.chain(told).filter(|&until| until > now).min().unwrap_or(Time::NEVER)
     }
@@ -212,9 +231,17 @@ impl Directory {
     }
 
     fn candidates(&self, now: Time) -> impl Iterator<Item = &Known> {
+        self.wanted(now).filter(|known| known.ready)
+    }
+
+    /// Those whose disk takes nothing and that may be tried now.
+    fn readable(&self, now: Time) -> impl Iterator<Item = &Known> {
+        self.wanted(now).filter(move |known| known.read_only && known.trouble.until <= now)
+    }
+
+    fn wanted(&self, now: Time) -> impl Iterator<Item = &Known> {
         self.servers.values().filter(move |known| {
-            known.ready
-                && now.since(known.heard) < STALE
+            now.since(known.heard) < STALE
                 && self.forced.as_ref().is_none_or(|forced| name::same(forced, &known.name))
                 && self.only.is_none_or(|only| only == known.pid.server)
         })

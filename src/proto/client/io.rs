@@ -309,6 +309,12 @@ pub enum Notice {
         /// Whether it said goodbye.
         left: bool,
     },
+    /// A session stands in which only questions are answered: the server's disk takes nothing, and there is no other. What
+    /// is said waits until this server or another takes it.
+    ReadOnly {
+        /// The server's name.
+        server: String,
+    },
     /// A session stands again.
     Moved {
         /// The old home's name.
@@ -374,6 +380,9 @@ impl fmt::Display for Notice {
             Self::Home { server, .. } => write!(out, "At {server}."),
             Self::Gone { server, left: false } => write!(out, "{server} is gone."),
             Self::Gone { server, left: true } => write!(out, "{server} says goodbye."),
+            Self::ReadOnly { server } => {
+                write!(out, "{server} is read-only, its disk takes nothing: history works, what you say waits.")
+            }
             Self::Moved { from, to, took, resent } => {
                 let tenths = took.as_millis().div_ceil(100);
                 let again = if from == to { "Back at" } else { "Moving to" };

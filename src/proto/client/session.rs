@@ -71,6 +71,11 @@ impl Client {
             return;
         };
         self.act(Action::Disconnect(home.connection));
+        if home.read_only {
+            // It was a makeshift, and its end is no news.
+            self.gone.get_or_insert((home.name, now));
+            return self.search.start(now);
+        }
         if left {
             self.directory.left(home.addr);
         } else {
@@ -83,6 +88,14 @@ impl Client {
         self.gone.get_or_insert((home.name, now));
     }
 
+    /// A home that takes nothing is left as soon as there is another that does.
+    pub(super) fn leave_a_makeshift(&mut self, now: Time) {
+        if self.stage.home().is_some_and(|home| home.read_only) && self.directory.has_able(now) {
+            self.lose_home(now, false);
+            self.stage = Stage::NEXT;
+        }
+    }
+
     /// Takes another nick, and tells the same server with a new session.
     pub(super) fn rename(&mut self, now: Time, nick: String) {
         let old = std::mem::replace(&mut self.settings.nick, nick);
@@ -90,8 +103,10 @@ impl Client {
         let (connection, choice) = match std::mem::replace(&mut self.stage, Stage::NEXT) {
             Stage::Searching { .. } => return,
             Stage::Connecting(attempt) | Stage::Greeting(attempt) => (attempt.connection, attempt.choice),
-            Stage::Home(Home { connection, pid, name, addr, live: _ }) => {
-                self.renamed_at.get_or_insert_with(|| (name.clone(), now));
+            Stage::Home(Home { connection, pid, name, addr, live: _, read_only }) => {
+                if !read_only {
+                    self.renamed_at.get_or_insert_with(|| (name.clone(), now));
+                }
                 (connection, Choice { name, server: Some(pid.server), addr })
             }
         };
@@ -138,18 +153,29 @@ impl Client {
             return;
         };
         let addr = attempt.choice.addr;
-        let Welcome { server: pid, name, window, view, cursor, others } = welcome;
+        let Welcome { server: pid, name, window, view, cursor, others, read_only } = welcome;
         self.old_nick = None;
         self.directory.succeeded(addr);
         self.directory.told(&others);
-        self.search.stop();
-        let resent = self.outbox.connected(window);
-        self.stage = Stage::Home(Home { connection: attempt.connection, pid, name, addr, live: Liveness::new(now) });
-        self.tell_of_the_new_home(now, addr, resent);
-        self.begin_feed(now, view.as_ref(), cursor);
-        if let Some(note) = view {
-            self.enter(now, note);
+        let live = Liveness::new(now);
+        self.stage = Stage::Home(Home { connection: attempt.connection, pid, name, addr, live, read_only });
+        if read_only {
+            let server = self.home().unwrap_or_default().to_owned();
+            self.tell(Event::Notice(Notice::ReadOnly { server }));
+        } else {
+            self.search.stop();
+            let resent = self.outbox.connected(window);
+            self.tell_of_the_new_home(now, addr, resent);
+            self.begin_feed(now, view.as_ref(), cursor);
+            if let Some(note) = view {
+                self.enter(now, note);
+            }
         }
+        self.ask_again();
+    }
+
+    /// What another home did not answer.
+    fn ask_again(&mut self) {
         let asks_again = !bug!(self.settings, Bug::AsksOnce);
         for (tag, query) in self.queries.clone().into_iter().filter(|_| asks_again) {
             self.send(Request::Query { tag, query });
@@ -205,7 +231,23 @@ impl Client {
         self.reception.begins_now(now);
     }
 
+    /// The session that stands is ended, by a server that is well: the nick turned out to be someone else's.
+    fn dismissed(&mut self, now: Time, why: Refusal) {
+        let Stage::Home(home) = std::mem::replace(&mut self.stage, Stage::NEXT) else {
+            return;
+        };
+        self.act(Action::Disconnect(home.connection));
+        self.outbox.disconnected();
+        self.reception.moved(now);
+        self.search.start(now);
+        self.tell(Event::Notice(Notice::Refused { server: home.name.clone(), why }));
+        self.gone.get_or_insert((home.name, now));
+    }
+
     fn refused(&mut self, now: Time, why: Refusal) {
+        if self.stage.home().is_some() {
+            return self.dismissed(now, why);
+        }
         if let Stage::Greeting(attempt) = &self.stage {
             let server = attempt.choice.name.clone();
             let taken = matches!(why, Refusal::NickTaken(_) | Refusal::BadName);

@@ -53,6 +53,8 @@ pub(super) struct Home {
     pub addr: SocketAddr,
     /// Its clocks.
     pub live: Liveness,
+    /// Its disk takes nothing: it answers questions until there is a better home.
+    pub read_only: bool,
 }
 
 impl Stage {

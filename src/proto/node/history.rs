@@ -6,7 +6,7 @@ use crate::ids::{EpochId, Pid};
 use crate::proto::bugs::Bug;
 use crate::proto::epochs::EpochLog;
 use crate::proto::io::{Action, ReadFor, Write};
-use crate::proto::rooms::Rooms;
+use crate::proto::rooms::{Change, Rooms};
 use crate::proto::settings::FILL_BYTES;
 use crate::record::{Entry, Record};
 use crate::seq::IdSet;
@@ -167,13 +167,13 @@ impl Node {
         self.replay_rooms();
     }
 
-    fn enter_history(&mut self, epoch: EpochId, gsn: u64, entry: &Entry, how: How) {
+    pub(super) fn enter_history(&mut self, epoch: EpochId, gsn: u64, entry: &Entry, how: How) {
         self.hlc = self.hlc.max(entry.hlc);
         let again = self.settings.bugs.has(Bug::FeedTwice) || how.late && self.settings.bugs.has(Bug::FillTwice);
         // By the name that the epoch's view has: what is known of the server now is not the same everywhere (seed 740000490).
         let view = self.epochs.get(epoch).map(|log| &log.view);
         let home = view.map_or_else(String::new, |view| view.name_of(entry.origin).to_owned());
-        let mut records = entry.records(epoch, gsn);
+        let (mut records, mut losers) = (entry.records(epoch, gsn), Vec::new());
         records.retain(|record| {
             let is_new = self.ids.insert(record.message.id);
             if !(how.late && self.settings.bugs.has(Bug::SkippedSilent)) {
@@ -181,22 +181,25 @@ impl Node {
             }
             // Copies too: rooms know them by the client's count, and the lesser key is the one that counts.
             if is_new || !self.settings.bugs.has(Bug::FirstCopySeats) {
-                for rooms in [Some(&mut self.rooms), self.rebuilt.as_mut()].into_iter().flatten() {
-                    enter(rooms, record, entry.origin, &home, self.pruning.ids());
+                let changes = enter(&mut self.rooms, record, entry.origin, &home, self.pruning.ids());
+                losers.extend(changes.into_iter().filter_map(Change::loser));
+                if let Some(rebuilt) = &mut self.rebuilt {
+                    enter(rebuilt, record, entry.origin, &home, self.pruning.ids());
                 }
             }
             self.messages += u64::from(is_new || again);
             is_new || again
         });
         self.feed(epoch, gsn, records, how);
+        self.dismiss_losers(losers);
     }
 }
 
 /// Takes a record into rooms.
-fn enter(rooms: &mut Rooms, record: &Record, origin: Pid, home: &str, pruned: &IdSet) {
+fn enter(rooms: &mut Rooms, record: &Record, origin: Pid, home: &str, pruned: &IdSet) -> Vec<Change> {
     if pruned.contains(record.message.id) {
-        rooms.apply_copy(record, origin, home);
+        rooms.apply_copy(record, origin, home)
     } else {
-        rooms.apply(record, origin, home);
+        rooms.apply(record, origin, home)
     }
 }

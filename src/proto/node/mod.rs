@@ -124,7 +124,7 @@ pub struct Node {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Disk {
     Works,
-    /// Nothing is written until the store is open again.
+    /// Nothing is written until the store is open again; questions are answered.
     Failed,
 }
 
@@ -289,8 +289,11 @@ impl Node {
     }
 
     fn next_due(&self) -> Time {
-        if self.disk == Disk::Failed || self.leaving {
+        if self.leaving {
             return Time::NEVER;
+        }
+        if self.disk == Disk::Failed {
+            return self.announcements.next_answer();
         }
         let next = [
             self.view_change.next_timeout(),
@@ -319,8 +322,11 @@ impl Node {
 
     /// Everything that the input, or time, has made due.
     fn run(&mut self) {
-        if self.disk == Disk::Failed || self.leaving {
+        if self.leaving {
             return;
+        }
+        if self.disk == Disk::Failed {
+            return self.answer_scouts_alone();
         }
         self.handle_own();
         self.tick_view_change();
@@ -432,16 +438,15 @@ impl Node {
 
     /// The disk takes nothing: nothing more is acknowledged, and others are told at once that this process is gone.
     fn on_write_failed(&mut self, trouble: Trouble) {
-        if self.disk == Disk::Failed {
-            return;
+        if self.disk == Disk::Works {
+            self.disk = Disk::Failed;
+            // No goodbye: it should be here, and people are to be told that it is not.
+            for _ in 0..BYES {
+                self.out.multicast(Message::Failed { pids: vec![self.me] });
+            }
+            self.end_all_sessions();
         }
-        self.disk = Disk::Failed;
-        // No goodbye: it should be here, and people are to be told that it is not.
-        for _ in 0..BYES {
-            self.out.multicast(Message::Failed { pids: vec![self.me] });
-        }
-        self.end_all_sessions();
-        // What was damaged is told once it is known.
+        // What was damaged is told once it is known; that the store does not open after all, once that is.
         if trouble != Trouble::Damaged {
             self.event(Event::ReadOnly { full: trouble == Trouble::Full });
         }
@@ -450,6 +455,7 @@ impl Node {
     /// The store is open again, in a new incarnation: the same as a restart.
     fn begin_anew(&mut self, mut recovered: Recovered) {
         let damage = recovered.damage.take();
+        self.dismiss_readers();
         let mut out = std::mem::replace(&mut self.out, Outgoing::new(Header::default()));
         out.reborn(recovered.pid);
         let seed = self.rng.next_u64();
@@ -496,6 +502,10 @@ mod hostile;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]
+mod naming;
+#[cfg(test)]
 mod pace;
 #[cfg(test)]
 mod pair;
+#[cfg(test)]
+mod reading;

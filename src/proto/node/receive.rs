@@ -29,8 +29,7 @@ impl Node {
         self.trace.arrives(Some((Whom::Addr(from), 0)));
         match datagram::open(bytes) {
             Ok((header, _)) if header.sender == self.me && !header.client => return false,
-            Ok((header, body)) if self.disk == Disk::Works => self.on_whole(&header, from, multicast, (bytes, body)),
-            Ok(_) => {}
+            Ok((header, body)) => self.on_whole(&header, from, multicast, (bytes, body)),
             Err(Malformed::Version(version)) => self.on_other_version(from, version),
             Err(_) => self.drop_because("malformed"),
         }
@@ -53,6 +52,9 @@ impl Node {
                 self.trace_received(whom, via, bytes, &message);
                 self.announcements.scouted(self.now.mono, from, &mut self.rng);
             }
+            return;
+        }
+        if self.disk == Disk::Failed {
             return;
         }
         if header.sender.server == self.me.server {

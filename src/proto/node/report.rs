@@ -32,6 +32,9 @@ impl Node {
     pub fn status(&self) -> Status {
         let members =
             self.live.as_ref().map(|live| live.view.members.iter().map(|member| member.pid)).into_iter().flatten();
+        if self.disk == Disk::Failed {
+            return self.status_alone();
+        }
         let known: BTreeSet<Pid> = self.detector.alive().into_iter().chain(members).chain([self.me]).collect();
         // One that lost its store comes back under its name, as a new server.
         let is_here =
@@ -50,6 +53,25 @@ impl Node {
             problems: self.problems(&servers),
             servers,
             pages: self.settings.page.into_iter().chain(self.peers.iter().filter_map(|(_, peer)| peer.page)).collect(),
+            memory_only: self.settings.memory_only,
+        }
+    }
+
+    /// While its disk takes nothing it listens to nobody, and knows of itself alone.
+    fn status_alone(&self) -> Status {
+        let name = &self.settings.name;
+        Status {
+            net: self.settings.net_name.clone(),
+            answered_by: self.me,
+            epoch: None,
+            leader: String::new(),
+            rooms: self.rooms.len() as u64,
+            messages: self.messages,
+            problems: vec![format!(
+                "{name} is read-only: its disk takes nothing; it goes on by itself when that is mended"
+            )],
+            servers: vec![ServerStatus { state: ServerState::Joining, clients: 0, ..self.server_status(self.me) }],
+            pages: self.settings.page.into_iter().collect(),
             memory_only: self.settings.memory_only,
         }
     }

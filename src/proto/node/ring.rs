@@ -1,6 +1,6 @@
 //! The ring, wired: beacons, scouts, suspicion, election, and who should be in the view.
 
-use super::Node;
+use super::{Disk, Node};
 use crate::ids::{EpochId, Pid};
 use crate::proto::bugs::Bug;
 use crate::proto::detector::Verdict;
@@ -39,8 +39,9 @@ impl Node {
         Beacon {
             name: self.settings.name.clone(),
             tcp_port: self.settings.tcp_port,
-            ready: self.membership.is_ready(),
+            ready: self.membership.is_ready() && self.disk == Disk::Works,
             leaving: self.leaving,
+            read_only: self.disk == Disk::Failed,
             resigns: self.resigns(),
             priority: self.settings.priority,
             view: self.view_epoch(),
@@ -115,12 +116,22 @@ impl Node {
         if due.scout && self.detector.alive().is_empty() {
             self.scout(due.any_net);
         }
-        for addr in due.answers {
-            let beacon = self.beacon();
-            self.out.send_to(addr, Message::Beacon(Box::new(beacon)));
-        }
+        self.answer_scouts(due.answers);
         for addr in due.probes {
             self.out.send_to(addr, Message::Scout(crate::wire::message::Scout { any_net: false }));
+        }
+    }
+
+    /// Who looks for a server finds this one also while its disk takes nothing: history can still be read.
+    pub(super) fn answer_scouts_alone(&mut self) {
+        let due = self.announcements.take_answers(self.now.mono);
+        self.answer_scouts(due);
+    }
+
+    fn answer_scouts(&mut self, addrs: Vec<std::net::SocketAddr>) {
+        for addr in addrs {
+            let beacon = self.beacon();
+            self.out.send_to(addr, Message::Beacon(Box::new(beacon)));
         }
     }
 

@@ -27,11 +27,25 @@ impl Node {
                 self.out.act(Action::EndSession { session: id });
             }
             request => {
-                if self.sessions.get(id).is_none() || self.disk == Disk::Failed {
+                if self.sessions.get(id).is_none() {
                     return self.refuse(id, Refusal::Malformed);
                 }
-                self.on_session_request(id, request);
+                match self.disk {
+                    Disk::Works => self.on_session_request(id, request),
+                    Disk::Failed => self.on_reader_request(id, request),
+                }
             }
+        }
+    }
+
+    /// While the disk takes nothing, questions are answered; whoever has something to say is sent elsewhere.
+    fn on_reader_request(&mut self, id: SessionId, request: Request) {
+        match request {
+            Request::Query { .. } => self.on_session_request(id, request),
+            Request::Submit(submit) => {
+                self.reply(id, Reply::Rejected { cseq: submit.cseq, why: Refusal::ReadOnly });
+            }
+            _ => {}
         }
     }
 
@@ -66,6 +80,9 @@ impl Node {
         if let Some(why) = self.refusal_of(&hello) {
             return self.refuse(id, why);
         }
+        if self.disk == Disk::Failed {
+            return self.welcome_reader(id, hello);
+        }
         let from_one = self.settings.bugs.has(Bug::SessionFromOne);
         let session = Session {
             client: hello.client,
@@ -88,10 +105,49 @@ impl Node {
             view: self.live.as_ref().map(|live| note_of(&live.view, live.delivered, None, "")),
             cursor: cursor.clone(),
             others: self.other_servers(),
+            read_only: false,
         };
         self.reply(id, Reply::Welcome(Box::new(welcome)));
         if let Some(Follow::From(cursor)) = hello.follow {
             self.follow(id, Some(&cursor));
+        }
+    }
+
+    /// The disk takes nothing, but what is on it can be read.
+    fn welcome_reader(&mut self, id: SessionId, hello: Hello) {
+        let session = Session { client: hello.client, nick: hello.nick, next: 1, feed: None };
+        if let Some(before) = self.sessions.begin(id, session) {
+            self.out.act(Action::EndSession { session: before });
+        }
+        let welcome = Welcome {
+            server: self.me,
+            name: self.settings.name.clone(),
+            window: CLIENT_WINDOW as u32,
+            view: None,
+            cursor: None,
+            others: self.other_servers(),
+            read_only: true,
+        };
+        self.reply(id, Reply::Welcome(Box::new(welcome)));
+    }
+
+    /// Those who came to read are to be clients again.
+    pub(super) fn dismiss_readers(&mut self) {
+        for session in self.sessions.ids() {
+            self.out.act(Action::EndSession { session });
+        }
+    }
+
+    /// Two sides of a cut had given one nick to two people: who has it no longer is told at once, with one that is free.
+    pub(super) fn dismiss_losers(&mut self, losers: Vec<ClientId>) {
+        for client in losers {
+            let Some(id) = self.sessions.of(client) else { continue };
+            let Some(nick) = self.sessions.get(id).map(|session| session.nick.clone()) else { continue };
+            let offered = self.rooms.offer(&nick, client, self.hlc);
+            if offered != nick {
+                self.refuse(id, Refusal::NickTaken(offered));
+                self.on_session_ended(id);
+            }
         }
     }
 
@@ -101,14 +157,14 @@ impl Node {
             Some(Refusal::Version(VERSION))
         } else if hello.net != self.settings.net.0 {
             Some(Refusal::Net)
-        } else if self.disk == Disk::Failed {
-            Some(Refusal::ReadOnly)
-        } else if self.leaving || !self.membership.is_ready() || self.disk_hangs() {
+        } else if self.leaving || self.disk == Disk::Works && (!self.membership.is_ready() || self.disk_hangs()) {
             Some(Refusal::NotReady)
         } else if !self.sessions.has_room() {
             Some(Refusal::Full)
         } else if !is_name(&hello.nick) {
             Some(Refusal::BadName)
+        } else if self.disk == Disk::Failed {
+            None
         } else {
             let offered = self.rooms.offer(&hello.nick, hello.client, self.hlc);
             (offered != hello.nick).then_some(Refusal::NickTaken(offered))

@@ -125,6 +125,7 @@ impl Client for Plain {
         self.heard_at = now;
         self.pinged = false;
         match reply {
+            Reply::Welcome(welcome) if welcome.read_only => self.move_on(now, wishes),
             Reply::Welcome(welcome) => {
                 self.link = Link::Standing;
                 if let (false, Some(cursor)) = (self.following, welcome.cursor) {

@@ -168,6 +168,7 @@ impl Real {
     fn notice(&mut self, notice: &Notice, wishes: &mut Vec<Wish>) {
         match notice {
             Notice::Home { .. } => self.pastime.welcomed(),
+            Notice::ReadOnly { .. } => wishes.push(Wish::Rare("read-only homes")),
             Notice::Moved { .. } => {
                 self.pastime.welcomed();
                 wishes.push(Wish::Rare("clients moved"));

@@ -10,6 +10,7 @@ mod engine;
 mod lock;
 mod reader;
 mod restore;
+mod room;
 mod salvage;
 mod schema;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod wal;
 pub use engine::SqliteEngine;
 pub use reader::SqliteReader;
 pub use restore::restore;
+pub use room::has_room;
 
 use super::engine::{Batch, Engine, Op, Table};
 use super::error::StoreError;

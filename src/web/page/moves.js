@@ -30,6 +30,7 @@ export class Moves {
       .on("host-refused", (event) => this.#refused(event))
       .on("error", ({ code }) => code === "replaced" && this.#replaced())
       .on("lost", () => this.#lost())
+      .on("read_only", ({ server }) => this.#readOnly(server))
       .on("moved", (event) => this.#moved(event, connection));
   }
 
@@ -78,6 +79,13 @@ export class Moves {
     this.#where.dataset.state = "lost";
     this.#where.textContent = "no server reachable";
     this.#say("No server can be reached. What you write is kept, and sent when one is back.");
+  }
+
+  /** The server's disk takes nothing, and there is no other. */
+  #readOnly(server) {
+    this.#where.dataset.state = "lost";
+    this.#where.replaceChildren(isolated(server ?? ""), " is read-only");
+    this.#say(`${shown(server)} is read-only, its disk takes nothing. History works; what you write is kept until it is taken.`);
   }
 
   #moved({ from, to, ms, again }, connection) {

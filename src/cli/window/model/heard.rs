@@ -205,6 +205,11 @@ impl Model {
                 self.arrived(server);
                 self.ask_for_people();
             }
+            Notice::ReadOnly { server } => {
+                self.arrived(server);
+                self.ring.epoch = None;
+                self.ring.waiting = Some(notice.to_string());
+            }
             Notice::Gone { .. } => {
                 self.ring.is_lost = true;
                 self.moving.clear();

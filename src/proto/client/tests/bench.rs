@@ -215,8 +215,23 @@ impl Bench {
         self.give(Input::Reply(self.connection(), reply));
     }
 
+    /// A server whose disk takes nothing answers a scout.
+    pub(crate) fn read_only_beacon(&mut self, server: u64) {
+        let beacon = Beacon { name: name(server).into(), tcp_port: 7000, read_only: true, ..Beacon::default() };
+        self.datagram(server, false, &Wire::Beacon(Box::new(beacon)));
+    }
+
     /// The server that was connected to last welcomes the client.
     pub(crate) fn accept(&mut self, view: Option<ViewNote>) {
+        self.welcome(view, false);
+    }
+
+    /// The server that was connected to last has a disk that takes nothing.
+    pub(crate) fn accept_read_only(&mut self) {
+        self.welcome(None, true);
+    }
+
+    fn welcome(&mut self, view: Option<ViewNote>, read_only: bool) {
         let server = self.connects.last().unwrap().1;
         let number = (1..4).find(|&number| addr(number) == server).unwrap();
         self.give(Input::Connected(self.connection()));
@@ -225,7 +240,7 @@ impl Bench {
             floor: RecordKey { gsn: note.from, ..key(note.view.epoch.num, 0) },
         });
         let (server, name) = (pid(number), name(number).to_owned());
-        let welcome = Welcome { server, name, window: 32, view, cursor, others: Vec::new() };
+        let welcome = Welcome { server, name, window: 32, view, cursor, others: Vec::new(), read_only };
         self.reply(Reply::Welcome(welcome.into()));
     }
 

@@ -112,6 +112,7 @@ fn welcome_with_numbers_at_their_ends_stops_no_client() {
             view: Some(some_note(&mut rng)),
             cursor: Some(cursor),
             others: vec![addr(2)],
+            read_only: number(&mut rng).is_multiple_of(4),
         };
         let frame = session::encode(&Reply::Welcome(welcome.into()));
         if let Some(reply) = session::decode::<Reply>(&frame[4..]) {

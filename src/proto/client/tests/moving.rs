@@ -6,7 +6,7 @@ use crate::proto::io::Route;
 use crate::record::Kind;
 use crate::wire::datagram::{self, Header, NetTag};
 use crate::wire::message::{Beacon, Hearing, Message as Wire};
-use crate::wire::session::{Follow, Refusal, Reply, Request};
+use crate::wire::session::{Follow, Query, Refusal, Reply, Request};
 use std::net::SocketAddr;
 
 fn hello(bench: &Bench) -> crate::wire::session::Hello {
@@ -323,4 +323,74 @@ fn server_that_dies_while_a_nick_is_asked_for_is_moved_away_from_in_words() {
     assert_eq!(hello(&bench).nick, "eva");
     let moved = |notice: &&&Notice| matches!(notice, Notice::Moved { from, to, .. } if from == "oak" && to == "elm");
     assert!(bench.notices().iter().any(|notice| moved(&notice)));
+}
+
+#[test]
+fn server_whose_disk_takes_nothing_is_asked_and_told_nothing_until_another_is_there() {
+    let mut bench = Bench::new(true);
+    bench.submit("waits");
+    bench.command(Command::Query { tag: 1, query: Query::Status });
+    bench.read_only_beacon(1);
+    bench.pass(100);
+    bench.accept_read_only();
+    assert_eq!(bench.notices(), [&Notice::ReadOnly { server: "oak".into() }]);
+    assert!(bench.asked(|request| matches!(request, Request::Query { tag: 1, .. })));
+    bench.submit("waits, too");
+    (0..20).for_each(|_| {
+        bench.read_only_beacon(1);
+        bench.reply(Reply::Pong);
+        bench.pass(500);
+    });
+    assert_eq!((bench.take_submits(), bench.connects.len()), (vec![], 1));
+    bench.beacon(2, true);
+    assert_eq!(bench.connects.last().unwrap().1, addr(2));
+    bench.accept(None);
+    assert_eq!(bench.take_submits(), [1, 2]);
+    let told = bench.notices().last().map(ToString::to_string).unwrap();
+    assert!(told.starts_with("Moving to elm"), "{told}");
+}
+
+#[test]
+fn server_whose_disk_works_again_is_home_again_in_its_new_life() {
+    let mut bench = Bench::at_home();
+    bench.submit("waits");
+    bench.reply(Reply::Bye);
+    bench.read_only_beacon(1);
+    bench.pass(100);
+    bench.accept_read_only();
+    bench.take_requests();
+    bench.break_connection();
+    bench.beacon(1, true);
+    bench.pass(100);
+    bench.accept(None);
+    assert_eq!(bench.take_submits(), [1]);
+    let told: Vec<String> = bench.notices().iter().skip(1).map(ToString::to_string).collect();
+    assert_eq!(told[0], "oak says goodbye.");
+    assert!(told[1].starts_with("oak is read-only"), "{told:?}");
+    assert!(told[2].starts_with("Back at oak"), "{told:?}");
+}
+
+#[test]
+fn server_that_takes_messages_is_chosen_before_one_that_does_not() {
+    let mut bench = Bench::new(true);
+    bench.read_only_beacon(1);
+    bench.beacon(2, true);
+    bench.pass(100);
+    assert_eq!(bench.connects.iter().map(|connect| connect.1).collect::<Vec<_>>(), [addr(2)]);
+}
+
+/// Two people with one nick after a merge: `who` showed both until the loser's next hello.
+#[test]
+fn client_whose_nick_is_lost_in_a_merge_is_told_at_once_and_comes_back_under_another() {
+    let mut bench = Bench::at_home();
+    bench.submit("waits");
+    bench.take_requests();
+    bench.reply(Reply::Refused(Refusal::NickTaken("ana2".into())));
+    assert_eq!(bench.notices().last().unwrap().to_string(), "oak refuses: that nick is taken, ana2 is free.");
+    bench.command(Command::Nick("ana2".into()));
+    bench.pass(100);
+    bench.accept(None);
+    assert_eq!(hello(&bench).nick, "ana2");
+    assert_eq!(bench.take_submits(), [1]);
+    assert!(bench.notices().last().unwrap().to_string().starts_with("Back at oak"), "{:?}", bench.notices());
 }
