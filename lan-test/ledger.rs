@@ -1,10 +1,12 @@
 //! What every program said, held against each other.
 //!
 //! Four books: what was given to each `send`, what each `send` called stable, the one history that all servers tell, and
-//! what each `tail` showed. [`Ledger::verdicts`] lists what does not agree.
+//! what each `tail` showed. [`Ledger::verdicts`] lists what does not agree. What was let go of is no history, and must not be.
 
 use crate::host::Line;
 use crate::load::Sender;
+use ringtalk::time::Hlc;
+use ringtalk::web::document::time::rfc3339;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -58,6 +60,8 @@ impl Message {
 #[derive(Clone, Debug)]
 struct Stable {
     id: String,
+    /// The time of its place in history, as events tell times.
+    when: String,
     took: Duration,
     at: Instant,
 }
@@ -69,7 +73,8 @@ impl Stable {
         let (copies, of) = (json["copies"].as_u64()?, json["of"].as_u64()?);
         (json["event"] == "stable" && (1..=of).contains(&copies)).then_some(())?;
         let took = Duration::try_from_secs_f64(json["ms"].as_f64()? / 1_000.0).ok()?;
-        Some(Self { id: json["id"].as_str()?.to_owned(), took, at: line.at })
+        let hlc = u64::from_str_radix(json["key"].as_str()?.get(..16)?, 16).ok()?;
+        Some(Self { id: json["id"].as_str()?.to_owned(), when: rfc3339(Hlc(hlc).wall_ms()), took, at: line.at })
     }
 }
 
@@ -90,6 +95,8 @@ pub(crate) struct Ledger {
     accounts: Vec<Account>,
     history: Vec<Message>,
     unread: usize,
+    /// What was said before is history no more; empty when everything is kept.
+    horizon: String,
     tails: Vec<(String, Vec<Message>)>,
     /// What was said from here on every tail must show.
     followed: Instant,
@@ -133,7 +140,8 @@ impl Ledger {
         let read: Vec<Message> =
             lines.iter().filter_map(|line| Message::of(&serde_json::from_slice(line).ok()?)).collect();
         let unread = lines.len() - read.len();
-        Self { accounts, unread, history: read, tails: Vec::new(), followed, faults, demands: Vec::new() }
+        let (tails, demands, horizon) = (Vec::new(), Vec::new(), String::new());
+        Self { accounts, unread, horizon, history: read, tails, followed, faults, demands }
     }
 
     /// Adds what a tail showed.
@@ -145,6 +153,17 @@ impl Ledger {
     /// Adds what must have been acknowledged, and when.
     pub(crate) fn demand(&mut self, demands: Vec<Demand>) {
         self.demands.extend(demands);
+    }
+
+    /// What was said before this time was let go of.
+    pub(crate) fn let_go(&mut self, horizon: String) {
+        self.horizon = horizon;
+    }
+
+    /// Messages that were called stable and are history no more.
+    pub(crate) fn gone(&self) -> usize {
+        let stable = self.accounts.iter().flat_map(|account| &account.stable);
+        stable.filter(|stable| stable.when < self.horizon).count()
     }
 
     /// Messages in history.
@@ -190,7 +209,8 @@ impl Ledger {
         evidence
     }
 
-    /// Every message that a `send` called stable is in history exactly once, unchanged, and each was answered for.
+    /// Every message that a `send` called stable is in history exactly once, unchanged, and each was answered for; but those that
+    /// were let go of are not.
     fn stable_is_in_history_once(&self) -> Evidence {
         let mut evidence = Evidence::default();
         let mut by_id: BTreeMap<&str, Vec<&Message>> = BTreeMap::new();
@@ -205,6 +225,10 @@ impl Ledger {
                     evidence.add(format_args!("{} called {} stable twice", account.title, stable.id));
                 }
                 match by_id.get(stable.id.as_str()).map(Vec::as_slice) {
+                    None if stable.when <= self.horizon => {}
+                    Some(_) if stable.when < self.horizon => {
+                        evidence.add(format_args!("{}: {} was let go of and is in history", account.title, stable.id));
+                    }
                     None => evidence.add(format_args!("{}: {} was stable and is lost", account.title, stable.id)),
                     Some([one]) if given.contains(one.text.as_str()) && one.room == account.room => {}
                     Some([one]) => {

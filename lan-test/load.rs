@@ -6,6 +6,8 @@ use crate::ring::Ring;
 use crate::trouble::{Outcome, Trouble};
 use std::io::Write as _;
 use std::process::ChildStdin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -34,6 +36,7 @@ pub(crate) struct Sender {
     pub(crate) host: u8,
     running: Running,
     writer: Option<JoinHandle<Vec<Said>>>,
+    is_enough: Arc<AtomicBool>,
     /// What was written, in order; complete when the sender has ended.
     pub(crate) said: Vec<Said>,
 }
@@ -62,14 +65,21 @@ impl Sender {
         // A nick belongs to one client, and each process is a client of its own.
         let args = [&["send", room, "--json", "--nick", &title], more].concat();
         let running = ring.client(host, &title, &args)?;
-        Ok(Self { title, room, host, running, writer: None, said: Vec::new() })
+        let (is_enough, said) = (Arc::default(), Vec::new());
+        Ok(Self { title, room, host, running, writer: None, is_enough, said })
     }
 
     /// Begins to write: message `n` of `count` at `from + (n + ½)·span/count`.
     pub(crate) fn begin(&mut self, from: Instant, span: Duration, texts: Vec<String>) -> Outcome<()> {
         let stdin = self.running.take_stdin().ok_or_else(|| Trouble::broken("a sender begins once"))?;
-        self.writer = Some(std::thread::spawn(move || write_all(stdin, from, span, texts)));
+        let is_enough = Arc::clone(&self.is_enough);
+        self.writer = Some(std::thread::spawn(move || write_all(stdin, from, span, texts, &is_enough)));
         Ok(())
+    }
+
+    /// Says no more than it has said by now.
+    pub(crate) fn enough(&self) {
+        self.is_enough.store(true, Ordering::Relaxed);
     }
 
     /// Waits until it has ended, everything stable.
@@ -95,14 +105,20 @@ impl Sender {
     }
 }
 
-fn write_all(mut stdin: ChildStdin, from: Instant, span: Duration, texts: Vec<String>) -> Vec<Said> {
+fn write_all(
+    mut stdin: ChildStdin,
+    from: Instant,
+    span: Duration,
+    texts: Vec<String>,
+    is_enough: &AtomicBool,
+) -> Vec<Said> {
     let count = texts.len().max(1) as u32;
     let mut said = Vec::with_capacity(texts.len());
     for (n, text) in texts.into_iter().enumerate() {
         clock::wait_until(from + span.mul_f64((n as f64 + 0.5) / f64::from(count)));
         let at = clock::now();
         // A sender that ended early says so by its exit code; what it was not given counts as not said.
-        if stdin.write_all(format!("{text}\n").as_bytes()).is_err() {
+        if is_enough.load(Ordering::Relaxed) || stdin.write_all(format!("{text}\n").as_bytes()).is_err() {
             break;
         }
         said.push(Said { at, text });

@@ -27,6 +27,7 @@ mod ledger;
 mod load;
 mod play;
 mod refusals;
+mod retention;
 mod ring;
 mod scenario;
 mod selftest;
@@ -146,6 +147,7 @@ enum Kind {
     TheBooks,
     Scenario(Scenario),
     Refusal(refusals::Check),
+    Retention,
     Time(times::Measurement),
 }
 
@@ -163,6 +165,8 @@ fn trials() -> Outcome<Vec<Trial>> {
         kind: Kind::Scenario(scenario),
     }));
     all.extend(refusals::CHECKS.map(|check| named(check.0, check.1, Kind::Refusal(check))));
+    let about = "servers that let go of history while people talk are killed while the rows go";
+    all.push(named("rows-going", about, Kind::Retention));
     all.extend(times::MEASUREMENTS.map(|time| named(time.0, time.1, Kind::Time(time))));
     Ok(all)
 }
@@ -208,6 +212,7 @@ impl Trial {
                 play::play(lan, program, scenario, dir, Plan { clients: scenario.clients, messages })
             }
             Kind::Refusal((_, _, check)) => check(&mut refusals::Desk { lan, program, dir }),
+            Kind::Retention => retention::play(lan, program, dir),
             Kind::Time((_, _, take)) => take(&mut times::Bench {
                 lan,
                 program,

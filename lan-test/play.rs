@@ -20,7 +20,7 @@ const SHOWING: Duration = Duration::from_secs(10);
 pub(crate) fn play(lan: &mut Lan, program: &Path, scenario: &Scenario, dir: &Path, plan: Plan) -> Outcome<String> {
     lan.mend()?;
     let mut ring = Ring::start(program, dir)?;
-    let tails = (1..=HOSTS).map(|host| tail(&ring, host)).collect::<Outcome<Vec<_>>>()?;
+    let tails = tails(&ring)?;
     let mut senders = greet(&ring, &tails)?;
     let mut talkers = load::gather(&ring, plan)?;
     let from = clock::now();
@@ -52,6 +52,11 @@ pub(crate) fn play(lan: &mut Lan, program: &Path, scenario: &Scenario, dir: &Pat
     Ok(format!("{} messages, stable after {middle:.0?}, at most {longest:.1?}{lost}", ledger.messages()))
 }
 
+/// A tail of all rooms on each host.
+pub(crate) fn tails(ring: &Ring) -> Outcome<Vec<Running>> {
+    (1..=HOSTS).map(|host| tail(ring, host)).collect()
+}
+
 /// A tail of all rooms on a host.
 fn tail(ring: &Ring, host: u8) -> Outcome<Running> {
     ring.client(host, "tail", &["tail", ROOMS[0], ROOMS[1], ROOMS[2], "--json", "--late", "--timeout", "90s"])
@@ -59,7 +64,7 @@ fn tail(ring: &Ring, host: u8) -> Outcome<Running> {
 
 /// Says a word in every room again and again until every tail has shown one of each: from then on they miss nothing.
 /// What was said is part of the books.
-fn greet(ring: &Ring, tails: &[Running]) -> Outcome<Vec<Sender>> {
+pub(crate) fn greet(ring: &Ring, tails: &[Running]) -> Outcome<Vec<Sender>> {
     let mut greetings = Vec::new();
     let end = clock::now() + GATHERING;
     loop {
@@ -90,7 +95,7 @@ fn greet(ring: &Ring, tails: &[Running]) -> Outcome<Vec<Sender>> {
 }
 
 /// Waits until each tail has shown as many messages as were said. Whether they are the right ones the ledger tells.
-fn shown(tails: &[Running], messages: usize) {
+pub(crate) fn shown(tails: &[Running], messages: usize) {
     let count = |tail: &Running| tail.lines().since(0).iter().filter(|line| line.is_event("message")).count();
     let _ = clock::until(SHOWING, || tails.iter().all(|tail| count(tail) >= messages).then_some(()));
 }

@@ -48,6 +48,8 @@ fn name(value: &Value) -> Option<String> {
 #[derive(Debug)]
 pub(crate) struct Ring {
     program: PathBuf,
+    /// What each server is told beside its name and its directory.
+    args: Vec<String>,
     hosts: Vec<Host>,
     live: BTreeMap<u8, Running>,
     stopped: Vec<u8>,
@@ -56,7 +58,13 @@ pub(crate) struct Ring {
 impl Ring {
     /// Starts a server on each host, with files below `dir`, and waits until they stand in one ring.
     pub(crate) fn start(program: &Path, dir: &Path) -> Outcome<Self> {
-        let mut ring = Self::hosts_only(program, dir)?;
+        Self::start_with(program, dir, &[])
+    }
+
+    /// As [`Ring::start`], with more arguments for each server.
+    pub(crate) fn start_with(program: &Path, dir: &Path, args: &[&str]) -> Outcome<Self> {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut ring = Self { args, ..Self::hosts_only(program, dir)? };
         for number in 1..=HOSTS {
             ring.restart(number)?;
         }
@@ -67,7 +75,8 @@ impl Ring {
     /// The hosts without servers.
     pub(crate) fn hosts_only(program: &Path, dir: &Path) -> Outcome<Self> {
         let hosts = (1..=HOSTS).map(|number| Host::new(number, dir)).collect::<Outcome<Vec<_>>>()?;
-        Ok(Self { program: program.to_owned(), hosts, live: BTreeMap::new(), stopped: Vec::new() })
+        let (args, live, stopped) = (Vec::new(), BTreeMap::new(), Vec::new());
+        Ok(Self { program: program.to_owned(), args, hosts, live, stopped })
     }
 
     /// Host `number`, from 1.
@@ -95,7 +104,9 @@ impl Ring {
         let host = self.host(number);
         let (name, data) = (host.name(), host.dir().join("data"));
         let data = data.display().to_string();
-        let server = host.start(&self.program, "server", &["server", "--json", "--name", &name, "--data", &data])?;
+        let mut args = vec!["server", "--json", "--name", &name, "--data", &data];
+        args.extend(self.args.iter().map(String::as_str));
+        let server = host.start(&self.program, "server", &args)?;
         self.live.insert(number, server);
         Ok(())
     }

@@ -7,6 +7,8 @@ use crate::ledger::{Account, Demand, Fault, Ledger};
 use crate::scenario::Scenario;
 use crate::standin::DATAGRAM_BYTES;
 use crate::trouble::{Outcome, Trouble, verdict};
+use ringtalk::time::Hlc;
+use ringtalk::web::document::time::rfc3339;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -40,8 +42,9 @@ pub(crate) fn the_lan_does_what_it_is_told(lan: &mut Lan, dir: &Path) -> Outcome
 /// Whether the ledger finds nothing in books that agree, and something in books that do not; and whether a text that is
 /// no scenario is refused.
 pub(crate) fn the_books_notice_what_is_wrong() -> Outcome<String> {
-    let good = Books::good();
-    let mut wrong: Vec<String> = good.verdicts().into_iter().map(|piece| format!("good books: {piece}")).collect();
+    let good = [Books::good(), Books::let_go()];
+    let found = good.iter().flat_map(Books::verdicts);
+    let mut wrong: Vec<String> = found.map(|piece| format!("good books: {piece}")).collect();
     let mut kinds = 0;
     for (what, spoil) in SPOILT {
         let mut books = Books::good();
@@ -67,13 +70,14 @@ struct Books {
     answers: Vec<(String, u64)>,
     history: Vec<String>,
     tail: Vec<String>,
+    horizon: String,
 }
 
 /// Something that can be wrong with them, and how it is made so.
 type Spoilt = (&'static str, fn(&mut Books));
 
 /// What can be wrong with them.
-const SPOILT: [Spoilt; 14] = [
+const SPOILT: [Spoilt; 16] = [
     ("a stable message that is lost", |books| drop(books.history.pop())),
     ("a message twice in history", |books| books.history.push(message(1, "b", "4"))),
     ("a text twice in history, with two ids", |books| books.history.push(message(3, "b", "4"))),
@@ -90,10 +94,16 @@ const SPOILT: [Spoilt; 14] = [
     ("a tail that misses one", |books| drop(books.tail.pop())),
     ("a fault that nobody talked through", |books| books.answers[1].1 = 9),
     ("an answer later than was demanded", |books| books.answers[1].1 = 4),
+    ("a message that was let go of and is there", |books| books.horizon = rfc3339(2)),
+    ("a message that was not let go of and is lost", |books| {
+        books.horizon = rfc3339(1);
+        books.history.pop();
+    }),
 ];
 
 fn stable(cseq: u8) -> String {
-    format!(r#"{{"event":"stable","id":"c-{cseq}","room":"red","key":"{cseq}","copies":3,"of":3,"ms":1}}"#)
+    let key = format!("{:016x}", Hlc::from_wall_ms(cseq.into()).0);
+    format!(r#"{{"event":"stable","id":"c-{cseq}","room":"red","key":"{key}","copies":3,"of":3,"ms":1}}"#)
 }
 
 fn message(cseq: u8, text: &str, key: &str) -> String {
@@ -103,7 +113,15 @@ fn message(cseq: u8, text: &str, key: &str) -> String {
 impl Books {
     fn good() -> Self {
         let history = vec![message(1, "a", "2"), message(2, "b", "3")];
-        Self { from: clock::now(), answers: vec![(stable(1), 1), (stable(2), 3)], tail: history.clone(), history }
+        let (tail, horizon) = (history.clone(), String::new());
+        Self { from: clock::now(), answers: vec![(stable(1), 1), (stable(2), 3)], tail, history, horizon }
+    }
+
+    /// The first message was let go of, and is gone.
+    fn let_go() -> Self {
+        let mut books = Self { horizon: rfc3339(2), ..Self::good() };
+        books.history.remove(0);
+        books
     }
 
     /// One message is said a second; the fault lasts from the second one to a second after its answer.
@@ -114,6 +132,7 @@ impl Books {
         let account = Account::read("c", "red", 1, given, &self.answers.iter().map(line).collect::<Vec<_>>());
         let fault = Fault { what: "kill leader".to_owned(), from: at(2), until: at(4), sides: Vec::new() };
         let mut ledger = Ledger::of(vec![account], self.history.join("\n").as_bytes(), vec![fault], at(0));
+        ledger.let_go(self.horizon.clone());
         ledger.demand(vec![Demand { from: at(1) + Duration::from_millis(500), span: Duration::from_millis(1500) }]);
         let shown: Vec<Line> = self.tail.iter().map(|text| Line { at: at(4), text: text.clone() }).collect();
         ledger.tail("the tail".to_owned(), &shown);
