@@ -1,5 +1,7 @@
 //! `SQLite`'s own file: permissions, locks, kills, damage, full disks, backups.
 
+mod letting_go;
+
 use super::*;
 use crate::ids::ServerId;
 use crate::proto::io::Write as StoreWrite;
