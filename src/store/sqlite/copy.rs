@@ -2,7 +2,7 @@
 
 use super::engine::connect;
 use super::lock::make_private_file;
-use super::{failure, io_failure, sync_dir};
+use super::{failure, io_failure, remove_if_there, sync_dir};
 use crate::store::error::StoreError;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File};
@@ -45,11 +45,4 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
-}
-
-fn remove_if_there(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_failure("remove", path, error)),
-        _ => Ok(()),
-    }
 }

@@ -6,6 +6,7 @@
 
 mod archive;
 mod copy;
+mod disowned;
 mod engine;
 mod lock;
 mod reader;
@@ -64,12 +65,14 @@ fn open_sound(dir: &Path, lock: Lock, random_bits: u128) -> Result<(Store<Sqlite
     // A file that is there and empty was cut, or never got its first page: either way this is a new server.
     let hollow = std::fs::metadata(&file).is_ok_and(|found| found.len() == 0);
     let wal = copy::with_suffix(&file, "-wal");
-    let cut = wal::loses_transactions(&wal).map_err(|error| io_failure("read", &wal, error))?;
-    let mut engine = SqliteEngine::open(dir, lock)?;
-    if cut {
+    if wal::loses_transactions(&wal).map_err(|error| io_failure("read", &wal, error))? {
         log::error!("{} is damaged: this is a new server from now on", wal.display());
-        engine.commit(without_identity())?;
+        disowned::note(dir, disowned::LOG)?;
     }
+    let disowned = disowned::why(dir).filter(|_| file.exists());
+    let mut engine = SqliteEngine::open(dir, lock)?;
+    disowned::obey(dir, &mut engine)?;
+    disowned::done(dir)?;
     let reindex = dir.join(REINDEX_NAME);
     let reindexes = reindex.exists();
     if reindexes {
@@ -80,27 +83,27 @@ fn open_sound(dir: &Path, lock: Lock, random_bits: u128) -> Result<(Store<Sqlite
         std::fs::remove_file(&reindex).map_err(|error| io_failure("remove", &reindex, error))?;
     }
     let (store, mut recovered) = Store::open(engine, random_bits)?;
-    recovered.damaged |= hollow || cut;
+    recovered.damaged |= hollow || disowned.is_some();
     if recovered.damage.is_none() {
-        recovered.damage = damage_beside_rows(hollow, cut, reindexes);
+        recovered.damage = damage_beside_rows(hollow, disowned.as_deref(), reindexes);
     }
     Ok((store, recovered))
 }
 
 /// Damage of which no row tells.
-fn damage_beside_rows(hollow: bool, cut: bool, reindexes: bool) -> Option<Damage> {
-    let lost = hollow || cut;
-    let what = match (hollow, cut, reindexes) {
-        (true, ..) => "the file, which is empty: this is a new server from now on",
-        (_, true, _) => "the write-ahead log: this is a new server from now on",
-        (.., true) => "a row of the index, which is made anew from the log",
+fn damage_beside_rows(hollow: bool, disowned: Option<&str>, reindexes: bool) -> Option<Damage> {
+    let lost = hollow || disowned.is_some();
+    let what = match (hollow, disowned, reindexes) {
+        (true, ..) => "the file, which is empty: this is a new server from now on".to_owned(),
+        (_, Some(why), _) => format!("{why}: this is a new server from now on"),
+        (.., true) => "a row of the index, which is made anew from the log".to_owned(),
         _ => return None,
     };
-    Some(Damage { what: what.to_owned(), aside: String::new(), lost })
+    Some(Damage { what, aside: String::new(), lost })
 }
 
 fn salvage(dir: &Path, lock: Lock, random_bits: u128) -> Result<(Store<SqliteEngine>, Recovered), StoreError> {
-    let (engine, aside) = carry_over(dir, lock, false)?;
+    let (engine, aside) = carry_over(dir, lock)?;
     let (store, mut recovered) = Store::open(engine, random_bits)?;
     recovered.damaged = true;
     let kept = aside.file_name().map_or_else(String::new, |name| format!("all of the old file, as {}", name.display()));
@@ -112,26 +115,22 @@ fn salvage(dir: &Path, lock: Lock, random_bits: u128) -> Result<(Store<SqliteEng
 }
 
 /// Makes a new file of the sound rows of one that is set aside; tells where that is.
-fn carry_over(dir: &Path, lock: Lock, for_a_new_server: bool) -> Result<(SqliteEngine, PathBuf), StoreError> {
+fn carry_over(dir: &Path, lock: Lock) -> Result<(SqliteEngine, PathBuf), StoreError> {
     let aside = salvage::begin(dir)?;
     let wal = copy::with_suffix(&aside, "-wal");
-    let cut = wal::loses_transactions(&wal).map_err(|error| io_failure("read", &wal, error))?;
+    // Told by the log as it was found: with the first look into the file `SQLite` makes it shorter.
+    if wal::loses_transactions(&wal).map_err(|error| io_failure("read", &wal, error))? {
+        disowned::note(dir, disowned::LOG)?;
+    }
     let mut engine = SqliteEngine::open(dir, lock)?;
     salvage::carry_over(&aside, &mut engine)?;
-    if cut || for_a_new_server {
-        engine.commit(without_identity())?;
-    }
+    disowned::obey(dir, &mut engine)?;
+    moment();
+    // In this order: as long as rows may be carried over once more, they are nobody's.
     salvage::done(dir)?;
+    moment();
+    disowned::done(dir)?;
     Ok((engine, aside))
-}
-
-/// Makes the store a new server's: its lengths no longer tell what this one promised to hold.
-fn without_identity() -> Batch {
-    let mut batch = Batch::default();
-    for word in word::IDENTITY {
-        batch.delete(Table::Meta, word);
-    }
-    batch
 }
 
 /// What a failure of `SQLite` means for the store.
@@ -159,6 +158,33 @@ fn io_failure(op: &'static str, path: &Path, source: std::io::Error) -> StoreErr
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full { path: path.into() },
         _ => StoreError::Io { op, path: path.into(), source },
     }
+}
+
+/// A crash leaves something else behind here than it would have a moment before: tests look at what.
+fn moment() {
+    #[cfg(test)]
+    tests::interrupted::look();
+}
+
+/// Removes a file, if it is there.
+fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_failure("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a small file whole or not at all, durably.
+fn write_note(path: &Path, text: &str) -> Result<(), StoreError> {
+    use std::io::Write;
+    let half = copy::with_suffix(path, ".partial");
+    lock::make_private_file(&half)?;
+    let written = std::fs::File::create(&half)
+        .and_then(|mut note| note.write_all(text.as_bytes()).and_then(|()| note.sync_all()));
+    written.map_err(|error| io_failure("write", &half, error))?;
+    moment();
+    std::fs::rename(&half, path).map_err(|error| io_failure("rename", &half, error))?;
+    sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 
 /// Makes the names in a directory durable.

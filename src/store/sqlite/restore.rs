@@ -4,7 +4,7 @@
 
 use super::lock::{Lock, make_private_file};
 use super::reader::SqliteReader;
-use super::{BROKEN_NAME, FILE_NAME, copy, io_failure, salvage, schema, sync_dir, wal};
+use super::{BROKEN_NAME, FILE_NAME, copy, disowned, io_failure, moment, remove_if_there, salvage, schema, wal};
 use crate::proto::io::Damage;
 use crate::store::engine::Table;
 use crate::store::error::StoreError;
@@ -12,7 +12,7 @@ use crate::store::finding::Findings;
 use crate::store::rows::is_sealed;
 use rusqlite::Connection;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 /// Where a file of `SQLite` tells whose it is.
@@ -35,10 +35,7 @@ pub fn restore(file: &Path, data_dir: &Path) -> Result<Option<Damage>, StoreErro
         return Err(StoreError::Exists { path: dest });
     }
     // Of a store that is not there any more: the next start would take its damage for this one's.
-    let marker = data_dir.join(BROKEN_NAME);
-    if marker.exists() {
-        std::fs::remove_file(&marker).map_err(|error| io_failure("remove", &marker, error))?;
-    }
+    remove_if_there(&data_dir.join(BROKEN_NAME))?;
     match checked {
         Checked::Sound(reader) => reader.backup(&dest).map(|()| None),
         Checked::Damaged(what) => restore_sound_rows(file, data_dir, lock, what).map(Some),
@@ -140,33 +137,45 @@ fn find_bad_messages(conn: &Connection, findings: &mut Findings) -> rusqlite::Re
 }
 
 /// Puts the whole copy aside in the directory, as a damaged store is, and makes a store of its sound rows.
+///
+/// | a crash comes | and the next start finds |
+/// |---|---|
+/// | before it is noted that rows here are nobody's | nothing |
+/// | then, before it is noted which file is salvaged | nothing: a piece of the copy under a name that nobody reads |
+/// | then, before that note goes | rows that are nobody's: it salvages them from the beginning, as a new server |
+/// | then, before the first note goes | a store without an identity: it is a new server |
 fn restore_sound_rows(file: &Path, dir: &Path, lock: Lock, what: String) -> Result<Damage, StoreError> {
     let aside = salvage::free_name(dir);
-    let done = set_aside(file, dir, &aside).and_then(|()| super::carry_over(dir, lock, true)).map(drop);
+    let done = disowned::note(dir, disowned::COPY)
+        .and_then(|()| set_aside(file, dir, &aside))
+        .and_then(|()| super::carry_over(dir, lock))
+        .map(drop);
     if done.is_err() {
         // The copy is where it was: what was begun is no store yet.
         let begun = [aside.as_str(), FILE_NAME, "history.db-wal", "history.db-shm", BROKEN_NAME];
         for name in begun {
             let _ = fs::remove_file(dir.join(name));
         }
+        let _ = disowned::done(dir);
     }
     done.map(|()| Damage { what, aside: dir.join(&aside).display().to_string(), lost: true })
 }
 
 fn set_aside(file: &Path, dir: &Path, name: &str) -> Result<(), StoreError> {
     let aside = dir.join(name);
+    moment();
     make_private_file(&aside)?;
+    moment();
     let copied = fs::copy(file, &aside).and_then(|_| File::open(&aside)?.sync_all());
     copied.map_err(|error| io_failure("write", &aside, error))?;
+    moment();
     let wal = copy::with_suffix(file, "-wal");
     if wal.exists() {
         let to = copy::with_suffix(&aside, "-wal");
         fs::copy(&wal, &to).map_err(|error| io_failure("write", &to, error))?;
     }
-    let marker = dir.join(BROKEN_NAME);
-    make_private_file(&marker)?;
-    let noted =
-        File::create(&marker).and_then(|mut note| note.write_all(name.as_bytes()).and_then(|()| note.sync_all()));
-    noted.map_err(|error| io_failure("write", &marker, error))?;
-    sync_dir(dir)
+    moment();
+    salvage::note(dir, name)?;
+    moment();
+    Ok(())
 }

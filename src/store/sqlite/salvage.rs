@@ -4,13 +4,12 @@
 
 use super::copy::with_suffix;
 use super::engine::connect;
-use super::{BROKEN_NAME, FILE_NAME, io_failure, schema, sync_dir};
+use super::{BROKEN_NAME, FILE_NAME, io_failure, moment, remove_if_there, schema, sync_dir, write_note};
 use crate::store::engine::{Batch, Engine, Table};
 use crate::store::error::StoreError;
 use crate::store::rows::{is_sealed, word};
 use rusqlite::{Connection, OpenFlags};
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The tables that are carried over; the others are made anew from them.
@@ -26,14 +25,23 @@ const LEAST_ROW_BYTES: u64 = 32;
 pub(super) fn begin(dir: &Path) -> Result<PathBuf, StoreError> {
     let marker = dir.join(BROKEN_NAME);
     let named = fs::read_to_string(&marker).ok().filter(|name| !name.is_empty()).map(|name| dir.join(name));
-    let Some(aside) = named.filter(|path| path.exists()) else { return set_aside(dir, &marker) };
-    for suffix in SUFFIXES {
-        let half = with_suffix(&dir.join(FILE_NAME), suffix);
-        if half.exists() {
-            fs::remove_file(&half).map_err(|error| io_failure("remove", &half, error))?;
-        }
-    }
+    let Some(aside) = named.filter(|path| path.exists()) else { return set_aside(dir) };
+    remove_half(dir)?;
     Ok(aside)
+}
+
+/// Removes what belongs to a file that is not there, or not whole.
+pub(super) fn remove_half(dir: &Path) -> Result<(), StoreError> {
+    for suffix in SUFFIXES {
+        remove_if_there(&with_suffix(&dir.join(FILE_NAME), suffix))?;
+        moment();
+    }
+    Ok(())
+}
+
+/// Notes which file in the directory has the rows, before the first of them is in its place.
+pub(super) fn note(dir: &Path, name: &str) -> Result<(), StoreError> {
+    write_note(&dir.join(BROKEN_NAME), name)
 }
 
 /// A name for a damaged file that none has yet.
@@ -43,19 +51,18 @@ pub(super) fn free_name(dir: &Path) -> String {
 }
 
 /// Renames the file and its log to a name that is free.
-fn set_aside(dir: &Path, marker: &Path) -> Result<PathBuf, StoreError> {
+fn set_aside(dir: &Path) -> Result<PathBuf, StoreError> {
     let file = dir.join(FILE_NAME);
     let name = free_name(dir);
     // First the note which file it is: after a crash from here on the rows are still carried over.
-    let noted =
-        File::create(marker).and_then(|mut note| note.write_all(name.as_bytes()).and_then(|()| note.sync_all()));
-    noted.map_err(|error| io_failure("write", marker, error))?;
+    note(dir, &name)?;
     let aside = dir.join(name);
     for suffix in SUFFIXES {
         let from = with_suffix(&file, suffix);
         if from.exists() {
             let to = with_suffix(&aside, suffix);
             fs::rename(&from, &to).map_err(|error| io_failure("rename", &from, error))?;
+            moment();
         }
     }
     sync_dir(dir)?;
@@ -89,6 +96,7 @@ pub(super) fn carry_over(aside: &Path, into: &mut impl Engine) -> Result<(), Sto
             }
             if !batch.is_empty() {
                 into.commit(batch)?;
+                moment();
             }
         }
         log::info!("{kept} rows of {name} were carried over");

@@ -1,5 +1,6 @@
 //! `SQLite`'s own file: permissions, locks, kills, damage, full disks, backups.
 
+pub(in crate::store::sqlite) mod interrupted;
 mod letting_go;
 
 use super::*;
