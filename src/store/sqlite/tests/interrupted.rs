@@ -124,3 +124,20 @@ fn start_that_is_interrupted_does_not_forget_that_the_log_had_lost_what_was_dura
         assert_ne!(start(image).0, ServerId(9), "{}", image.display());
     }
 }
+
+/// Of a store whose file somebody took away the log stayed, and `SQLite` put its pages into the copy.
+#[test]
+fn log_of_a_store_that_is_not_there_any_more_is_not_replayed_into_a_copy() {
+    let dir = quick_dir();
+    let file = copy_of(50, dir.path());
+    let (old, two) = (dir.path().join("old"), dir.path().join("two"));
+    let (mut store, _) = open(&old, OTHER_RANDOM).unwrap();
+    store.apply(&[install()]).unwrap();
+    (1..=40).for_each(|n| store.apply(&[append(n, n), commit(n)]).unwrap());
+    copy_dir(&old, &two);
+    fs::remove_file(two.join(FILE_NAME)).unwrap();
+    assert_eq!(restore(&file, &two).unwrap(), None);
+    let (mut store, found) = open(&two, 77).unwrap();
+    assert_eq!((found.pid.server, found.damaged), (ServerId(77), false));
+    assert_eq!(store.read(epoch(1, 1), 1, u64::MAX, usize::MAX).unwrap(), entries(1, 50));
+}
