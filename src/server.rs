@@ -412,6 +412,11 @@ impl Server {
         self.host.dropped()
     }
 
+    /// Messages that history and search can show, while their index is made anew or is far behind; else they show all.
+    pub fn indexed(&self) -> Option<u64> {
+        self.host.indexed()
+    }
+
     /// Says goodbye, writes what is to be written and ends. Takes at most some 12 s; whether all of it was done.
     #[must_use = "a goodbye that was not said is a crash to the others"]
     pub fn leave(self) -> bool {

@@ -1,5 +1,6 @@
 //! The disk's thread: writes in groups, reads in between, and the index of history when there is nothing else to do.
 
+use super::backlog::Backlog;
 use crate::ids::EpochId;
 use crate::proto::io::{Input, ReadFor, Recovered, Ticket, Trouble, Write};
 use crate::store::engine::Engine;
@@ -174,6 +175,7 @@ pub(crate) struct Disk<E> {
     waiters: Vec<Sender<()>>,
     /// Runs out some time after the store was last opened anew for a reader.
     mended: Option<Receiver<Instant>>,
+    backlog: Backlog,
 }
 
 /// Nothing is to be done any more.
@@ -201,13 +203,26 @@ impl<E: Engine> Disk<E> {
             held: None,
             waiters: Vec::new(),
             mended: None,
+            backlog: Backlog::none(),
         };
+        disk.note_backlog();
         (disk, DiskLine { jobs, done: completions, early: VecDeque::new(), life: 0 })
     }
 
     /// The same; after it was full it is opened again only when this says that there is room.
     pub(crate) fn with_room(self, has_room: HasRoom) -> Self {
         Self { has_room, ..self }
+    }
+
+    /// How far the index is behind.
+    pub(crate) fn backlog(&self) -> Backlog {
+        self.backlog.clone()
+    }
+
+    fn note_backlog(&self) {
+        if let Some(store) = &self.store {
+            self.backlog.note(store);
+        }
     }
 
     /// Works until told to stop, or until nobody can ask any more; then keeps the store until nobody reads beside it.
@@ -292,6 +307,7 @@ impl<E: Engine> Disk<E> {
                 self.fail(&StoreError::Corrupt { what: "an entry that the index wants".to_owned() }).map(|()| true)
             }
             Ok(more) => {
+                self.note_backlog();
                 self.unindexed = if more { self.unindexed.max(INDEX_STEP) } else { 0 };
                 if self.store.as_ref().is_none_or(Store::is_indexed) {
                     for waiter in self.waiters.drain(..) {
@@ -409,6 +425,7 @@ impl<E: Engine> Disk<E> {
                 Ok((store, recovered)) => {
                     self.store = Some(store);
                     self.life += 1;
+                    self.note_backlog();
                     return self.tell(Input::Reopened { recovered: Box::new(recovered) });
                 }
                 Err(error) => {

@@ -2,6 +2,7 @@
 
 use super::accept::{Door, accept};
 use super::archive::{self, OpenArchive};
+use super::backlog::Backlog;
 use super::clock::Clock;
 use super::disk::{Disk, HasRoom, Open};
 use super::frame::{Greeting, LinkHello};
@@ -68,6 +69,7 @@ pub(crate) struct Host {
     commands: Sender<Command>,
     events: Receiver<(Now, Event)>,
     overflow: Arc<Overflow>,
+    backlog: Backlog,
     stop: Arc<AtomicBool>,
     stop_tcp: Option<oneshot::Sender<()>>,
     protocol_ended: Receiver<()>,
@@ -113,7 +115,7 @@ impl Host {
         let (questions, to_answer) = archive::questions();
         let (disk, disk_line) = Disk::new(parts.open, parts.store, parts.acks_at_once);
         let disk = disk.with_room(parts.has_room);
-        let index = disk_line.index();
+        let (index, backlog) = (disk_line.index(), disk.backlog());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let greeting = Greeting::new(parts.hello);
         let context = LinkContext {
@@ -133,6 +135,7 @@ impl Host {
             waiting_reads: BTreeMap::new(),
             questions: questions.clone(),
             disk: disk_line,
+            backlog: backlog.clone(),
             events,
             now: parts.clock.now(),
             left: false,
@@ -161,6 +164,7 @@ impl Host {
             commands,
             events: to_owner,
             overflow,
+            backlog,
             stop,
             stop_tcp: Some(stop_tcp),
             protocol_ended,
@@ -177,6 +181,11 @@ impl Host {
     /// Datagrams with payload, and others, that were dropped because this machine was too slow.
     pub(crate) fn dropped(&self) -> (u64, u64) {
         (self.overflow.bulk.load(Ordering::Relaxed), self.overflow.control.load(Ordering::Relaxed))
+    }
+
+    /// Messages that are in the index of history, while it is far behind.
+    pub(crate) fn indexed(&self) -> Option<u64> {
+        self.backlog.indexed()
     }
 
     /// Says goodbye, flushes the disk and ends the threads; whether all of it was done in time.

@@ -13,6 +13,7 @@
 
 mod accept;
 pub(crate) mod archive;
+mod backlog;
 pub mod clock;
 pub(crate) mod disk;
 pub(crate) mod frame;

@@ -1,6 +1,7 @@
 //! What the state machine lives on here: sockets, links, sessions and the disk.
 
 use super::archive::{self, Question};
+use super::backlog::Backlog;
 use super::disk::DiskLine;
 use super::link::Links;
 use super::session::Line;
@@ -33,6 +34,8 @@ pub(crate) struct Outlets {
     pub(crate) questions: ChannelSender<Question>,
     /// The disk.
     pub(crate) disk: DiskLine,
+    /// How far the index is behind.
+    pub(crate) backlog: Backlog,
     /// Takes events; when it is full they are dropped, since nobody may hold up the protocol.
     pub(crate) events: ChannelSender<(Now, Event)>,
     /// The time of the input whose outcome is being carried out.
@@ -108,12 +111,18 @@ impl Outlets {
         self.lines.remove(&session)
     }
 
-    /// Says something to a client. Of rooms the machine knows the people, and the archive what was said.
+    /// Says something to a client. Of rooms the machine knows the people, and the archive what was said; of the ring's state the
+    /// machine knows all but how far the index is.
     fn say(&self, line: &Line, reply: Reply) {
-        let Reply::Answer { tag, answer: Answer::Rooms(present) } = reply else { return line.say(reply) };
-        let line = line.clone();
-        archive::ask(&self.questions, Query::Rooms, move |answer| {
-            line.say(Reply::Answer { tag, answer: archive::with_people(answer, &present) });
-        });
+        match reply {
+            Reply::Answer { tag, answer: Answer::Rooms(present) } => {
+                let line = line.clone();
+                archive::ask(&self.questions, Query::Rooms, move |answer| {
+                    line.say(Reply::Answer { tag, answer: archive::with_people(answer, &present) });
+                });
+            }
+            Reply::Answer { tag, answer } => line.say(Reply::Answer { tag, answer: self.backlog.told_in(answer) }),
+            reply => line.say(reply),
+        }
     }
 }

@@ -43,6 +43,12 @@ impl<E: Engine> Store<E> {
         self.behind.is_empty()
     }
 
+    /// Entries that are history and not in the index yet.
+    pub fn unindexed(&self) -> u64 {
+        let logs = self.behind.iter().filter_map(|epoch| self.logs.get(epoch));
+        logs.map(|log| log.committed().saturating_sub(log.covered)).fold(0, u64::saturating_add)
+    }
+
     fn index_epoch(&mut self, epoch: EpochId, budget: usize) -> Result<(), StoreError> {
         let Some(log) = self.logs.get(&epoch) else { return Ok(()) };
         let (first, last) = (log.covered + 1, log.committed().min(log.covered.saturating_add(budget.max(1) as u64)));

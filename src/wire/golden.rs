@@ -316,6 +316,7 @@ pub(super) fn answers() -> Vec<Answer> {
         problems: vec!["slow".into()],
         pages: vec![Page { addr: addr(), token: 300 }],
         memory_only: true,
+        indexed: 290,
     };
     let election = ElectionInfo {
         num: 8,

@@ -28,6 +28,8 @@ pub struct Status {
     pub pages: Vec<Page>,
     /// Whether the server that answers acknowledges what it has received, before its disk has it (`--durability memory`).
     pub memory_only: bool,
+    /// Messages of history that the server that answers can show: fewer than all while its index is made anew, or far behind.
+    pub indexed: u64,
 }
 
 /// One server, as the one that answers sees it.

@@ -6,6 +6,7 @@ mod damage;
 mod demo;
 mod full;
 mod hostile;
+mod indexing;
 mod page;
 mod past;
 mod people;

@@ -11,7 +11,7 @@ use crate::cli::signals::Interrupt;
 use crate::cli::times::moment;
 use crate::cli::values::Name;
 use crate::ids::ClientId;
-use crate::wire::session::HistoryQuery;
+use crate::wire::session::{Answer, HistoryQuery, Query};
 use jiff::Zoned;
 
 /// How many messages are shown when nobody said how many.
@@ -63,6 +63,7 @@ fn show(words: Option<String>, within: HistoryQuery, part: Part, run: &Run) -> R
     let within = HistoryQuery { reader: Some(reader), ..within };
     // History is the same on every server; what is found also tells how it is kept now.
     let live = if run.output.json && words.is_some() { Some(contact.settled()?) } else { None };
+    tell_backlog(&mut contact, run)?;
     let mut is_empty = true;
     let more = Pages { contact: &mut contact, words, within }.read(part, |row| {
         is_empty = false;
@@ -72,6 +73,17 @@ fn show(words: Option<String>, within: HistoryQuery, part: Part, run: &Run) -> R
         run.output.note(nothing);
     }
     Ok(more)
+}
+
+/// A part of history is never passed off as the whole. Asked before, since the index may come to its end meanwhile.
+fn tell_backlog(contact: &mut Contact, run: &Run) -> Result<(), Failure> {
+    let Answer::Status(status) = contact.ask(Query::Status)? else { return Ok(()) };
+    let (indexed, messages) = (status.indexed, status.messages);
+    if indexed < messages {
+        run.output
+            .note(&format!("not whole: the server is indexing its history, {indexed} of {messages} messages so far"));
+    }
+    Ok(())
 }
 
 fn line((record, leader): &Row, live: Option<Live>, reader: ClientId, run: &Run) -> Result<(), Failure> {

@@ -54,6 +54,8 @@ impl Node {
             servers,
             pages: self.settings.page.into_iter().chain(self.peers.iter().filter_map(|(_, peer)| peer.page)).collect(),
             memory_only: self.settings.memory_only,
+            // Whoever has the index knows better.
+            indexed: self.messages,
         }
     }
 
@@ -73,6 +75,7 @@ impl Node {
             servers: vec![ServerStatus { state: ServerState::Joining, clients: 0, ..self.server_status(self.me) }],
             pages: self.settings.page.into_iter().collect(),
             memory_only: self.settings.memory_only,
+            indexed: self.messages,
         }
     }
 

@@ -112,6 +112,17 @@ impl Teller {
     }
 }
 
+/// How far the index is, while that is not the end.
+pub(super) fn indexing(indexed: Option<u64>) -> String {
+    match indexed {
+        Some(messages) => format!(
+            "store  history is being indexed, {} so far: history and search show only what is indexed",
+            counted(messages, "message")
+        ),
+        None => "store  all of history is indexed".to_owned(),
+    }
+}
+
 /// `ring   leader is elm (epoch 12): ash → elm → oak → ash`
 fn ring_line(view: &View, is_same_leader: bool, reason: &str) -> String {
     let mut names: Vec<_> = view.members.iter().map(|member| shown(&member.name)).collect();

@@ -34,7 +34,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// How often a demo's server tells how much its faults have dropped.
+/// How often it is looked at how far the index is, and how much a demo's faults have dropped.
 const COUNT: Duration = Duration::from_secs(1);
 
 /// Runs the command.
@@ -47,7 +47,8 @@ pub(super) fn run(args: &args::Server, run: &Run) -> Result<(), Failure> {
     let door = open_door(run);
     let server = start(run, faults, door.as_ref())?;
     let page = door.and_then(|door| serve(door, &server, run));
-    let mut watch = Watch { output: &run.output, teller: Teller::default(), alarm: Alarm::default() };
+    let mut watch =
+        Watch { output: &run.output, teller: Teller::default(), alarm: Alarm::default(), is_indexing: false };
     let outcome =
         watch.begin(&server, page.as_ref().map(Host::url)).and_then(|()| watch.go(&server, &interrupt, pipe.as_ref()));
     if matches!(outcome, Ok(End::Asked)) {
@@ -156,6 +157,8 @@ struct Watch<'a> {
     output: &'a Output,
     teller: Teller,
     alarm: Alarm,
+    /// Whether it was told that the index is far behind.
+    is_indexing: bool,
 }
 
 impl Watch<'_> {
@@ -168,13 +171,16 @@ impl Watch<'_> {
 
     fn go(&mut self, server: &Server, interrupt: &Interrupt, pipe: Option<&Pipe>) -> Result<End, Failure> {
         let no_pipe = never();
-        let (count, mut dropped) = (pipe.map_or_else(never, |_| tick(COUNT)), 0);
+        let (count, mut dropped) = (tick(COUNT), 0);
         let mut replaced = None;
         loop {
             select! {
                 recv(interrupt.channel()) -> _ => return Ok(End::Asked),
                 recv(pipe.map_or(&no_pipe, |pipe| &pipe.ended)) -> _ => return Ok(End::PipeClosed),
-                recv(count) -> _ => self.count(pipe, &mut dropped)?,
+                recv(count) -> _ => {
+                    self.count(pipe, &mut dropped)?;
+                    self.tell_indexing(server)?;
+                }
                 recv(server.events()) -> event => {
                     let Ok((at, event)) = event else { return Err(replaced.unwrap_or_else(stopped)) };
                     if let Event::ReadOnly { full } = event {
@@ -220,6 +226,20 @@ impl Watch<'_> {
         }
         *dropped = now;
         self.output.line(&self.teller.document("faults", json!({ "dropped": now }), now_ms()))
+    }
+
+    /// Tells that the index falls far behind, and that it has come to the end again.
+    fn tell_indexing(&mut self, server: &Server) -> Result<(), Failure> {
+        let indexed = server.indexed();
+        if indexed.is_some() == self.is_indexing {
+            return Ok(());
+        }
+        self.is_indexing = indexed.is_some();
+        if !self.output.json {
+            return self.output.line(&events::indexing(indexed));
+        }
+        let (word, fields) = indexed.map_or(("indexed", json!({})), |count| ("indexing", json!({ "messages": count })));
+        self.output.line(&self.teller.document(word, fields, now_ms()))
     }
 
     fn stopping(&self) -> Result<(), Failure> {

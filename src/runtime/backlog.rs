@@ -1,0 +1,96 @@
+//! How far the index of history is behind it, when people should know.
+
+use crate::store::Store;
+use crate::store::engine::Engine;
+use crate::wire::session::{Answer, Status};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Entries that are not indexed, from which on people are told: fewer are as a rule within the time that a question waits.
+const FAR: u64 = 10_000;
+/// The index is not far behind.
+const NONE: u64 = u64::MAX;
+
+/// What is told of the index: by the disk, to all who answer for history. The index falls far behind when it is made anew from the
+/// log, and after much of a history was fetched at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Backlog(Arc<AtomicU64>);
+
+impl Backlog {
+    /// The index is not far behind.
+    pub(crate) fn none() -> Self {
+        Self(Arc::new(AtomicU64::new(NONE)))
+    }
+
+    /// Takes note of where the index is. Once it was far behind, that is told until it has come to the end.
+    pub(crate) fn note<E: Engine>(&self, store: &Store<E>) {
+        let left = store.unindexed();
+        let is_far = left >= FAR || left > 0 && self.indexed().is_some();
+        self.0.store(if is_far { store.digest().messages } else { NONE }, Ordering::Relaxed);
+    }
+
+    /// Messages that are in the index, while it is far behind.
+    pub(crate) fn indexed(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|indexed| *indexed != NONE)
+    }
+
+    /// The ring's state with what is wrong with the index.
+    pub(crate) fn told_in(&self, answer: Answer) -> Answer {
+        match (answer, self.indexed()) {
+            (Answer::Status(status), Some(indexed)) => Answer::Status(Box::new(with_problem(*status, indexed))),
+            (answer, _) => answer,
+        }
+    }
+}
+
+fn with_problem(mut status: Status, indexed: u64) -> Status {
+    let name =
+        status.servers.iter().find(|server| server.pid == status.answered_by).map_or("this server", |me| &me.name);
+    let (messages, only) = (status.messages, "history and search show only what is indexed");
+    status.problems.push(format!("{name} indexes its history: {indexed} of {messages} messages; until then {only}"));
+    status.indexed = indexed;
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::conformance::{entries, view};
+    use crate::store::memory::MemoryEngine;
+
+    #[test]
+    fn index_that_is_far_behind_is_told_until_it_has_come_to_the_end() {
+        let backlog = Backlog::none();
+        let told = |messages| {
+            let status = Status { messages, indexed: messages, ..Status::default() };
+            let Answer::Status(status) = backlog.told_in(Answer::Status(Box::new(status))) else { unreachable!() };
+            (status.indexed, status.problems.concat())
+        };
+        assert_eq!(told(9), (9, String::new()));
+        let (mut store, _) = Store::open(MemoryEngine::new(), 1).unwrap();
+        let learn = |first: u64, last: u64| crate::proto::io::Write::Fill {
+            view: view(1, &[]),
+            first,
+            entries: entries(first, last),
+            closure: None,
+            committed: last,
+        };
+        store.apply(&[learn(1, FAR - 1)]).unwrap();
+        backlog.note(&store);
+        assert_eq!(backlog.indexed(), None, "what a question waits for is not told");
+        store.apply(&[learn(FAR, FAR)]).unwrap();
+        backlog.note(&store);
+        assert_eq!(told(FAR).0, 0);
+        for step in 1..=99 {
+            assert!(store.index_some(100).unwrap());
+            backlog.note(&store);
+            assert_eq!(backlog.indexed(), Some(100 * step));
+        }
+        let (indexed, problem) = told(FAR);
+        assert_eq!(indexed, 9900);
+        assert!(problem.contains("9900 of 10000 messages"), "{problem}");
+        assert!(!store.index_some(100).unwrap());
+        backlog.note(&store);
+        assert_eq!((backlog.indexed(), told(FAR)), (None, (FAR, String::new())));
+    }
+}
