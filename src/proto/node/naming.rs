@@ -25,7 +25,7 @@ fn claim(client: ClientId, ms: u64) -> Entry {
         kind: Kind::Join,
         body: String::new(),
     };
-    let batch = encode_batch(&[message]).into();
+    let batch = encode_batch(&[message]);
     Entry { origin: pid(0), oseq: 1, hlc: Hlc::from_wall_ms(1_700_000_000_000 + ms), taken: Taken::first(1), batch }
 }
 
