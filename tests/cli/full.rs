@@ -52,7 +52,7 @@ fn full_disk_of_a_running_server_is_told_once_with_where_sending_goes() {
     let log = ring.home().path().join("oak.log");
     let told = std::fs::File::create(&log).expect("a file");
     let mut command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
-    let mut oak = command.stdout(Stdio::null()).stderr(told).spawn().expect("it starts");
+    let oak = Program(command.stdout(Stdio::null()).stderr(told).spawn().expect("it starts"));
     ring.until_one_view_of(2);
     fill();
     let lines = format!("{}\n", "x".repeat(9_000)).repeat(300);
@@ -69,8 +69,7 @@ fn full_disk_of_a_running_server_is_told_once_with_where_sending_goes() {
     for _ in 0..3 {
         statuses.next().expect("a status a second");
     }
-    oak.kill().expect("it runs");
-    oak.wait().expect("it ends");
+    drop(oak);
     let told = std::fs::read_to_string(&log).expect("a log");
     assert_eq!(
         told,
@@ -88,7 +87,7 @@ fn only_server_is_read_while_its_disk_is_full_and_takes_what_waited_when_there_i
     let ring = Ring::start(&[]);
     let args = ring.args(&["server", "--name", "oak", "--data", "/mnt/oak", "--web", "off", "--quiet"]);
     let mut command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
-    let mut oak = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let _oak = Program(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
     assert_eq!(ring.run(&["send", "lobby", "before it was full"]).code, 0);
     // What is asked for waits for the index, which has it from then on.
     assert!(ring.run(&["history", "lobby"]).stdout.contains("before it was full"));
@@ -116,8 +115,6 @@ fn only_server_is_read_while_its_disk_is_full_and_takes_what_waited_when_there_i
     assert!(sent.status.success(), "{sent:?}");
     let read = ring.run(&["history", "lobby"]);
     assert!(read.stdout.contains("was said while it was full"), "{read:?}");
-    oak.kill().expect("it runs");
-    oak.wait().expect("it ends");
 }
 
 #[test]

@@ -277,3 +277,28 @@ fn ids_that_were_let_go_of_are_told_again() {
         }
     }
 }
+
+/// The only server's disk takes nothing: it is read, and what was said meanwhile is taken once it works, in whichever life.
+#[test]
+fn only_server_is_read_while_its_disk_takes_nothing_and_takes_what_waited() {
+    for disk in ["full", "broken"] {
+        for then in ["wait 1s", "kill 1; wait 1s; start 1; wait 2s", "power-off 1; wait 1s; start 1; wait 2s"] {
+            holds(&format!(
+                "people; servers 1; clients 4; wait 3s; disk 1 {disk}; wait 5s; seen read-only homes; {then}; \
+                 disk 1 good; wait 1s; start all; wait 8s; everyone 6s; settle"
+            ));
+        }
+    }
+}
+
+/// Who could only read goes to a server that takes messages as soon as there is one, though the first still answers; also
+/// when scouts, or the answers to them, are lost.
+#[test]
+fn readers_leave_for_a_server_that_takes_what_they_say() {
+    for lost in ["", "on 1 beacon: lose; ", "on 2 beacon: lose; "] {
+        holds(&format!(
+            "people; servers 2; clients 4; absent 2; wait 3s; disk 1 full; {lost}wait 5s; seen read-only homes; start 2; \
+             wait 6s; mark; wait 6s; everyone 6s; disk 1 good; wait 4s; settle"
+        ));
+    }
+}

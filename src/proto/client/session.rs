@@ -67,25 +67,34 @@ impl Client {
 
     /// The home is gone, or `left` with a goodbye: the next, please.
     pub(super) fn lose_home(&mut self, now: Time, left: bool) {
-        let Stage::Home(home) = std::mem::replace(&mut self.stage, Stage::NOBODY) else {
+        let Some(home) = self.end_home(now) else {
             return;
         };
-        self.act(Action::Disconnect(home.connection));
         if home.read_only {
             // It was a makeshift, and its end is no news.
-            self.gone.get_or_insert((home.name, now));
-            return self.search.start(now);
+            return;
         }
         if left {
             self.directory.left(home.addr);
         } else {
             self.directory.failed(now, home.addr);
         }
+        self.tell(Event::Notice(Notice::Gone { server: home.name, left }));
+    }
+
+    /// Ends the session that stands, and searches.
+    fn end_home(&mut self, now: Time) -> Option<Home> {
+        let stage = std::mem::replace(&mut self.stage, Stage::NOBODY);
+        let Stage::Home(home) = stage else {
+            self.stage = stage;
+            return None;
+        };
+        self.act(Action::Disconnect(home.connection));
         self.outbox.disconnected();
         self.reception.moved(now);
         self.search.start(now);
-        self.tell(Event::Notice(Notice::Gone { server: home.name.clone(), left }));
-        self.gone.get_or_insert((home.name, now));
+        self.gone.get_or_insert_with(|| (home.name.clone(), now));
+        Some(home)
     }
 
     /// A home that takes nothing is left as soon as there is another that does.
@@ -231,22 +240,11 @@ impl Client {
         self.reception.begins_now(now);
     }
 
-    /// The session that stands is ended, by a server that is well: the nick turned out to be someone else's.
-    fn dismissed(&mut self, now: Time, why: Refusal) {
-        let Stage::Home(home) = std::mem::replace(&mut self.stage, Stage::NEXT) else {
-            return;
-        };
-        self.act(Action::Disconnect(home.connection));
-        self.outbox.disconnected();
-        self.reception.moved(now);
-        self.search.start(now);
-        self.tell(Event::Notice(Notice::Refused { server: home.name.clone(), why }));
-        self.gone.get_or_insert((home.name, now));
-    }
-
     fn refused(&mut self, now: Time, why: Refusal) {
-        if self.stage.home().is_some() {
-            return self.dismissed(now, why);
+        // By a server that is well: the nick turned out to be someone else's, or what was said made no sense to it.
+        if let Some(home) = self.end_home(now) {
+            self.directory.failed(now, home.addr);
+            return self.tell(Event::Notice(Notice::Refused { server: home.name, why }));
         }
         if let Stage::Greeting(attempt) = &self.stage {
             let server = attempt.choice.name.clone();

@@ -30,11 +30,11 @@ impl Node {
 
     /// The net as this server sees it.
     pub fn status(&self) -> Status {
-        let members =
-            self.live.as_ref().map(|live| live.view.members.iter().map(|member| member.pid)).into_iter().flatten();
         if self.disk == Disk::Failed {
             return self.status_alone();
         }
+        let members =
+            self.live.as_ref().map(|live| live.view.members.iter().map(|member| member.pid)).into_iter().flatten();
         let known: BTreeSet<Pid> = self.detector.alive().into_iter().chain(members).chain([self.me]).collect();
         // One that lost its store comes back under its name, as a new server.
         let is_here =
@@ -42,7 +42,19 @@ impl Node {
         let missed = self.absent.missed(self.now.mono).filter(|(pid, name)| !is_here(*pid, name));
         let missed: Vec<ServerStatus> = missed.map(|(pid, name)| self.missed_status(pid, name)).collect();
         let servers: Vec<ServerStatus> = known.iter().map(|pid| self.server_status(*pid)).chain(missed).collect();
-        let epoch = self.view_epoch();
+        let problems = self.problems(&servers);
+        self.status_with(self.view_epoch(), servers, problems)
+    }
+
+    /// While its disk takes nothing it listens to nobody, and knows of itself alone.
+    fn status_alone(&self) -> Status {
+        let me = ServerStatus { state: ServerState::Joining, clients: 0, ..self.server_status(self.me) };
+        let problem =
+            format!("{} is read-only: its disk takes nothing; it goes on by itself when that is mended", me.name);
+        self.status_with(None, vec![me], vec![problem])
+    }
+
+    fn status_with(&self, epoch: Option<EpochId>, servers: Vec<ServerStatus>, problems: Vec<String>) -> Status {
         Status {
             net: self.settings.net_name.clone(),
             answered_by: self.me,
@@ -50,31 +62,11 @@ impl Node {
             leader: epoch.map(|epoch| self.server_name(epoch.leader)).unwrap_or_default(),
             rooms: self.rooms.len() as u64,
             messages: self.messages,
-            problems: self.problems(&servers),
+            problems,
             servers,
             pages: self.settings.page.into_iter().chain(self.peers.iter().filter_map(|(_, peer)| peer.page)).collect(),
             memory_only: self.settings.memory_only,
             // Whoever has the index knows better.
-            indexed: self.messages,
-        }
-    }
-
-    /// While its disk takes nothing it listens to nobody, and knows of itself alone.
-    fn status_alone(&self) -> Status {
-        let name = &self.settings.name;
-        Status {
-            net: self.settings.net_name.clone(),
-            answered_by: self.me,
-            epoch: None,
-            leader: String::new(),
-            rooms: self.rooms.len() as u64,
-            messages: self.messages,
-            problems: vec![format!(
-                "{name} is read-only: its disk takes nothing; it goes on by itself when that is mended"
-            )],
-            servers: vec![ServerStatus { state: ServerState::Joining, clients: 0, ..self.server_status(self.me) }],
-            pages: self.settings.page.into_iter().collect(),
-            memory_only: self.settings.memory_only,
             indexed: self.messages,
         }
     }

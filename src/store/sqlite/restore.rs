@@ -37,6 +37,7 @@ pub fn restore(file: &Path, data_dir: &Path) -> Result<Option<Damage>, StoreErro
     // Of a store that is not there any more: the next start would take its damage, and its log, for this one's.
     remove_if_there(&data_dir.join(BROKEN_NAME))?;
     salvage::remove_half(data_dir)?;
+    disowned::done(data_dir)?;
     match checked {
         Checked::Sound(reader) => reader.backup(&dest).map(|()| None),
         Checked::Damaged(what) => restore_sound_rows(file, data_dir, lock, what).map(Some),

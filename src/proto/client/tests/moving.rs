@@ -388,9 +388,20 @@ fn client_whose_nick_is_lost_in_a_merge_is_told_at_once_and_comes_back_under_ano
     bench.reply(Reply::Refused(Refusal::NickTaken("ana2".into())));
     assert_eq!(bench.notices().last().unwrap().to_string(), "oak refuses: that nick is taken, ana2 is free.");
     bench.command(Command::Nick("ana2".into()));
-    bench.pass(100);
+    bench.pass(600);
     bench.accept(None);
     assert_eq!(hello(&bench).nick, "ana2");
     assert_eq!(bench.take_submits(), [1]);
     assert!(bench.notices().last().unwrap().to_string().starts_with("Back at oak"), "{:?}", bench.notices());
+}
+
+/// A server that took each hello and refused what followed was connected to again at once, for ever.
+#[test]
+fn home_that_refuses_is_left_alone_for_a_while() {
+    let mut bench = Bench::at_home();
+    bench.reply(Reply::Refused(Refusal::Malformed));
+    bench.pass(400);
+    assert_eq!(bench.connects.len(), 1);
+    bench.pass(200);
+    assert_eq!(bench.connects.len(), 2);
 }

@@ -84,6 +84,23 @@ fn server_that_starts_from_an_interrupted_restore_is_never_the_copy_s() {
     assert!(begun >= 3 && whole >= 6, "{begun} before anything was there, {whole} after");
 }
 
+/// The note that rows are nobody's outlived the restore that was interrupted, and the next one's sound copy was taken for
+/// damaged.
+#[test]
+fn sound_copy_is_sound_where_the_restore_of_a_damaged_one_was_interrupted() {
+    let dir = quick_dir();
+    let (one, file, two) = (dir.path().join("one"), dir.path().join("copied.db"), dir.path().join("two"));
+    filled(&one, 30);
+    let (store, _) = open(&one, RANDOM).unwrap();
+    drop(store);
+    fs::copy(one.join(FILE_NAME), &file).unwrap();
+    fs::create_dir(&two).unwrap();
+    disowned::note(&two, disowned::COPY).unwrap();
+    assert!(restore(&file, &two).unwrap().is_none());
+    let (_, entries_found, found) = start(&two);
+    assert_eq!((entries_found.len(), found.damage, found.damaged), (30, None, false));
+}
+
 /// A crash came between the first look into the broken file, with which `SQLite` makes its damaged log shorter, and the end of
 /// salvaging: the next start found nothing wrong with the log any more, and went on under the id of a server that had held more.
 #[test]
