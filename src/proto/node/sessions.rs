@@ -163,8 +163,6 @@ impl Node {
             Some(Refusal::Full)
         } else if !is_name(&hello.nick) {
             Some(Refusal::BadName)
-        } else if self.disk == Disk::Failed {
-            None
         } else {
             let offered = self.rooms.offer(&hello.nick, hello.client, self.hlc);
             (offered != hello.nick).then_some(Refusal::NickTaken(offered))
