@@ -236,6 +236,8 @@ pub enum Bug {
     PruneUncommitted,
     /// A client whose joins are history no more does not take its seats again.
     Unseated,
+    /// Who is without its nick is not told: two people go by one.
+    NickShared,
 }
 
 impl Bug {
@@ -347,6 +349,7 @@ impl Bug {
         Self::PrunedUntold,
         Self::PruneUncommitted,
         Self::Unseated,
+        Self::NickShared,
     ];
 
     /// The bug of this name, as `{:?}` writes it; `None` when there is none.

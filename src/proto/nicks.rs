@@ -31,8 +31,8 @@ impl Claim {
 }
 
 impl Nicks {
-    /// `client` wrote under `nick` at `key`: claims it if it is free then, or if this key is the lesser one. Returns who
-    /// thereby lost it.
+    /// `client` wrote under `nick` at `key`: claims it if it is free then, or if this key is the lesser one. Returns who is
+    /// without it: who thereby lost it, or `client` itself, where it is another's and stays so.
     pub fn claim(&mut self, nick: &str, client: ClientId, key: RecordKey) -> Option<ClientId> {
         let folded = name::folded(nick);
         let claim = Claim { owner: client, since: key, seen: key.hlc };
@@ -48,7 +48,10 @@ impl Nicks {
         }
         let is_earlier = key < held.since && !claim.is_over(held.since.hlc);
         let is_free = key > held.since && held.is_over(key.hlc);
-        (is_earlier || is_free).then(|| std::mem::replace(held, claim).owner)
+        if is_earlier || is_free {
+            return Some(std::mem::replace(held, claim).owner);
+        }
+        Some(client)
     }
 
     /// Who holds the nick at this time, if anyone does.
@@ -110,7 +113,7 @@ mod tests {
     fn first_in_the_order_keeps_the_name_without_regard_to_case() {
         let mut nicks = Nicks::default();
         assert_eq!(nicks.claim("Ana", ANA, key(10)), None);
-        assert_eq!(nicks.claim("ANA", BOB, key(20)), None);
+        assert_eq!(nicks.claim("ANA", BOB, key(20)), Some(BOB));
         assert_eq!(nicks.owner("ana", Hlc::from_wall_ms(20)), Some(ANA));
         assert_eq!(nicks.offer("ana", ANA, Hlc(0)), "ana");
         assert_eq!(nicks.offer("ana", BOB, Hlc(0)), "ana2");
@@ -124,7 +127,7 @@ mod tests {
         let mut nicks = Nicks::default();
         nicks.claim("ana", BOB, key(20));
         assert_eq!(nicks.claim("ana", ANA, key(10)), Some(BOB));
-        assert_eq!(nicks.claim("ana", BOB, key(30)), None);
+        assert_eq!(nicks.claim("ana", BOB, key(30)), Some(BOB));
         assert_eq!(nicks.resolve("ana"), Some(ANA));
     }
 
@@ -138,7 +141,7 @@ mod tests {
         let later = Hlc::from_wall_ms(KEPT_MS + 1001);
         assert_eq!((nicks.owner("ana", later), nicks.resolve("ana")), (None, Some(ANA)));
         assert_eq!(nicks.claim("ana", BOB, key(KEPT_MS + 1001)), Some(ANA));
-        assert_eq!(nicks.claim("ana", ANA, key(500)), None, "a tenancy that was over does not come back");
+        assert_eq!(nicks.claim("ana", ANA, key(500)), Some(ANA), "a tenancy that was over does not come back");
         assert_eq!(nicks.resolve("ana"), Some(BOB));
     }
 

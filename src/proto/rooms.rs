@@ -72,14 +72,12 @@ pub enum Change {
         /// The name it goes by now.
         to: String,
     },
-    /// A nick went over to another client: it was kept long enough, or a merge brought an earlier claim.
+    /// A nick is another client's: that one's claim was earlier, whichever of the two came here first; or it was kept long enough.
     NickLost {
         /// The nick.
         nick: String,
-        /// Who had it.
+        /// Who is without it.
         client: ClientId,
-        /// Whose it is.
-        to: ClientId,
     },
     /// A room has a new topic.
     Topic {
@@ -98,7 +96,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// Who has its nick no longer.
+    /// Who is without its nick.
     pub fn loser(self) -> Option<ClientId> {
         if let Self::NickLost { client, .. } = self { Some(client) } else { None }
     }
@@ -280,7 +278,7 @@ impl Rooms {
             && !passed_over
             && let Some(loser) = self.nicks.claim(nick, client, key)
         {
-            changes.push(Change::NickLost { nick: nick.clone(), client: loser, to: client });
+            changes.push(Change::NickLost { nick: nick.clone(), client: loser });
         }
         let person = self.people.entry(client).or_default();
         let is_known = !person.is_new();
@@ -555,7 +553,7 @@ mod tests {
         rooms.apply(&theirs, ELM, "elm");
         let mut ours = record(8, ANA, "lobby", Kind::Join);
         ours.message.nick = "Sam".into();
-        let lost = Change::NickLost { nick: "Sam".into(), client: ClientId(BOB), to: ClientId(ANA) };
+        let lost = Change::NickLost { nick: "Sam".into(), client: ClientId(BOB) };
         assert_eq!(rooms.apply(&ours, OAK, "oak")[0], lost);
         assert_eq!(rooms.owner("sam", Hlc(0)), Some(ClientId(ANA)));
         assert_eq!(rooms.offer("sam", ClientId(BOB), Hlc(0)), "sam2");

@@ -246,6 +246,7 @@ pub const KNOWN: &[Known] = &[
         "servers 4; clients 6; talk fast; keep 5s; wait 5s; cut 1,2|3,4; wait 3s; heal; wait 20s; settle",
     ),
     directed(Bug::Unseated, 1, "people; clients 3; keep 5s; wait 30s; settle"),
+    by_chance(Bug::NickShared, 138),
 ];
 
 #[cfg(test)]

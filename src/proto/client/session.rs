@@ -244,6 +244,10 @@ impl Client {
         // By a server that is well: the nick turned out to be someone else's, or what was said made no sense to it.
         if let Some(home) = self.end_home(now) {
             self.directory.failed(now, home.addr);
+            if matches!(why, Refusal::NickTaken(_)) && !self.rooms.is_empty() {
+                // What it is called from then on: all that it said so far may be history under the other's nick.
+                self.say_where();
+            }
             return self.tell(Event::Notice(Notice::Refused { server: home.name, why }));
         }
         if let Stage::Greeting(attempt) = &self.stage {

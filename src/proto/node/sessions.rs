@@ -138,8 +138,12 @@ impl Node {
         }
     }
 
-    /// Two sides of a cut had given one nick to two people: who has it no longer is told at once, with one that is free.
+    /// Two people were given one nick, at once (simulator seed 902000142) or on two sides of a cut: who is without it is told, with
+    /// one that is free.
     pub(super) fn dismiss_losers(&mut self, losers: Vec<ClientId>) {
+        if self.settings.bugs.has(Bug::NickShared) {
+            return;
+        }
         for client in losers {
             let Some(id) = self.sessions.of(client) else { continue };
             let Some(nick) = self.sessions.get(id).map(|session| session.nick.clone()) else { continue };

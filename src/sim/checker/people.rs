@@ -23,6 +23,14 @@ struct Seat {
     taken: bool,
 }
 
+/// A nick under which two people are somewhere.
+fn shared_nick(seated: &BTreeSet<Seated>) -> Option<&str> {
+    let mut owners = BTreeMap::new();
+    let other = |(_, client, nick, _): &&Seated| *owners.entry(name::fold(nick)).or_insert(*client) != *client;
+    let mut shared = seated.iter().filter(other);
+    shared.next().map(|(_, _, nick, _)| nick.as_str())
+}
+
 impl Checker {
     /// 16: a server has everyone where his own last words and those of servers that saw him go put him, and nobody is in a
     /// room that he has left himself.
@@ -33,6 +41,8 @@ impl Checker {
         let theirs: BTreeSet<Seated> = seated(node);
         let (lacking, too_many) = (right.difference(&theirs).next(), theirs.difference(&right).next());
         hold!(16, right == theirs, "s{} lacks {lacking:?} and has {too_many:?} besides", at + 1);
+        let shared = shared_nick(&theirs);
+        hold!(28, shared.is_none(), "s{} has two people under the nick {shared:?}", at + 1);
         let image = server.disk.live();
         let mut unwanted = theirs.iter().filter(|(room, client, ..)| self.has_left(*client, room, image));
         let unwanted = unwanted.next();
