@@ -40,18 +40,14 @@ pub enum Bug {
     LowerEpoch,
     /// Members are compared by server, not by life: a restarted server passes for the one before.
     ForgottenIncarnation,
-    /// `cut` ignores what participants know to be stable.
-    CutBelowStable,
     /// `cut` ignores known closures.
     NoClosure,
     /// Who restarted since counts in the cut even where a survivor's exact process is there.
     InexactPid,
-    /// A server whose store was damaged counts in the cut.
-    DamagedCounts,
-    /// What a damaged store knows to be closed is closed there, whatever sound ones have.
-    DamagedCloses,
-    /// A damaged server alone takes its store for mended.
-    MendedAlone,
+    /// Where all have restarted the cut is the least length, not the greatest.
+    RestartedLeast,
+    /// A known closure is the cut, whatever those have who still come from the epoch.
+    ClosureBinds,
     /// Nobody proposes once a coordinator has died: who has promised beyond its view waits for ever.
     NoEscape,
     /// A prepared member says so once only.
@@ -258,12 +254,10 @@ impl Bug {
         Self::StaleForgotten,
         Self::LowerEpoch,
         Self::ForgottenIncarnation,
-        Self::CutBelowStable,
         Self::NoClosure,
         Self::InexactPid,
-        Self::DamagedCounts,
-        Self::DamagedCloses,
-        Self::MendedAlone,
+        Self::RestartedLeast,
+        Self::ClosureBinds,
         Self::NoEscape,
         Self::PreparedOnce,
         Self::InstallOnce,

@@ -1,6 +1,6 @@
 //! Where a view change closes the epochs it follows: the cut and the limit of `PROTOCOL.md` §7.
 
-use crate::ids::{EpochId, Pid};
+use crate::ids::{EpochId, Pid, ServerId};
 use crate::proto::bugs::{Bug, Bugs};
 use crate::time::Hlc;
 use crate::wire::message::{Limit, LogState, State};
@@ -37,13 +37,9 @@ pub fn last_epochs(states: &BTreeMap<Pid, State>) -> BTreeSet<EpochId> {
 pub fn close(states: &BTreeMap<Pid, State>, bugs: Bugs) -> Closing {
     let mut closing = Closing::default();
     for epoch in last_epochs(states) {
-        let counted = counted(states, epoch, bugs);
-        let cut = cut(states, &counted, epoch, bugs);
-        let group: Vec<Pid> = counted
-            .iter()
-            .filter(|pid| states.get(pid).is_some_and(|state| state.last == Some(epoch)))
-            .copied()
-            .collect();
+        let witnesses = witnesses(states, epoch, bugs);
+        let group: Vec<Pid> = witnesses.iter().filter(|pid| comes_from(&states[pid], epoch)).copied().collect();
+        let cut = cut(states, epoch, &witnesses, &group, bugs);
         let shortest = lengths(states, &group, epoch).min().unwrap_or(0);
         closing.parents.push((epoch, cut));
         closing.limits.push(Limit { epoch, upto: cut.min(shortest), group });
@@ -51,20 +47,30 @@ pub fn close(states: &BTreeMap<Pid, State>, bugs: Bugs) -> Closing {
     closing
 }
 
-/// The greatest known closure, else the least durable length of those who count; never below what anyone knows to be
-/// stable. What a damaged store knows to be closed may be closed at what the damage left: it is no more than a least length.
-fn cut(states: &BTreeMap<Pid, State>, counted: &[Pid], epoch: EpochId, bugs: Bugs) -> u64 {
-    let all = || states.values().filter_map(|state| log_of(state, epoch));
-    let trusted = |state: &State| !state.damaged || bugs.has(Bug::DamagedCloses);
-    let closed = |of: &dyn Fn(&State) -> bool| {
-        let logs = states.values().filter(|state| of(state)).filter_map(|state| log_of(state, epoch));
-        logs.filter_map(|log| log.closure).max().filter(|_| !bugs.has(Bug::NoClosure))
+/// The greatest known closure, and at least what the logs tell of those who come from the epoch. `PROTOCOL.md` §7 tells why
+/// nothing that was acknowledged is above it.
+fn cut(states: &BTreeMap<Pid, State>, epoch: EpochId, witnesses: &[Pid], group: &[Pid], bugs: Bugs) -> u64 {
+    let logs = states.values().filter_map(|state| log_of(state, epoch));
+    let closure = logs.filter_map(|log| log.closure).max().filter(|_| !bugs.has(Bug::NoClosure));
+    let told = if witnesses.is_empty() {
+        longest_of_the_restarted(states, epoch, bugs)
+    } else if group.len() < witnesses.len() {
+        // A witness left it, and was heard when it was closed; or never entered it, so that nothing of it was stable.
+        0
+    } else if bugs.has(Bug::CutMax) {
+        lengths(states, group, epoch).max().unwrap_or(0)
+    } else {
+        lengths(states, group, epoch).min().unwrap_or(0)
     };
-    let least = lengths(states, counted, epoch).min().unwrap_or(0);
-    let open = if bugs.has(Bug::CutMax) { lengths(states, counted, epoch).max().unwrap_or(0) } else { least };
-    let stable = if bugs.has(Bug::CutBelowStable) { 0 } else { all().map(|log| log.stable).max().unwrap_or(0) };
-    let at_least = closed(&|state| !trusted(state)).unwrap_or(0).max(stable);
-    closed(&trusted).unwrap_or(open).max(at_least)
+    let told = if closure.is_some() && bugs.has(Bug::ClosureBinds) { 0 } else { told };
+    closure.unwrap_or(0).max(told)
+}
+
+/// What the one has who has most: each of their disks may have come back older or harmed, and not know it.
+fn longest_of_the_restarted(states: &BTreeMap<Pid, State>, epoch: EpochId, bugs: Bugs) -> u64 {
+    let restarted: Vec<Pid> = states.keys().filter(|pid| comes_from(&states[pid], epoch)).copied().collect();
+    let lengths = lengths(states, &restarted, epoch);
+    if bugs.has(Bug::RestartedLeast) { lengths.min() } else { lengths.max() }.unwrap_or(0)
 }
 
 /// From where on history is kept: the greatest horizon that anyone knows, or the last of these boundaries that all would keep
@@ -77,23 +83,18 @@ pub fn horizon(states: &BTreeMap<Pid, State>, boundaries: &[Hlc], bugs: Bugs) ->
     boundary.unwrap_or(Hlc(0)).max(if bugs.has(Bug::HorizonBack) { Hlc(0) } else { known })
 }
 
-/// Whose log of `epoch` counts for its cut: if a participant bears a pid that the epoch's view lists, such ones only;
-/// otherwise its members by server id, leaving out any whose store was damaged, unless that leaves nobody.
-fn counted(states: &BTreeMap<Pid, State>, epoch: EpochId, bugs: Bugs) -> Vec<Pid> {
-    let members: BTreeSet<Pid> = states
-        .values()
-        .filter(|state| state.last == Some(epoch))
-        .flat_map(|state| state.last_members.iter().copied())
-        .collect();
-    let servers: BTreeSet<_> = members.iter().map(|pid| pid.server).collect();
-    let exact: Vec<Pid> = states.keys().filter(|pid| members.contains(pid)).copied().collect();
-    if !exact.is_empty() && !bugs.has(Bug::InexactPid) {
-        return exact;
-    }
-    let by_server: Vec<Pid> = states.keys().filter(|pid| servers.contains(&pid.server)).copied().collect();
-    let sound: Vec<Pid> =
-        by_server.iter().filter(|pid| states.get(pid).is_some_and(|state| !state.damaged)).copied().collect();
-    if sound.is_empty() || bugs.has(Bug::DamagedCounts) { by_server } else { sound }
+/// Who has run without a stop since `epoch` began: participants with a pid that its view lists. What they say of it is true.
+fn witnesses(states: &BTreeMap<Pid, State>, epoch: EpochId, bugs: Bugs) -> Vec<Pid> {
+    let from_it = states.values().filter(|state| comes_from(state, epoch));
+    let members: BTreeSet<Pid> = from_it.flat_map(|state| state.last_members.iter().copied()).collect();
+    let servers: BTreeSet<ServerId> = members.iter().map(|pid| pid.server).collect();
+    let by_server = bugs.has(Bug::InexactPid);
+    let is_one = |pid: &&Pid| if by_server { servers.contains(&pid.server) } else { members.contains(pid) };
+    states.keys().filter(is_one).copied().collect()
+}
+
+fn comes_from(state: &State, epoch: EpochId) -> bool {
+    state.last == Some(epoch)
 }
 
 fn lengths(states: &BTreeMap<Pid, State>, of: &[Pid], epoch: EpochId) -> impl Iterator<Item = u64> {
@@ -107,7 +108,7 @@ fn log_of(state: &State, epoch: EpochId) -> Option<&LogState> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Incarnation, ServerId};
+    use crate::ids::Incarnation;
     use crate::time::Hlc;
 
     fn pid(server: u64, boot: u32) -> Pid {
@@ -169,39 +170,38 @@ mod tests {
         assert_eq!(closing.limits[0].group, [members[0]]);
     }
 
+    /// Each may have lost what it had, and only the one with most can show it.
     #[test]
-    fn cut_is_never_below_what_anyone_knows_to_be_stable() {
-        let members = [pid(1, 1), pid(2, 1)];
+    fn where_all_have_restarted_the_cut_is_what_the_one_with_most_has() {
+        let members = [pid(1, 1), pid(2, 1), pid(3, 1)];
         let closing = closing(&[
-            (pid(1, 2), state(5, &members, &[(5, 9, 8, None)])),
+            (pid(1, 2), state(5, &members, &[(5, 9, 4, None)])),
             (pid(2, 2), state(5, &members, &[(5, 3, 2, None)])),
         ]);
-        assert_eq!(closing.parents, [(epoch(5), 8)]);
-        assert_eq!(closing.limits[0].upto, 3);
-    }
-
-    #[test]
-    fn damaged_store_does_not_count() {
-        let members = [pid(1, 1), pid(2, 1)];
-        let mut damaged = state(5, &members, &[(5, 3, 2, None)]);
-        damaged.damaged = true;
-        let closing = closing(&[(pid(1, 2), state(5, &members, &[(5, 9, 2, None)])), (pid(2, 2), damaged)]);
         assert_eq!(closing.parents, [(epoch(5), 9)]);
-        assert_eq!(closing.limits[0].group, [pid(1, 2)]);
+        assert_eq!(closing.limits, [Limit { epoch: epoch(5), upto: 0, group: vec![] }]);
     }
 
-    /// Seed 730002301, `--people`: alone with its damaged log a server closed its epoch at what was left of it.
+    /// Seeds 730002301 (`--people`) and 7100056: with nobody who had been there, a server whose store was damaged closed its
+    /// epoch at what was left, and others believed it. Seed 477449089: so did one whose disk had come back older.
     #[test]
-    fn what_a_damaged_store_says_to_be_closed_takes_nothing_from_a_sound_one() {
-        let members = [pid(1, 1), pid(2, 1)];
-        let mut damaged = state(6, &[pid(1, 2)], &[(5, 2, 2, Some(2)), (6, 7, 7, None)]);
-        damaged.damaged = true;
-        let sound = state(5, &members, &[(5, 9, 8, None), (6, 0, 0, None)]);
-        let closing = closing(&[(pid(1, 2), damaged.clone()), (pid(2, 2), sound.clone())]);
-        assert_eq!(closing.parents, [(epoch(5), 9), (epoch(6), 7)]);
-        damaged.logs[0].closure = Some(12);
-        let states = [(pid(1, 2), damaged), (pid(2, 2), sound)];
-        assert_eq!(super::close(&states.into(), Bugs::NONE).parents[0], (epoch(5), 12));
+    fn closure_takes_nothing_from_those_who_still_come_from_the_epoch() {
+        let members = [pid(1, 1), pid(2, 1), pid(3, 1)];
+        let elsewhere = (pid(1, 2), state(6, &[pid(1, 2)], &[(5, 2, 2, Some(2)), (6, 7, 7, None)]));
+        let of = |others: [(Pid, State); 2]| {
+            let [one, other] = others;
+            closing(&[elsewhere.clone(), one, other]).parents[0]
+        };
+        let from = |pid, len| (pid, state(5, &members, &[(5, len, 0, None), (6, 0, 0, None)]));
+        assert_eq!(of([from(pid(2, 2), 9), from(pid(3, 2), 8)]), (epoch(5), 9), "all have restarted");
+        assert_eq!(of([from(pid(2, 1), 9), from(pid(3, 1), 8)]), (epoch(5), 8), "these have not");
+        let mut left = state(7, &[pid(3, 1)], &[(5, 8, 8, Some(8)), (6, 0, 0, None), (7, 0, 0, None)]);
+        left.logs[0].len = 9;
+        assert_eq!(
+            of([from(pid(2, 1), 9), (pid(3, 1), left)]),
+            (epoch(5), 8),
+            "one of these was there when it was closed"
+        );
     }
 
     #[test]

@@ -54,11 +54,6 @@ pub const KNOWN: &[Known] = &[
         "servers 4; talk fast; wait 3s; on 1 propose: kill 2; on 2 propose: start 2; kill leader; wait 3s; settle",
     ),
     directed(
-        Bug::CutBelowStable,
-        1,
-        "servers 3; talk fast; wait 3s; backup 2; wait 2s; power-off 1; power-off 2; power-off 3; restore 2; start all; wait 3s; settle",
-    ),
-    directed(
         Bug::NoClosure,
         1,
         "servers 4; talk fast; wait 3s; cut 4|1,2,3,5,6; on 1 install: kill; wait 1700ms; heal; wait 4s; start all; settle",
@@ -69,17 +64,12 @@ pub const KNOWN: &[Known] = &[
         "servers 3; talk fast; wait 3s; backup 2; wait 2s; restore 2; start 2; wait 3s; settle",
     ),
     directed(
-        Bug::DamagedCounts,
+        Bug::RestartedLeast,
         1,
         "servers 3; talk fast; wait 3s; power-off 1; power-off 2; power-off 3; damage 2; start all; wait 3s; settle",
     ),
     directed(
-        Bug::DamagedCloses,
-        1,
-        "servers 2; clients 4; talk fast; wait 4s; power-off 2; power-off 1; damage 1; start 1; wait 3s; start 2; wait 3s; settle",
-    ),
-    directed(
-        Bug::MendedAlone,
+        Bug::ClosureBinds,
         1,
         "servers 2; clients 4; talk fast; wait 4s; power-off 2; power-off 1; damage 1; start 1; wait 3s; start 2; wait 3s; settle",
     ),

@@ -334,7 +334,7 @@ pub struct State {
     pub logs: Vec<LogState>,
     /// At least everything it has stored.
     pub hlc: Hlc,
-    /// Whether its store lost something: its lengths say nothing about what was stable.
+    /// Whether its store lost something, for who watches: a cut is safe without it.
     pub damaged: bool,
     /// The greatest horizon it knows.
     pub horizon: Hlc,

@@ -127,14 +127,31 @@ fn server_that_is_far_away_joins_once() {
     );
 }
 
-/// Both servers lost power, and the one whose store was damaged came back first: alone it closed its epoch at what the damage
-/// had left, took itself for mended, and what the other had beyond that, acknowledged by both, was closed out. One of three
-/// such runs lost something; a soak found the first (seed 730002301, `--people`).
+/// All servers lost power, and one whose store was damaged came back first: alone, or with one that was new, it closed its
+/// epoch at what the damage had left, and what the others had beyond that, acknowledged by all, was closed out. One of three
+/// such runs lost something; soaks found the first (seeds 730002301, `--people`, and 7100056).
 #[test]
-fn damaged_server_that_comes_back_first_takes_nothing_from_the_sound_one() {
-    let cut = "servers 2; clients 4; talk fast; wait 4s; power-off 2; power-off 1; damage 1; start 1; wait 3s;";
-    holds(&format!("{cut} start 2; wait 3s; settle"));
-    holds(&format!("{cut} kill 1; wait 1s; start 1; wait 3s; start 2; wait 3s; settle"));
+fn damaged_server_that_comes_back_first_takes_nothing_from_the_sound_ones() {
+    let cut = "servers 3; clients 4; absent 3; talk fast; wait 4s; power-off 2; power-off 1; damage 1; start 1;";
+    holds(&format!("{cut} wait 3s; start 2; wait 3s; settle"));
+    holds(&format!("{cut} wait 3s; kill 1; wait 1s; start 1; wait 3s; start 2; wait 3s; settle"));
+    holds(&format!("{cut} start 3; wait 3s; start 2; wait 3s; settle"));
+}
+
+/// All servers lost power, and one came back from an older copy, as sound as any: first, with one that was new, with the others,
+/// or while the others went on without a stop (seed 477449089).
+#[test]
+fn server_with_an_older_disk_takes_nothing_from_the_others_whoever_comes_back_first() {
+    let began = "clients 4; talk fast; wait 2s; backup 2; wait 2s;";
+    let off = "power-off 1; power-off 2; power-off 3; restore 2;";
+    for came in
+        ["start 2; wait 3s; start 1; start 3", "start 1; start 2; wait 3s; start 3", "start 1; start 2; start 3"]
+    {
+        holds(&format!("servers 3; {began} {off} {came}; wait 3s; settle"));
+    }
+    let with_a_new_one = "start 2; start 4; wait 3s; start 1; wait 2s; start 3";
+    holds(&format!("servers 4; absent 4; {began} {off} {with_a_new_one}; wait 3s; settle"));
+    holds(&format!("servers 3; {began} cut 2|1,3,4,5,6,7; restore 2; start 2; wait 3s; heal; wait 3s; settle"));
 }
 
 /// In worlds with portions of a few rows, a history of a few views is a long one.

@@ -67,7 +67,7 @@ impl Node {
             self.event(Event::CaughtUp { messages, took: self.now.mono.since(began) });
         }
         // Alone it has all that anyone offers, which tells nothing of what was lost.
-        if self.damaged && (!others.is_empty() || self.settings.bugs.has(Bug::MendedAlone)) {
+        if self.damaged && !others.is_empty() {
             self.damaged = false;
             self.event(Event::Mended);
         }

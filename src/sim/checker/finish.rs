@@ -87,7 +87,7 @@ impl Checker {
                     continue;
                 }
                 let held = fact.holders.is_some_and(|holders| holders & running != 0);
-                hold!(11, !held || self.older, "{id} was acknowledged and is lost: {}", self.story(id));
+                hold!(11, !held, "{id} was acknowledged and is lost: {}", self.story(id));
                 hold!(12, !fact.shown || self.unsound != 0, "{id} was shown and is lost: {}", self.story(id));
             }
         }

@@ -29,6 +29,12 @@ impl Extents {
         Self { epochs, pruned: IdSet::default() }
     }
 
+    /// All that is on this disk: no less than what its server knows.
+    pub(super) fn durable(image: &Image) -> Self {
+        let epochs = image.logs.keys().map(|&epoch| (epoch, image.len(epoch))).collect();
+        Self { epochs, pruned: IdSet::default() }
+    }
+
     /// The place of a message in history.
     pub(super) fn place_of(&self, id: MessageId, places: &[RecordKey], choose: Choose) -> Option<RecordKey> {
         self.place(places, choose).filter(|_| !self.pruned.contains(id))

@@ -136,13 +136,11 @@ pub struct Checker {
     fed_before: Option<Fed>,
     /// Of the clients that owe their users order.
     screens: BTreeMap<usize, Screen>,
-    /// Greatest cut at which an installed view closed each epoch: what lies above it will not be history.
+    /// Greatest cut at which an installed view closed each epoch: what lies above it, and was never stable, may not become
+    /// history.
     cuts: BTreeMap<EpochId, u64>,
     /// Servers, as bits, whose disk was destroyed, harmed or came back older.
     unsound: u64,
-    /// Some disk came back older than it was. When every process of an epoch has restarted since, nobody can tell that
-    /// from a member that never had the rest, and what only the others hold may be closed out.
-    older: bool,
     /// Views that were proposed for installation, and who said that it is prepared.
     commits: BTreeMap<EpochId, Proposal>,
     /// What each participant first told of each epoch, by the epoch that was proposed.
@@ -191,7 +189,6 @@ impl Checker {
             screens: BTreeMap::new(),
             cuts: BTreeMap::new(),
             unsound: 0,
-            older: false,
             commits: BTreeMap::new(),
             told: BTreeMap::new(),
             told_more: BTreeSet::new(),
@@ -262,11 +259,6 @@ impl Checker {
                 *holders &= !(1 << at);
             }
         }
-    }
-
-    /// A disk came back older than it was, without knowing.
-    pub fn grew_younger(&mut self) {
-        self.older = true;
     }
 
     /// A server comes back under another id.

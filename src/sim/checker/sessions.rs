@@ -68,8 +68,11 @@ impl Checker {
             return Err(Violation { property: 10, text: format!("c{}'s {cseq} was never made", client + 1) });
         };
         // A copy above the cut of its epoch is on its disk only until that one hears of it (seeds 8000643, 7001801: the
-        // message was ordered again, acknowledged with one copy, and that disk destroyed).
-        let counts = |place: &RecordKey| self.cuts.get(&place.epoch).is_none_or(|cut| place.gsn <= *cut);
+        // message was ordered again, acknowledged with one copy, and that disk destroyed). One that was stable stays,
+        // wherever a disk that came back older made the cut (seed 477449089).
+        let stable = |place: &RecordKey| self.epochs.get(&place.epoch).map_or(0, |epoch| epoch.stable);
+        let counts =
+            |place: &RecordKey| self.cuts.get(&place.epoch).is_none_or(|cut| place.gsn <= (*cut).max(stable(place)));
         let is_held = |disk: &Disk, place: &RecordKey| disk.durable().len(place.epoch) >= place.gsn;
         let holds = |disk: &Disk| fact.places.iter().any(|place| counts(place) && is_held(disk, place));
         let held = servers.iter().filter(|server| holds(&server.disk)).count() as u32;
