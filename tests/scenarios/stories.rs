@@ -308,6 +308,20 @@ fn only_server_is_read_while_its_disk_takes_nothing_and_takes_what_waited() {
     }
 }
 
+/// Two people came to one nick on two sides of a cut. Whoever lost it was told, and did not say what it is called now: its process
+/// had taken over the outbox of another, and knew of no room that it is in. It was there under the nick of the other, for as long
+/// as it said nothing (seed 910000850, `--people`).
+#[test]
+fn who_loses_a_nick_says_what_it_is_called_though_another_process_of_it_entered_the_room() {
+    for wait in ["4s", "6s"] {
+        holds(&format!(
+            "servers 2; clients 8; people; talk slow; cut 1,3,4,5,6|2,7,8,9,10; wait {wait}; restart-client 1 50ms; \
+             restart-client 2 50ms; restart-client 3 50ms; restart-client 4 50ms; restart-client 5 50ms; restart-client 6 50ms; \
+             restart-client 7 50ms; restart-client 8 50ms; talk not; heal; wait 3s; settle"
+        ));
+    }
+}
+
 /// Who could only read goes to a server that takes messages as soon as there is one, though the first still answers; also
 /// when scouts, or the answers to them, are lost.
 #[test]

@@ -58,6 +58,8 @@ pub struct Client {
     pub(super) unacknowledged: Patience,
     /// The nick it went by before it asked for another, until a server agrees.
     pub(super) old_nick: Option<String>,
+    /// Its nick was refused: what it said so far may be history under a nick that is another's.
+    pub(super) is_misnamed: bool,
     /// What it was told to be below which nothing is history.
     pub(super) horizon: Hlc,
     /// The server whose session it ended for another nick, and when, until a session stands.
@@ -69,7 +71,7 @@ pub struct Client {
     /// What was told once of servers that are not for this client.
     strangers: BTreeSet<String>,
     connections: u64,
-    closed: bool,
+    pub(super) closed: bool,
     /// What [`Client::next_timeout`] said last.
     expected: Time,
     scouts: VecDeque<(Route, Scout)>,
@@ -98,6 +100,7 @@ impl Client {
             homeless: Patience::Idle,
             unacknowledged: Patience::Idle,
             old_nick: None,
+            is_misnamed: false,
             renamed_at: None,
             told_view: None,
             told: None,
@@ -298,16 +301,6 @@ impl Client {
             Command::Nick(nick) => self.rename(now, nick),
             Command::Close => self.close(),
         }
-    }
-
-    fn close(&mut self) {
-        if let Some(connection) = self.stage.connection() {
-            self.send(Request::Bye);
-            self.act(Action::Disconnect(connection));
-        }
-        self.search.stop();
-        self.closed = true;
-        self.act(Action::Closed);
     }
 
     fn datagram(&mut self, now: Time, from: SocketAddr, multicast: bool, bytes: &[u8]) {

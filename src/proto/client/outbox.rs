@@ -28,7 +28,7 @@ pub(super) struct Outbox {
     saved_upto: u64,
     /// Sent over this session up to here.
     sent_upto: u64,
-    /// Sent over any session up to here.
+    /// Sent over any session up to here, as far as is known: an earlier process may have sent all that it left.
     ever_sent: u64,
     window: u64,
     session: bool,
@@ -67,7 +67,7 @@ impl Outbox {
             floor,
             saved_upto: last_cseq,
             sent_upto: 0,
-            ever_sent: 0,
+            ever_sent: last_cseq,
             window: WINDOW,
             session: false,
             wait: RESEND,
@@ -164,6 +164,11 @@ impl Outbox {
     /// Whether everything is done with.
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// Whether something was said, and all of it may be history already.
+    pub(super) fn has_said_all(&self) -> bool {
+        self.last_cseq > 0 && self.last_cseq <= self.ever_sent
     }
 
     /// Whether the server owes an acknowledgement.

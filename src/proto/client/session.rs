@@ -126,6 +126,17 @@ impl Client {
         self.connect(now, choice);
     }
 
+    /// The user wants no more of it.
+    pub(super) fn close(&mut self) {
+        if let Some(connection) = self.stage.connection() {
+            self.send(Request::Bye);
+            self.act(Action::Disconnect(connection));
+        }
+        self.search.stop();
+        self.closed = true;
+        self.act(Action::Closed);
+    }
+
     /// The server speaks.
     pub(super) fn reply(&mut self, now: Time, reply: Reply) {
         if let Some(home) = self.stage.home_mut() {
@@ -198,14 +209,18 @@ impl Client {
             Some((from, since)) => Notice::Moved { from, to, took: now.since(since), resent },
             None => Notice::Home { server: to, addr },
         };
-        if resent == 0 && matches!(notice, Notice::Moved { .. }) && !self.rooms.is_empty() {
+        let has_moved = resent == 0 && matches!(notice, Notice::Moved { .. }) && !self.rooms.is_empty();
+        // Also in no room that this process knows of: what an earlier one entered it may still be in (seed 910000850, `--people`).
+        let is_misnamed = std::mem::take(&mut self.is_misnamed) && self.outbox.has_said_all();
+        if has_moved || is_misnamed {
             self.say_where();
         }
         self.tell(Event::Notice(notice));
     }
 
     /// Claims its nick anew, without a word of it: whoever looks finds this client at its new server, and not at one that is
-    /// gone. Words that are sent again say as much.
+    /// gone, or under its new nick, and not under another's. Words that are sent say as much; words that are sent again may be
+    /// history under the old nick.
     fn say_where(&mut self) {
         let draft = Draft { room: String::new(), kind: Kind::Nick, body: String::new() };
         if let Some(cseq) = self.outbox.submit(draft.clone()) {
@@ -244,16 +259,14 @@ impl Client {
         // By a server that is well: the nick turned out to be someone else's, or what was said made no sense to it.
         if let Some(home) = self.end_home(now) {
             self.directory.failed(now, home.addr);
-            if matches!(why, Refusal::NickTaken(_)) && !self.rooms.is_empty() {
-                // What it is called from then on: all that it said so far may be history under the other's nick.
-                self.say_where();
-            }
+            self.is_misnamed |= matches!(why, Refusal::NickTaken(_));
             return self.tell(Event::Notice(Notice::Refused { server: home.name, why }));
         }
         if let Stage::Greeting(attempt) = &self.stage {
             let server = attempt.choice.name.clone();
             let taken = matches!(why, Refusal::NickTaken(_) | Refusal::BadName);
             let old = self.old_nick.take_if(|_| taken);
+            self.is_misnamed |= old.is_none() && matches!(why, Refusal::NickTaken(_));
             let choice = attempt.choice.clone();
             let connection = attempt.connection;
             self.tell(Event::Notice(Notice::Refused { server, why }));

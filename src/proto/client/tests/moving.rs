@@ -6,7 +6,7 @@ use crate::proto::io::Route;
 use crate::record::Kind;
 use crate::wire::datagram::{self, Header, NetTag};
 use crate::wire::message::{Beacon, Hearing, Message as Wire};
-use crate::wire::session::{Follow, Query, Refusal, Reply, Request};
+use crate::wire::session::{Follow, Query, Refusal, Reply, Request, Submit};
 use std::net::SocketAddr;
 
 fn hello(bench: &Bench) -> crate::wire::session::Hello {
@@ -391,8 +391,42 @@ fn client_whose_nick_is_lost_in_a_merge_is_told_at_once_and_comes_back_under_ano
     bench.pass(600);
     bench.accept(None);
     assert_eq!(hello(&bench).nick, "ana2");
-    assert_eq!(bench.take_submits(), [1]);
+    assert_eq!(bench.take_submits(), [1, 2], "what is sent again may be history under the other's nick");
     assert!(bench.notices().last().unwrap().to_string().starts_with("Back at oak"), "{:?}", bench.notices());
+}
+
+/// Whether a client whose nick is refused, by its home or in answer to its hello, claims the one that it is welcomed under: one
+/// that goes on after this many messages of an earlier process, and has something new to say or not.
+fn claims_another_nick(said: u64, is_at_home: bool, has_news: bool) -> bool {
+    let loaded = Loaded { client: ME, last_cseq: said, acked_upto: said, ..Loaded::default() };
+    let mut bench = Bench::with(true, |_| {}, loaded);
+    bench.beacon(1, true);
+    bench.pass(60);
+    if is_at_home {
+        bench.accept(Some(note(1, 0, None)));
+    } else {
+        bench.give(super::super::Input::Connected(bench.connection()));
+    }
+    bench.reply(Reply::Refused(Refusal::NickTaken("ana2".into())));
+    if has_news {
+        bench.submit("news");
+    }
+    bench.command(Command::Nick("ana2".into()));
+    bench.pass(600);
+    bench.accept(Some(note(1, 0, None)));
+    let claims = |submit: &Submit| submit.kind == Kind::Nick && submit.room.is_empty();
+    bench.asked(|request| matches!(request, Request::Submit(submit) if claims(submit)))
+}
+
+/// Seed 910000850, `--people`: a process that took over the outbox knew of no room. It was in one all the same, told that its nick
+/// is another's, and there for good under that nick.
+#[test]
+fn client_whose_nick_is_refused_claims_its_new_one_unless_it_has_words_that_do_or_never_said_any() {
+    for is_at_home in [true, false] {
+        assert!(claims_another_nick(3, is_at_home, false), "{is_at_home}");
+        assert!(!claims_another_nick(3, is_at_home, true), "{is_at_home}");
+        assert!(!claims_another_nick(0, is_at_home, false), "{is_at_home}");
+    }
 }
 
 /// A server that took each hello and refused what followed was connected to again at once, for ever.
