@@ -322,6 +322,17 @@ fn who_loses_a_nick_says_what_it_is_called_though_another_process_of_it_entered_
     }
 }
 
+/// People entered and left rooms on the side of a cut that was then lost with its disk. The other side had taken them for gone:
+/// they went back to where they are, not to what they had left. The checker asked for that, since it knew of the entry only; and
+/// of others it knew that they had left, and not that they came back (seed 910000191, `--people`).
+#[test]
+fn who_left_a_room_is_not_back_there_when_the_word_of_it_is_lost_with_a_disk() {
+    holds(
+        "servers 2; clients 8; people; talk slow; wait 10s; cut 1,3,4,5,6|2,7,8,9,10; wait 12s; destroy 2; start 2; heal; \
+         wait 5s; settle",
+    );
+}
+
 /// Who could only read goes to a server that takes messages as soon as there is one, though the first still answers; also
 /// when scouts, or the answers to them, are lost.
 #[test]
