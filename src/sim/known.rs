@@ -236,7 +236,11 @@ pub const KNOWN: &[Known] = &[
         "servers 4; clients 6; talk fast; keep 5s; wait 5s; cut 1,2|3,4; wait 3s; heal; wait 20s; settle",
     ),
     directed(Bug::Unseated, 1, "people; clients 3; keep 5s; wait 30s; settle"),
-    by_chance(Bug::NickShared, 138),
+    directed(
+        Bug::NickShared,
+        3,
+        "servers 2; clients 8; people; talk slow; cut 1,3,4,5,6|2,7,8,9,10; wait 4s; talk not; heal; wait 3s; settle",
+    ),
 ];
 
 #[cfg(test)]
