@@ -23,6 +23,8 @@ pub struct Pruning {
     asked: BTreeMap<Pid, (Time, Option<u64>)>,
     /// Messages that left history since [`Pruning::finish`].
     gone: u64,
+    /// Some epoch was let go of since.
+    is_less: bool,
 }
 
 /// An epoch that is read, and what was history in it.
@@ -59,7 +61,7 @@ impl Pruning {
     /// What the store had let go of.
     pub fn recovered(ids: IdSet) -> Self {
         let hash = Some(hash(&ids));
-        Self { ids, hash, reading: None, merged: BTreeMap::new(), asked: BTreeMap::new(), gone: 0 }
+        Self { ids, hash, reading: None, merged: BTreeMap::new(), asked: BTreeMap::new(), gone: 0, is_less: false }
     }
 
     /// The ids of what was let go of.
@@ -121,6 +123,7 @@ impl Pruning {
     /// These messages were let go of, durably; of how many that is news.
     pub fn let_go(&mut self, epoch: Option<EpochId>, ids: &[(ClientId, RangeSet)]) -> u64 {
         self.reading.take_if(|reading| Some(reading.epoch) == epoch);
+        self.is_less |= epoch.is_some();
         let new = ids.iter().map(|(client, numbers)| self.ids.union(*client, numbers)).sum();
         if new > 0 {
             self.hash = None;
@@ -133,9 +136,12 @@ impl Pruning {
         self.gone += messages;
     }
 
-    /// Nothing is left to be let go of: how many messages left history since this was asked last, if any did.
+    /// Nothing is left to be let go of: how many messages left history since this was asked last, if an epoch or a message did.
+    /// Messages may have left it earlier than their last epoch.
     pub fn finish(&mut self) -> Option<u64> {
-        Some(std::mem::take(&mut self.gone)).filter(|gone| *gone > 0)
+        let gone = std::mem::take(&mut self.gone);
+        let is_less = std::mem::take(&mut self.is_less) || gone > 0;
+        is_less.then_some(gone)
     }
 
     /// A new view: members are asked anew.
@@ -209,6 +215,17 @@ mod tests {
         pruning.settle();
         assert_ne!(pruning.hash(), before);
         assert_eq!(pruning.begin(epoch, 0), Step::LetGo { epoch, ids: Vec::new() });
+    }
+
+    #[test]
+    fn epoch_that_goes_after_all_of_its_messages_makes_history_less_once() {
+        let mut pruning = Pruning::recovered(IdSet::default());
+        assert_eq!(pruning.finish(), None);
+        let ids = vec![(ClientId(7), RangeSet::of(1, 3))];
+        assert_eq!(pruning.let_go(None, &ids), 3, "earlier copies of them went elsewhere");
+        assert_eq!(pruning.finish(), None, "they were no history here");
+        assert_eq!(pruning.let_go(Some(EpochId::default()), &ids), 0);
+        assert_eq!((pruning.finish(), pruning.finish()), (Some(0), None));
     }
 
     #[test]

@@ -131,13 +131,17 @@ impl Node {
         self.take_pruning_step(step);
     }
 
-    /// When nothing is due any more, and something has gone: people are told, and who is where is made anew.
+    /// When nothing is due any more, and something has gone: who is where is made anew, and people are told. Also when an epoch
+    /// went of whose messages all had an earlier copy, which went before: who claimed a nick in it does not any more (seed
+    /// 925000263, `--people --narrow`).
     fn tell_let_go(&mut self) {
         if !self.is_pruning()
             && let Some(messages) = self.pruning.finish()
         {
             self.rebuild_rooms();
-            self.event(Event::LetGo { messages, horizon: self.epochs.horizon() });
+            if messages > 0 {
+                self.event(Event::LetGo { messages, horizon: self.epochs.horizon() });
+            }
         }
     }
 
