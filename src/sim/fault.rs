@@ -2,6 +2,7 @@
 
 use super::disk::Manner;
 use super::lan::{Cut, Quality, Station};
+use super::port::Bandwidth;
 use super::world::World;
 use std::time::Duration;
 
@@ -36,7 +37,13 @@ pub enum Fault {
     QualityOfAll(Box<Quality>),
     /// How one station hears and is heard by all others.
     QualityAround(usize, Box<Quality>),
-    /// Every path is good and nothing is cut.
+    /// How much a station's wire takes on, in each direction; `None` as much as it is given.
+    Bandwidth(usize, Option<Bandwidth>),
+    /// How much the wire of whoever leads the greatest view takes on.
+    LeadersBandwidth(Option<Bandwidth>),
+    /// How much every station's wire takes on.
+    BandwidthOfAll(Option<Bandwidth>),
+    /// Every path is good and nothing is cut. What a wire takes on is left as it is: it is no fault of the paths.
     HealNet,
     /// A wall clock jumps by so many milliseconds.
     ClockJump(usize, i64),
@@ -124,6 +131,17 @@ impl World {
             }),
             Fault::QualityOfAll(quality) => self.set_quality_where(quality, |_, _| true),
             Fault::QualityAround(at, quality) => self.set_quality_where(quality, |from, to| from == *at || to == *at),
+            Fault::Bandwidth(at, bandwidth) if *at < self.lan.stations() => {
+                self.lan.set_bandwidth(Station(*at), *bandwidth);
+            }
+            Fault::LeadersBandwidth(bandwidth) => {
+                if let Some(at) = self.leader() {
+                    self.lan.set_bandwidth(Station(at), *bandwidth);
+                }
+            }
+            Fault::BandwidthOfAll(bandwidth) => {
+                (0..self.lan.stations()).for_each(|at| self.lan.set_bandwidth(Station(at), *bandwidth));
+            }
             Fault::HealNet => self.lan.heal(),
             Fault::ClockJump(at, ms) if *at < servers => {
                 self.checker.clock_jumped();
@@ -241,6 +259,7 @@ impl World {
     fn heal_all(&mut self) {
         self.disarm();
         self.lan.heal();
+        self.lan.widen();
         self.heal_disks();
         for at in 0..self.servers.len() {
             self.start(at);

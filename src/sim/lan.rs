@@ -2,8 +2,10 @@
 //!
 //! A station is a machine with an address. Every ordered pair of stations is a [`Path`] with its own latency, loss,
 //! duplication, reordering and corruption, and may be cut, for multicast or for everything. Streams (links and sessions)
-//! are reliable and in order while their path stands both ways, and break with it.
+//! are reliable and in order while their path stands both ways, and break with it. A station may have a bandwidth: then
+//! what it sends and what it is sent pass a [`Port`] each, and a datagram that finds one full is lost.
 
+use super::port::{Bandwidth, Flow, Port};
 use super::rng::Rng;
 use crate::time::Time;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -126,10 +128,19 @@ pub enum Cast {
     Uni,
 }
 
+/// A station's two ports.
+#[derive(Clone, Debug, Default)]
+struct Ports {
+    up: Port,
+    down: Port,
+}
+
 /// All paths between the stations.
 pub struct Lan {
     stations: usize,
     paths: Vec<Path>,
+    /// By station; empty until some station has a bandwidth: a LAN without costs nothing.
+    ports: Vec<Ports>,
     rng: Rng,
     /// Datagrams that were lost, cut ones included.
     pub lost: u64,
@@ -137,13 +148,28 @@ pub struct Lan {
     pub duplicated: u64,
     /// Copies that were harmed.
     pub corrupted: u64,
+    /// Datagrams that found a port full; they are not among the lost ones.
+    pub overflowed: u64,
+    /// Bytes that left their senders, of datagrams and streams; counted where there are ports.
+    pub carried: u64,
 }
 
 impl Lan {
     /// A LAN of so many stations, all of it good.
     pub fn new(stations: usize, rng: Rng) -> Self {
         let path = Path { quality: Quality::GOOD, cut: Cut::None, burst_left: 0, stream_free: Time(0) };
-        Self { stations, paths: vec![path; stations * stations], rng, lost: 0, duplicated: 0, corrupted: 0 }
+        let paths = vec![path; stations * stations];
+        Self {
+            stations,
+            paths,
+            ports: Vec::new(),
+            rng,
+            lost: 0,
+            duplicated: 0,
+            corrupted: 0,
+            overflowed: 0,
+            carried: 0,
+        }
     }
 
     /// How many stations there are.
@@ -186,7 +212,47 @@ impl Lan {
         }
     }
 
-    /// When the copies of a datagram arrive; none when it is lost, at most two.
+    /// Gives a station so much bandwidth in each direction, or as much as it wants.
+    pub fn set_bandwidth(&mut self, at: Station, bandwidth: Option<Bandwidth>) {
+        if self.ports.is_empty() && bandwidth.is_some() {
+            self.ports = vec![Ports::default(); self.stations];
+        }
+        if let Some(ports) = self.ports.get_mut(at.0) {
+            ports.up.set(bandwidth);
+            ports.down.set(bandwidth);
+        }
+    }
+
+    /// Gives every station as much bandwidth as it wants.
+    pub fn widen(&mut self) {
+        for at in 0..self.ports.len() {
+            self.set_bandwidth(Station(at), None);
+        }
+    }
+
+    /// Whether some station has, or had, a bandwidth: then what arrives has to [`enter`](Self::enter), too.
+    pub fn has_ports(&self) -> bool {
+        !self.ports.is_empty()
+    }
+
+    /// When a datagram has left its sender, for however many it is; `None` when it is lost there.
+    pub fn leave(&mut self, now: Time, from: Station, bytes: usize) -> Option<Time> {
+        let Some(ports) = self.ports.get_mut(from.0) else { return Some(now) };
+        let leaves = ports.up.pass(now, Flow::Datagrams, bytes);
+        self.overflowed += u64::from(leaves.is_none());
+        self.carried += if leaves.is_some() { bytes as u64 } else { 0 };
+        leaves
+    }
+
+    /// When what has arrived at a station's port is through; `None` when it is lost there.
+    pub fn enter(&mut self, now: Time, to: Station, flow: Flow, bytes: usize) -> Option<Time> {
+        let Some(ports) = self.ports.get_mut(to.0) else { return Some(now) };
+        let enters = ports.down.pass(now, flow, bytes);
+        self.overflowed += u64::from(enters.is_none());
+        enters
+    }
+
+    /// When the copies of a datagram that leaves its sender now arrive; none when it is lost, at most two.
     pub fn send(&mut self, now: Time, from: Station, to: Station, cast: Cast, bytes: usize) -> [Option<Arrival>; 2] {
         let at = from.0 * self.stations + to.0;
         let path = &mut self.paths[at];
@@ -217,6 +283,13 @@ impl Lan {
         if from != to && !self.connected(from, to) {
             return None;
         }
+        let leaves = match self.ports.get_mut(from.0).filter(|_| from != to) {
+            Some(ports) => {
+                self.carried += bytes as u64;
+                ports.up.pass(now, Flow::Streams, bytes)?
+            }
+            None => now,
+        };
         let at = from.0 * self.stations + to.0;
         let path = &mut self.paths[at];
         let quality = &path.quality;
@@ -226,7 +299,7 @@ impl Lan {
         }
         // A hundred megabytes a second.
         wait += Duration::from_nanos(10 * bytes as u64);
-        let at = (now + wait).max(path.stream_free);
+        let at = (leaves + wait).max(path.stream_free);
         path.stream_free = at;
         Some(at)
     }
@@ -299,6 +372,21 @@ mod tests {
         lan.set_quality(Station(0), Station(1), Quality { lost_above: Some(500), ..Quality::GOOD });
         assert_eq!(arrivals(&mut lan, 0, 1, Cast::Uni, 501), 0);
         assert_eq!(arrivals(&mut lan, 0, 1, Cast::Uni, 500), 1);
+    }
+
+    #[test]
+    fn datagram_passes_the_sender_once_and_each_receiver_once() {
+        let mut lan = Lan::new(3, Rng::new(5));
+        assert_eq!(lan.leave(Time(0), Station(0), 1000), Some(Time(0)));
+        lan.set_bandwidth(Station(0), Some(Bandwidth { bits: 8_000_000, queue_bytes: 2000 }));
+        assert_eq!(lan.leave(Time(0), Station(0), 1000), Some(Time(1000)));
+        assert_eq!(lan.leave(Time(0), Station(0), 1000), Some(Time(2000)));
+        assert_eq!(lan.leave(Time(0), Station(0), 1000), None);
+        assert_eq!(lan.enter(Time(0), Station(0), Flow::Datagrams, 1000), Some(Time(1000)), "the other direction");
+        assert_eq!(lan.enter(Time(0), Station(1), Flow::Datagrams, 1000), Some(Time(0)));
+        assert_eq!((lan.overflowed, lan.lost), (1, 0));
+        lan.widen();
+        assert_eq!(lan.leave(Time(0), Station(0), 1000), Some(Time(0)));
     }
 
     #[test]

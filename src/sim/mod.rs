@@ -15,6 +15,7 @@ pub mod image;
 pub mod known;
 pub mod lan;
 pub mod plan;
+pub mod port;
 pub mod queue;
 pub mod rng;
 pub mod scenario;

@@ -14,6 +14,7 @@
 //! move 1 (a client)             seen merges with messages     never suspicions
 //! keep 10s,all,5s (what each server would keep; views last 3 s, and who was away for 15 s is not asked)
 //! disk leader slow 5s           flood 1                   other-net 3,4     around 2 narrow 600
+//! bandwidth all 2mbit queue 64kb   bandwidth leader 500kbit    bandwidth 3 free    (a client: the number after the servers')
 //! people (the clients are real)   pause-client 1 2s       restart-client 1 1s
 //! acked 10s    serves 1 10s     everyone 10s              mark       views 1    leader same | leader greatest
 //! ```
@@ -29,6 +30,7 @@ use super::expect::{Expect, Mark};
 use super::fault::{Fault, Trigger};
 use super::lan::{Cut, Quality};
 use super::plan::{ms, secs};
+use super::port::Bandwidth;
 use super::swarm;
 use super::world::{Shape, World};
 use crate::proto::bugs::Bugs;
@@ -292,6 +294,9 @@ fn fault(word: &str, rest: &str) -> Option<Fault> {
         ("flood", [at]) => Fault::Flood(number(at)?),
         ("disk", ["leader", how @ ..]) => Fault::LeadersDisk(Box::new(manner(how)?)),
         ("disk", [at, how @ ..]) => Fault::Disk(number(at)?, Box::new(manner(how)?)),
+        ("bandwidth", ["all", how @ ..]) => Fault::BandwidthOfAll(bandwidth(how)?),
+        ("bandwidth", ["leader", how @ ..]) => Fault::LeadersBandwidth(bandwidth(how)?),
+        ("bandwidth", [at, how @ ..]) => Fault::Bandwidth(number(at)?, bandwidth(how)?),
         ("heal", []) => Fault::HealNet,
         ("heal", ["all"]) => Fault::HealAll,
         ("cut", [path]) if path.contains('>') => cut(path, Cut::All)?,
@@ -303,6 +308,28 @@ fn fault(word: &str, rest: &str) -> Option<Fault> {
         ("around", [at, word, how @ ..]) => Fault::QualityAround(number(at)?, Box::new(quality(word, how)?)),
         _ => Fault::QualityOfAll(Box::new(quality(word, &words)?)),
     })
+}
+
+/// What a wire takes on: `2mbit queue 64kb`, where the queue is 64 kB unless it is told, or `free`.
+#[expect(clippy::option_option, reason = "what is no bandwidth, and none")]
+fn bandwidth(how: &[&str]) -> Option<Option<Bandwidth>> {
+    let of = |bits, queue_bytes| Some(Some(Bandwidth { bits, queue_bytes }));
+    match how {
+        ["free"] => Some(None),
+        [bits] => of(scaled(bits, "bit")?, 64_000),
+        [bits, "queue", bytes] => of(scaled(bits, "bit")?, scaled(bytes, "b")? as usize),
+        _ => None,
+    }
+}
+
+/// `10mbit`, `64kb`.
+fn scaled(text: &str, unit: &str) -> Option<u64> {
+    let number = text.strip_suffix(unit)?;
+    let (number, scale) = match number.strip_suffix('m') {
+        Some(number) => (number, 1_000_000),
+        None => (number.strip_suffix('k')?, 1000),
+    };
+    number.parse::<u64>().ok()?.checked_mul(scale)
 }
 
 fn cut(path: &str, cut: Cut) -> Option<Fault> {
@@ -368,6 +395,12 @@ mod tests {
         assert_eq!(read("mute 2>1"), Ok(vec![Step::Strike(Fault::Cut(1, 0, Cut::Multicast))]));
         assert_eq!(read("hush 2>1"), Ok(vec![Step::Strike(Fault::Cut(1, 0, Cut::Unicast))]));
         assert_eq!(read("wait 5ms; settle"), Ok(vec![Step::Wait(ms(5)), Step::Settle(None)]));
+        let narrow = Bandwidth { bits: 2_000_000, queue_bytes: 64_000 };
+        assert_eq!(read("bandwidth all 2mbit"), Ok(vec![Step::Strike(Fault::BandwidthOfAll(Some(narrow)))]));
+        let small = Bandwidth { queue_bytes: 9000, ..narrow };
+        assert_eq!(read("bandwidth 3 2000kbit queue 9kb"), Ok(vec![Step::Strike(Fault::Bandwidth(2, Some(small)))]));
+        assert_eq!(read("bandwidth leader free"), Ok(vec![Step::Strike(Fault::LeadersBandwidth(None))]));
+        assert_eq!(read("bandwidth 3 2"), Err(BadStep("bandwidth 3 2".to_owned())));
         let trigger = Trigger { message: "commit", from: Some(0) };
         let armed = Fault::On(trigger, 2, Box::new(Fault::KillSender));
         assert_eq!(read("on 2 commit from 1: kill"), Ok(vec![Step::Strike(armed)]));

@@ -16,6 +16,7 @@ use super::client::{self, Client, Habit, Plain, Real, Wish};
 use super::clock::Clock;
 use super::fault::{Fault, Trigger};
 use super::lan::{Lan, Station};
+use super::port::Flow;
 use super::queue::Queue;
 use super::rng::Rng;
 use super::timeline::Timeline;
@@ -171,10 +172,24 @@ pub enum Happening {
     ClientWake(usize),
     /// A paused client goes on.
     ClientGoesOn(usize),
+    /// Something arrives at the port of its station, where there are ports.
+    Enters(Box<Entering>),
     /// A fault of the schedule.
     Fault(Box<Fault>),
     /// A paused process goes on.
     Resume(usize),
+}
+
+/// What has yet to pass a station's port.
+pub struct Entering {
+    /// Whose port.
+    pub to: Station,
+    /// As what it passes.
+    pub flow: Flow,
+    /// How long it is.
+    pub bytes: usize,
+    /// What happens when it is through.
+    pub then: Happening,
 }
 
 /// What a server reads of its log.
@@ -388,6 +403,7 @@ impl World {
                 self.client_overhears(client, from, multicast, &bytes);
             }
             Happening::ClientGoesOn(client) => self.client_goes_on(client),
+            Happening::Enters(entering) => self.enter(*entering),
             Happening::Fault(fault) => self.strike(&fault),
             Happening::Resume(server) => self.resume(server),
         }

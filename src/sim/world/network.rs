@@ -1,11 +1,13 @@
 //! What servers send, and what becomes of it.
 
-use super::{Bytes, Happening, World};
+use super::{Bytes, Entering, Happening, World};
 use crate::ids::Pid;
 use crate::proto::host::Host;
 use crate::proto::io::{Action, Route};
 use crate::sim::fault::Fault;
 use crate::sim::lan::{Cast, Station};
+use crate::sim::port::Flow;
+use crate::time::Time;
 use crate::wire::datagram::{self, HEADER_BYTES, Header};
 use crate::wire::message::{Data, Message};
 use std::collections::BTreeMap;
@@ -66,20 +68,15 @@ impl World {
         let from = self.servers[at].station;
         match route {
             Route::Multicast => {
-                for to in 0..self.servers.len() {
-                    self.send_to(from, Station(to), Cast::Multi, bytes);
-                }
+                let leaves = self.lan.leave(self.time, from, bytes.len());
+                self.send_to_servers(from, leaves, bytes);
                 for at in 0..self.listeners.len() {
                     let to = self.clients[self.listeners[at]].at();
-                    self.send_to(from, to, Cast::Multi, bytes);
+                    self.send_to(from, to, Cast::Multi, leaves, bytes);
                 }
             }
             Route::AnyNet => {}
-            Route::Unicast(addr) => {
-                if let Some(to) = Station::of(addr, self.lan.stations()) {
-                    self.send_to(from, to, Cast::Uni, bytes);
-                }
-            }
+            Route::Unicast(addr) => self.send_to_addr(from, addr, self.lan.stations(), bytes),
             Route::Link(pid, addr) => self.send_frame(at, pid, addr, bytes),
         }
     }
@@ -112,21 +109,32 @@ impl World {
         let from = self.clients[client].at();
         match route {
             Route::Multicast => {
-                for to in 0..self.servers.len() {
-                    self.send_to(from, Station(to), Cast::Multi, bytes);
-                }
+                let leaves = self.lan.leave(self.time, from, bytes.len());
+                self.send_to_servers(from, leaves, bytes);
             }
-            Route::Unicast(addr) => {
-                if let Some(to) = Station::of(addr, self.servers.len()) {
-                    self.send_to(from, to, Cast::Uni, bytes);
-                }
-            }
+            Route::Unicast(addr) => self.send_to_addr(from, addr, self.servers.len(), bytes),
             Route::AnyNet | Route::Link(..) => {}
         }
     }
 
-    fn send_to(&mut self, from: Station, to: Station, cast: Cast, bytes: &Bytes) {
-        for arrival in self.lan.send(self.time, from, to, cast, bytes.len()).into_iter().flatten() {
+    fn send_to_servers(&mut self, from: Station, leaves: Option<Time>, bytes: &Bytes) {
+        for to in 0..self.servers.len() {
+            self.send_to(from, Station(to), Cast::Multi, leaves, bytes);
+        }
+    }
+
+    fn send_to_addr(&mut self, from: Station, addr: SocketAddr, stations: usize, bytes: &Bytes) {
+        if let Some(to) = Station::of(addr, stations) {
+            let leaves = if from == to { Some(self.time) } else { self.lan.leave(self.time, from, bytes.len()) };
+            self.send_to(from, to, Cast::Uni, leaves, bytes);
+        }
+    }
+
+    /// To one station a datagram that has left its sender at that time, if it has: what loops back does not need to.
+    fn send_to(&mut self, from: Station, to: Station, cast: Cast, leaves: Option<Time>, bytes: &Bytes) {
+        let Some(leaves) = leaves.filter(|_| from != to).or((from == to).then_some(self.time)) else { return };
+        for arrival in self.lan.send(leaves, from, to, cast, bytes.len()).into_iter().flatten() {
+            let length = bytes.len();
             let bytes = match arrival.flipped {
                 None => Rc::clone(bytes),
                 Some(bit) => {
@@ -143,8 +151,35 @@ impl World {
                 None => Happening::Datagram { to: to.0, from, multicast, bytes },
                 Some(client) => Happening::Overheard { client, from, multicast, bytes },
             };
-            self.queue.plan(arrival.at, happening);
+            self.arrives(arrival.at, from, to, Flow::Datagrams, length, happening);
         }
+    }
+
+    /// Something arrives at a station, and passes its port if there is one.
+    fn arrives(&mut self, at: Time, from: Station, to: Station, flow: Flow, bytes: usize, what: Happening) {
+        if !self.lan.has_ports() || from == to {
+            return self.queue.plan(at, what);
+        }
+        self.queue.plan(at, Happening::Enters(Box::new(Entering { to, flow, bytes, then: what })));
+    }
+
+    pub(super) fn enter(&mut self, entering: Entering) {
+        let Entering { to, flow, bytes, then } = entering;
+        if let Some(through) = self.lan.enter(self.time, to, flow, bytes) {
+            self.last_arrival = self.last_arrival.max(through);
+            self.queue.plan(through, then);
+        }
+    }
+
+    /// A piece of a stream, of which this happens when it arrives; `false` when the stream is broken.
+    pub(super) fn stream(&mut self, from: Station, to: Station, bytes: usize, what: Happening) -> bool {
+        let Some(at) = self.lan.stream(self.time, from, to, bytes) else { return false };
+        if self.lan.has_ports() {
+            // What waits for a narrow wire is late, however wide it is made meanwhile (seed 921000172, `--narrow --people`).
+            self.last_arrival = self.last_arrival.max(at);
+        }
+        self.arrives(at, from, to, Flow::Streams, bytes, what);
+        true
     }
 
     /// Data of a server's view, numbered beyond any window, comes to it in another member's name.
@@ -170,10 +205,8 @@ impl World {
         if target.node.is_none() || target.pid != pid {
             return;
         }
-        let life = target.life;
-        if let Some(arrives) = self.lan.stream(self.time, from, to, bytes.len()) {
-            self.queue.plan(arrives, Happening::Frame { to: to.0, life, from: sender, bytes: Rc::clone(bytes) });
-        }
+        let frame = Happening::Frame { to: to.0, life: target.life, from: sender, bytes: Rc::clone(bytes) };
+        self.stream(from, to, bytes.len(), frame);
     }
 }
 

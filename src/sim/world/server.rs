@@ -142,9 +142,7 @@ impl World {
 
     pub(super) fn tell_reset(&mut self, watcher: usize, gone: Station, pid: Pid) {
         let (to, life) = (self.servers[watcher].station, self.servers[watcher].life);
-        if let Some(at) = self.lan.stream(self.time, gone, to, 0) {
-            self.queue.plan(at, Happening::Reset { server: watcher, life, pid });
-        }
+        self.stream(gone, to, 0, Happening::Reset { server: watcher, life, pid });
     }
 
     /// The process does not run for a while.

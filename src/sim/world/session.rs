@@ -8,9 +8,13 @@ use crate::sim::checker::Violation;
 use crate::sim::client::Wish;
 use crate::sim::lan::Station;
 use crate::time::Time;
-use crate::wire::session::{Answer, Query, Reply, Request};
+use crate::wire::session::{self, Answer, Query, Reply, Request};
+use serde::Serialize;
 use std::collections::VecDeque;
 use std::time::Duration;
+
+/// A frame of a session, where its length makes no difference.
+const FRAME_BYTES: usize = 200;
 
 /// A connection of a client, numbered from 0 in a run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -40,9 +44,7 @@ impl World {
         let conn = self.conns.len();
         self.conns.push(Conn { client, server: to.0, life: 0, session: SessionId(0), open: true, broken: false });
         self.conn_of[client] = Some(conn);
-        if let Some(at) = self.lan.stream(self.time, from, to, 0) {
-            self.queue.plan(at, Happening::Opens(conn));
-        }
+        self.stream(from, to, 0, Happening::Opens(conn));
     }
 
     pub(super) fn opens(&mut self, conn: usize) {
@@ -61,9 +63,7 @@ impl World {
             self.conns[conn].life = server.life;
             self.checker.session_opened(at, session, self.conns[conn].client);
         }
-        if let Some(when) = self.lan.stream(self.time, from, to, 0) {
-            self.queue.plan(when, Happening::Opened(conn, stands));
-        }
+        self.stream(from, to, 0, Happening::Opened(conn, stands));
     }
 
     pub(super) fn opened(&mut self, conn: usize, stands: bool) {
@@ -145,9 +145,9 @@ impl World {
         if self.conns[conn].broken {
             return;
         }
-        match self.lan.stream(self.time, from, to, 200) {
-            Some(when) => self.queue.plan(when, Happening::ToClient(conn, Box::new(reply))),
-            None => self.break_conn(conn, false),
+        let bytes = self.frame_bytes(&reply);
+        if !self.stream(from, to, bytes, Happening::ToClient(conn, Box::new(reply))) {
+            self.break_conn(conn, false);
         }
     }
 
@@ -167,9 +167,7 @@ impl World {
 
     pub(super) fn close_to_client(&mut self, conn: usize) {
         let (from, to) = (self.servers[self.conns[conn].server].station, self.clients[self.conns[conn].client].at());
-        if let Some(when) = self.lan.stream(self.time, from, to, 0) {
-            self.queue.plan(when, Happening::ClosedAtClient(conn));
-        }
+        self.stream(from, to, 0, Happening::ClosedAtClient(conn));
     }
 
     pub(super) fn closed_at_client(&mut self, conn: usize) {
@@ -330,19 +328,26 @@ impl World {
             return;
         }
         let (from, to) = (self.clients[client].at(), self.servers[self.conns[conn].server].station);
-        match self.lan.stream(self.time, from, to, 200) {
-            Some(when) => self.queue.plan(when, Happening::ToServer(conn, Box::new(request))),
-            None => self.break_conn(conn, false),
+        let bytes = self.frame_bytes(&request);
+        if !self.stream(from, to, bytes, Happening::ToServer(conn, Box::new(request))) {
+            self.break_conn(conn, false);
         }
+    }
+
+    /// How long a frame of a session is; about that where it makes no difference.
+    fn frame_bytes<T: Serialize>(&self, frame: &T) -> usize {
+        if self.lan.has_ports() { session::encode(frame).len() } else { FRAME_BYTES }
     }
 
     fn close_from_client(&mut self, client: usize) {
         let Some(conn) = self.conn_of[client].take() else { return };
         self.conns[conn].open = false;
         let (from, to) = (self.clients[client].at(), self.servers[self.conns[conn].server].station);
-        let at = self.lan.stream(self.time, from, to, 0);
+        let closes = self.stream(from, to, 0, Happening::ClosedAtServer(conn));
         let noticed = self.time + Duration::from_millis(2000 + self.rng.below(3000));
-        self.queue.plan(at.unwrap_or(noticed), Happening::ClosedAtServer(conn));
+        if !closes {
+            self.queue.plan(noticed, Happening::ClosedAtServer(conn));
+        }
     }
 }
 
