@@ -140,6 +140,7 @@ fn play(text: &str, seeds: RangeInclusive<u64>, options: &Options) -> ExitCode {
     };
     let mut failed = 0;
     let (mut acked, mut shown, mut sent) = (0, 0, 0);
+    let (mut said, mut carried, mut overflowed) = (0, 0, 0);
     for seed in seeds {
         let mut world = scenario.world(seed, options.bugs, options.timeline);
         let verdict = scenario.play_in(&mut world);
@@ -151,8 +152,13 @@ fn play(text: &str, seeds: RangeInclusive<u64>, options: &Options) -> ExitCode {
         acked += world.counts.acked;
         sent += world.counts.sent;
         shown += world.checker.shown;
+        said += world.counts.acked_bytes;
+        (carried, overflowed) = (carried + world.lan.carried, overflowed + world.lan.overflowed);
     }
     say!("{failed} failed; {acked} acknowledged, {shown} shown, {sent} datagrams");
+    if carried > 0 {
+        say!("{carried} bytes left their senders for {said} of texts; {overflowed} datagrams found a port full");
+    }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

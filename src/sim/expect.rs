@@ -18,6 +18,10 @@ pub enum Expect {
     Everyone(Duration),
     /// Some client of this server has a message acknowledged within this time.
     Serves(usize, Duration),
+    /// In this time texts are acknowledged that would fill so many per cent of the narrowest wire.
+    Carries(u64, Duration),
+    /// Since the mark no more bytes have left their senders than this for each byte of a text that was acknowledged.
+    Costs(u64),
     /// What is now is remembered.
     Mark,
     /// No more view changes than this were completed since the mark.
@@ -33,12 +37,15 @@ pub enum Expect {
 pub struct Mark {
     views: usize,
     leader: Option<Pid>,
+    carried: u64,
+    acked_bytes: u64,
 }
 
 impl Mark {
     fn of(world: &World) -> Self {
         let leader = world.leader().map(|at| world.checker.seen(at).pid);
-        Self { views: world.checker.views(), leader }
+        let (carried, acked_bytes) = (world.lan.carried, world.counts.acked_bytes);
+        Self { views: world.checker.views(), leader, carried, acked_bytes }
     }
 }
 
@@ -53,6 +60,11 @@ impl Expect {
                 let (at, span) = rest.split_once(' ')?;
                 Self::Serves(number(at)?, wait(span)?)
             }
+            ("carries", rest) => {
+                let (share, span) = rest.split_once("% ")?;
+                Self::Carries(share.parse().ok()?, wait(span)?)
+            }
+            ("costs", times) => Self::Costs(times.parse().ok()?),
             ("mark", "") => Self::Mark,
             ("views", most) => Self::Views(most.parse().ok()?),
             ("leader", "same") => Self::SameLeader,
@@ -74,6 +86,11 @@ impl Expect {
             Self::Acked(span) => acked(world, *span),
             Self::Everyone(span) => everyone(world, *span),
             Self::Serves(at, span) => serves(world, *at, *span),
+            Self::Carries(share, span) => carries(world, *share, *span),
+            Self::Costs(most) => {
+                let (sent, said) = (now.carried - mark.carried, now.acked_bytes - mark.acked_bytes);
+                demand(sent <= most * said, || format!("{sent} bytes were sent for {said} that were acknowledged"))
+            }
             Self::Mark => {
                 *mark = now;
                 Ok(())
@@ -122,6 +139,16 @@ fn serves(world: &mut World, at: usize, span: Duration) -> Result<(), Violation>
         world.run_until(world.time + ms(100))?;
     }
     demand(served(world) > before, || format!("s{} acknowledged nothing within {span:?}", at + 1))
+}
+
+fn carries(world: &mut World, share: u64, span: Duration) -> Result<(), Violation> {
+    let before = world.counts.acked_bytes;
+    world.run_until(world.time + span)?;
+    let said = u128::from(world.counts.acked_bytes - before);
+    let room = u128::from(world.lan.narrowest().unwrap_or(0)) * span.as_millis() / 8000;
+    demand(room > 0 && said * 100 >= room * u128::from(share), || {
+        format!("texts of {said} bytes were acknowledged within {span:?}, where {room} have room")
+    })
 }
 
 fn demand(holds: bool, text: impl FnOnce() -> String) -> Result<(), Violation> {

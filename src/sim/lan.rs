@@ -230,6 +230,11 @@ impl Lan {
         }
     }
 
+    /// The fewest bits a second that some station takes on, if that is bounded.
+    pub fn narrowest(&self) -> Option<u64> {
+        self.ports.iter().filter_map(|ports| ports.up.bandwidth()).map(|bandwidth| bandwidth.bits).min()
+    }
+
     /// Whether some station has, or had, a bandwidth: then what arrives has to [`enter`](Self::enter), too.
     pub fn has_ports(&self) -> bool {
         !self.ports.is_empty()

@@ -43,6 +43,11 @@ impl Port {
         (self.datagrams, self.streams) = (0, 0);
     }
 
+    /// What it takes on, if that is bounded.
+    pub fn bandwidth(&self) -> Option<Bandwidth> {
+        self.bandwidth
+    }
+
     /// When `bytes` that come now are through; `None` when they are lost.
     pub fn pass(&mut self, now: Time, flow: Flow, bytes: usize) -> Option<Time> {
         self.drain(now);

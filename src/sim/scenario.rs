@@ -16,6 +16,7 @@
 //! disk leader slow 5s           flood 1                   other-net 3,4     around 2 narrow 600
 //! bandwidth all 2mbit queue 64kb   bandwidth leader 500kbit    bandwidth 3 free    (a client: the number after the servers')
 //! people (the clients are real)   pause-client 1 2s       restart-client 1 1s
+//! carries 40% 10s (of the narrowest wire)     costs 4 (bytes sent for each byte of text that is acknowledged, since mark)
 //! acked 10s    serves 1 10s     everyone 10s              mark       views 1    leader same | leader greatest
 //! ```
 //! Servers and clients count from 1. `settle` heals nothing: it demands that all servers that run, or those listed, come
@@ -140,7 +141,7 @@ impl Scenario {
             "settle" => self.steps.push(Step::Settle(Some(list(rest)?))),
             "seen" => self.steps.push(Step::Seen(rest.to_owned())),
             "talk" => self.steps.push(Step::Talk(habit(rest)?)),
-            "never" | "acked" | "everyone" | "serves" | "mark" | "views" | "leader" => {
+            "never" | "acked" | "everyone" | "serves" | "carries" | "costs" | "mark" | "views" | "leader" => {
                 self.steps.push(Step::Expect(Expect::read(word, rest)?));
             }
             "start" if rest == "all" => {

@@ -9,7 +9,7 @@ mod words;
 
 pub use plain::Plain;
 pub use real::Real;
-pub use words::{HUGE, LOBBY, body, is_body, is_said, nick, room};
+pub use words::{HUGE, LOBBY, body, body_bytes, is_body, is_said, nick, room};
 
 use super::lan::Station;
 use crate::ids::{ClientId, MessageId, RecordKey};

@@ -32,12 +32,21 @@ const HEAD_BYTES: usize = 37;
 
 /// The text of a message: by its id. `long` per mille of them need several datagrams.
 pub fn body(id: MessageId, long: u32) -> String {
+    text(id, words(id, long))
+}
+
+/// How many bytes [`body`] has.
+pub fn body_bytes(id: MessageId, long: u32) -> usize {
+    head(id).1 + WORD_BYTES * words(id, long) as usize
+}
+
+fn words(id: MessageId, long: u32) -> u64 {
     let mixed = mix(id);
     if long == HUGE {
-        return text(id, HUGE_WORDS);
+        return HUGE_WORDS;
     }
     let is_long = (mixed >> 32) % 1000 < u64::from(long);
-    text(id, if is_long { 80 + (mixed >> 8) % 400 } else { 1 + (mixed >> 8) % 6 })
+    if is_long { 80 + (mixed >> 8) % 400 } else { 1 + (mixed >> 8) % 6 }
 }
 
 /// Whether these are the words that the message's writer said to a room, beside the writer's name.
@@ -119,6 +128,7 @@ mod tests {
             let id = MessageId { client: ClientId(0x0123_4567_89ab_cdef_u64.rotate_left(cseq as u32 % 64)), cseq };
             for long in [0, 1000, HUGE] {
                 let body = body(id, long);
+                assert_eq!(body.len(), body_bytes(id, long));
                 assert!(body.starts_with(&id.to_string()) && is_body(id, &body), "{body}");
                 assert!(!is_body(id, &body[..body.len() - 1]) && !is_body(id, &format!("{body}a")));
                 assert!(!is_body(MessageId { cseq: cseq ^ 1, ..id }, &body));

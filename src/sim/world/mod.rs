@@ -215,6 +215,8 @@ pub struct Counts {
     pub sent: u64,
     /// Messages acknowledged as stable.
     pub acked: u64,
+    /// Bytes of their texts; counted where the LAN has ports.
+    pub acked_bytes: u64,
     /// By server: messages acknowledged to its clients.
     pub served: BTreeMap<usize, u64>,
     /// By client: messages acknowledged to it.

@@ -2,10 +2,11 @@
 
 use super::server::SOCKET_DATAGRAMS;
 use super::{Happening, World};
+use crate::ids::MessageId;
 use crate::proto::io::{Input, SessionId};
 use crate::sim::archive::Archive;
 use crate::sim::checker::Violation;
-use crate::sim::client::Wish;
+use crate::sim::client::{Wish, body_bytes};
 use crate::sim::lan::Station;
 use crate::time::Time;
 use crate::wire::session::{self, Answer, Query, Reply, Request};
@@ -292,6 +293,10 @@ impl World {
                 Wish::Aside { cseq, aside } => self.checker.made_aside(client, cseq, *aside),
                 Wish::Acked { cseq } => {
                     self.counts.acked += 1;
+                    if self.lan.has_ports() {
+                        let (id, long) = (self.clients[client].id(), self.clients[client].habit().long);
+                        self.counts.acked_bytes += body_bytes(MessageId { client: id, cseq }, long) as u64;
+                    }
                     *self.counts.answered.entry(client).or_default() += 1;
                     if let Some(home) = self.clients[client].home() {
                         *self.counts.served.entry(home.0).or_default() += 1;
