@@ -36,6 +36,8 @@ pub struct Origin {
     /// Accepted and not sent in this view, in order of acceptance.
     queue: VecDeque<MessageId>,
     queued_since: Option<Time>,
+    /// Of the batch that is being sent, the pieces that are still here.
+    pieces: VecDeque<Outgoing>,
     accepted: u64,
     oseq: u64,
     ordered: u64,
@@ -80,9 +82,9 @@ impl Origin {
         self.ordered = self.ordered.max(oseq.min(self.oseq));
     }
 
-    /// The last number used in this view.
+    /// The last number that went out in this view.
     pub fn head(&self) -> u64 {
-        self.oseq
+        self.oseq - self.pieces.len() as u64
     }
 
     /// Pending messages that are among these.
@@ -104,6 +106,7 @@ impl Origin {
     pub fn begin_view(&mut self, now: Time) {
         self.oseq = 0;
         self.ordered = 0;
+        self.pieces.clear();
         let mut order: Vec<(u64, MessageId)> = self.pending.iter().map(|(id, (at, _))| (*at, *id)).collect();
         order.sort_unstable();
         if self.bugs.has(Bug::NoResend) {
@@ -113,10 +116,18 @@ impl Origin {
         self.queued_since = (!self.queue.is_empty()).then_some(now);
     }
 
+    /// The next datagram: the pieces of a long batch go one by one, so that a wire need not take them all at once.
+    pub fn next_piece(&mut self, now: Time, hlc: Hlc) -> Option<Outgoing> {
+        if self.pieces.is_empty() {
+            self.pieces = self.pack(now, hlc)?.into();
+        }
+        self.pieces.pop_front()
+    }
+
     /// The next batch, cut into its datagrams, if it is time to send one: at once when nothing is on its way, else when it
     /// is full or [`COALESCE`] old; never when [`ORIGIN_WINDOW`] datagrams wait for their places. `hlc` is this server's
     /// clock: nothing it sends sorts below what it has stored.
-    pub fn pack(&mut self, now: Time, hlc: Hlc) -> Option<Vec<Outgoing>> {
+    fn pack(&mut self, now: Time, hlc: Hlc) -> Option<Vec<Outgoing>> {
         let since = self.queued_since?;
         let in_flight = self.oseq - self.ordered;
         if in_flight >= ORIGIN_WINDOW {
@@ -139,8 +150,11 @@ impl Origin {
         Some(self.cut(&bytes))
     }
 
-    /// When [`Origin::pack`] will send what waits, if nothing else happens.
+    /// When [`Origin::next_piece`] has something, if nothing else happens.
     pub fn next_timeout(&self) -> Time {
+        if !self.pieces.is_empty() {
+            return Time(0);
+        }
         match self.queued_since {
             Some(since) if self.oseq - self.ordered < ORIGIN_WINDOW => since + COALESCE,
             _ => Time::NEVER,
@@ -200,6 +214,24 @@ mod tests {
     fn bodies(pieces: &[Outgoing]) -> Vec<String> {
         let joined: Vec<u8> = pieces.iter().flat_map(|piece| piece.payload.as_slice().to_vec()).collect();
         decode_batch(&joined).unwrap().into_iter().map(|message| message.body).collect()
+    }
+
+    #[test]
+    fn pieces_of_a_long_batch_go_one_by_one_and_the_head_follows_them() {
+        let mut origin = Origin::default();
+        origin.offer(Time(0), message(1, 1, &"x".repeat(3000)));
+        let numbers: Vec<(u64, u16)> = std::iter::from_fn(|| {
+            let piece = origin.next_piece(Time(0), Hlc(0))?;
+            assert_eq!(origin.head(), piece.oseq);
+            Some((piece.oseq, piece.part))
+        })
+        .collect();
+        assert_eq!(numbers, [(1, 0), (2, 1), (3, 2)]);
+        origin.offer(Time(1), message(1, 2, &"x".repeat(3000)));
+        assert!(origin.next_piece(Time(1000), Hlc(0)).is_some());
+        assert_eq!(origin.next_timeout(), Time(0), "two are left");
+        origin.begin_view(Time(2000));
+        assert_eq!((origin.head(), origin.next_piece(Time(3000), Hlc(0)).unwrap().part), (0, 0));
     }
 
     #[test]

@@ -15,6 +15,17 @@ const REPAIR_PERCENT: u64 = 30;
 const CATCH_UP_PERCENT: u64 = 25;
 /// Tokens are counted in millionths of a byte, so that no microsecond of credit is lost to rounding.
 const MICRO: u64 = 1_000_000;
+/// Share of the ceiling below which the rate falls only when at least every second datagram was asked for again: that much loss is
+/// a crowd's. Where it is the path's, or the radio's, a slower sender is heard no better.
+const CROWD_SHARE: u64 = 16;
+/// Share of the ceiling below which it never falls.
+const LEAST_SHARE: u64 = 1024;
+/// Bytes that go at once after a pause even at the lowest rate.
+const LEAST_BURST_BYTES: u64 = 10 * DATAGRAM_BYTES;
+/// Per cent by which the rate rises in a window that it was used in without loss …
+const USED_PERCENT: u64 = 5;
+/// … and in one that says nothing, since little was sent: what a crowd had room for is forgotten within a minute or so.
+const UNUSED_PERCENT: u64 = 1;
 /// Greatest rate and burst, in bytes (a second): keeps all arithmetic within 64 bits.
 const MOST_BYTES: u64 = 1 << 40;
 
@@ -31,13 +42,16 @@ pub enum Lane {
 
 /// Paces a sender to a rate that follows what receivers report (`PROTOCOL.md` §6, flow).
 ///
-/// More than 1 % of a window's datagrams asked for again: the rate falls to 7/10. A window without that: it rises by 5 %.
+/// More than 1 % of a window's datagrams asked for again: the rate falls to 7/10, below a sixteenth of the ceiling only when
+/// every second was. A window without that: it rises by 5 %, or by 1 % if less than half of it was used. What may go at once
+/// after a pause falls and rises with it.
 /// Control does not ask the pacer: it never waits for data.
 #[derive(Clone, Debug)]
 pub struct Pacer {
     rate: u64,
     floor: u64,
     ceiling: u64,
+    burst: u64,
     all: Bucket,
     repairs: Bucket,
     catch_up: Bucket,
@@ -47,15 +61,17 @@ pub struct Pacer {
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     start: Time,
+    /// Datagrams' worth.
     sent: u64,
+    bytes: u64,
     lost: u64,
 }
 
 impl Pacer {
-    /// A pacer that begins at its ceiling of `rate` bytes a second, never falls below a sixteenth of it, and lets at most
+    /// A pacer that begins at its ceiling of `rate` bytes a second, never falls below 1/1024 of it, and lets at most
     /// `burst` bytes go at once after a pause. Both are held between one byte and 2^40.
     pub fn new(rate: u64, burst: u64) -> Self {
-        Self::between(rate / 16, rate, burst)
+        Self::between(rate / LEAST_SHARE, rate, burst)
     }
 
     /// A pacer with another `floor` (bytes a second).
@@ -66,6 +82,7 @@ impl Pacer {
             rate: ceiling,
             floor: floor.clamp(1, ceiling),
             ceiling,
+            burst,
             all: Bucket::full(burst),
             repairs: Bucket::full(burst),
             catch_up: Bucket::full(burst),
@@ -88,7 +105,7 @@ impl Pacer {
             Lane::CatchUp => self.catch_up.take(now, bytes),
         };
         if granted {
-            self.window.sent += bytes.div_ceil(DATAGRAM_BYTES);
+            self.window.count(bytes);
             if lane != Lane::Data {
                 self.all.owe(now, bytes);
             }
@@ -96,11 +113,12 @@ impl Pacer {
         granted
     }
 
-    /// Pays for `bytes` that go out without asking: their size was not known before. The debt is at most one burst.
+    /// Pays for `bytes` that go out without asking: their size was not known before. The debt is at most one burst, as large as
+    /// the pacer began with.
     pub fn pay(&mut self, now: Time, lane: Lane, bytes: u64) {
         self.turn(now);
         let bytes = bytes.min(MOST_BYTES);
-        self.window.sent += bytes.div_ceil(DATAGRAM_BYTES);
+        self.window.count(bytes);
         self.all.owe(now, bytes);
         match lane {
             Lane::Data => {}
@@ -146,23 +164,28 @@ impl Pacer {
         if windows == 0 {
             return;
         }
-        let Window { sent, lost, .. } = self.window;
-        let mut rate = self.rate;
-        if lost >= LEAST_LOST && lost.saturating_mul(100) > sent {
-            rate = rate * 7 / 10;
-        } else {
-            rate += rate.div_ceil(20);
-        }
+        let mut rate = self.after(self.window);
         for _ in 1..windows {
             if rate >= self.ceiling {
                 break;
             }
-            rate = rate.max(self.floor);
-            rate += rate.div_ceil(20);
+            rate = risen(rate.max(self.floor), UNUSED_PERCENT);
         }
         self.bring_up(now);
         self.set_rate(rate);
-        self.window = Window { start: now, sent: 0, lost: 0 };
+        self.window = Window { start: now, ..Window::default() };
+    }
+
+    /// The rate that follows from what came of the last window.
+    fn after(&self, window: Window) -> u64 {
+        let Window { sent, bytes, lost, .. } = window;
+        if lost < LEAST_LOST || lost.saturating_mul(100) <= sent {
+            let used = bytes.saturating_mul(2 * 1000) >= self.rate.saturating_mul(WINDOW.as_millis() as u64);
+            return risen(self.rate, if used { USED_PERCENT } else { UNUSED_PERCENT });
+        }
+        let is_crowd = lost.saturating_mul(2) >= sent;
+        let least = if is_crowd { self.floor } else { (self.ceiling / CROWD_SHARE).min(self.rate) };
+        (self.rate * 7 / 10).max(least)
     }
 
     /// Counts what has flowed in at the old rate.
@@ -177,7 +200,23 @@ impl Pacer {
         self.all.rate = self.rate;
         self.repairs.rate = (self.rate * REPAIR_PERCENT / 100).max(1);
         self.catch_up.rate = (self.rate * CATCH_UP_PERCENT / 100).max(1);
+        let share = u128::from(self.burst) * u128::from(self.rate) / u128::from(self.ceiling);
+        let burst = (share as u64).max(LEAST_BURST_BYTES.min(self.burst));
+        for bucket in [&mut self.all, &mut self.repairs, &mut self.catch_up] {
+            bucket.set_burst(burst);
+        }
     }
+}
+
+impl Window {
+    fn count(&mut self, bytes: u64) {
+        self.sent += bytes.div_ceil(DATAGRAM_BYTES);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+fn risen(rate: u64, percent: u64) -> u64 {
+    rate + (rate * percent).div_ceil(100)
 }
 
 /// A token bucket in millionths of a byte.
@@ -187,6 +226,8 @@ struct Bucket {
     rate: u64,
     /// Bytes it holds.
     burst: u64,
+    /// Bytes that may be owed.
+    debt: u64,
     /// Below zero: sent on credit.
     level: i128,
     at: Time,
@@ -194,7 +235,12 @@ struct Bucket {
 
 impl Bucket {
     fn full(burst: u64) -> Self {
-        Self { rate: 1, burst, level: micro(burst), at: Time(0) }
+        Self { rate: 1, burst, debt: burst, level: micro(burst), at: Time(0) }
+    }
+
+    fn set_burst(&mut self, burst: u64) {
+        self.burst = burst;
+        self.level = self.level.min(micro(burst));
     }
 
     fn take(&mut self, now: Time, bytes: u64) -> bool {
@@ -206,10 +252,10 @@ impl Bucket {
         granted
     }
 
-    /// Pays without asking; the debt is at most one burst.
+    /// Pays without asking.
     fn owe(&mut self, now: Time, bytes: u64) {
         self.fill(now);
-        self.level = (self.level - micro(bytes)).max(-micro(self.burst));
+        self.level = (self.level - micro(bytes)).max(-micro(self.debt));
     }
 
     fn fill(&mut self, now: Time) {
@@ -302,10 +348,37 @@ mod tests {
         pacer.nacked(ms(50), 6);
         pacer.nacked(ms(100), 0);
         assert_eq!(pacer.rate(), 7_000_000);
+        pacer.pay(ms(100), Lane::Data, 400_000);
         pacer.nacked(ms(200), 0);
         assert_eq!(pacer.rate(), 7_350_000);
         pacer.nacked(ms(100_000), 0);
         assert_eq!(pacer.rate(), 10_000_000);
+    }
+
+    #[test]
+    fn crowd_slows_far_below_what_other_loss_does_and_so_does_what_goes_at_once() {
+        let mut pacer = Pacer::new(16_000_000, 1_000_000);
+        let mut slowed_to = |lost| {
+            for _ in 0..30 {
+                let now = pacer.window.start;
+                pacer.pay(now, Lane::Data, 14_000);
+                pacer.nacked(now, lost);
+                pacer.nacked(now + WINDOW, 0);
+            }
+            (pacer.rate(), pacer.all.burst)
+        };
+        assert_eq!(slowed_to(4), (1_000_000, 62_500));
+        assert_eq!(slowed_to(5), (15_625, LEAST_BURST_BYTES));
+    }
+
+    #[test]
+    fn rate_rises_slowly_while_little_is_sent() {
+        let mut pacer = Pacer::new(10_000_000, 1_000_000);
+        pacer.take(ms(0), Lane::Data, 700_000);
+        pacer.nacked(ms(50), 6);
+        pacer.nacked(ms(100), 0);
+        pacer.nacked(ms(200), 0);
+        assert_eq!(pacer.rate(), 7_070_000);
     }
 
     #[test]

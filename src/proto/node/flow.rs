@@ -11,6 +11,8 @@ use crate::record::Entry;
 use crate::wire::datagram::MAX_DATAGRAM_BYTES;
 use crate::wire::message::{Data, Message, Order};
 
+/// What a datagram of data has beside its payload, about: the header, and the fields of `Data`.
+const FRAME_BYTES: usize = 48;
 /// Most batches ordered before the datagrams go out: an input is never followed by an unbounded burst.
 const ORDER_BURST: usize = 512;
 
@@ -38,21 +40,19 @@ impl Node {
         };
         let (now, datagram_bytes) = (self.now.mono, MAX_DATAGRAM_BYTES as u64);
         while self.pacer.allowance(now, Lane::Data) >= datagram_bytes
-            && let Some(pieces) = self.origin.pack(now, hlc)
+            && let Some(piece) = self.origin.next_piece(now, hlc)
         {
-            self.pacer.pay(now, Lane::Data, pieces.len() as u64 * datagram_bytes);
-            for piece in pieces {
-                let data = Data {
-                    view: live.tag,
-                    origin: live.index as u8,
-                    oseq: piece.oseq,
-                    part: piece.part,
-                    parts: piece.parts,
-                    payload: piece.payload,
-                };
-                live.hold_back.accept_data(&data);
-                self.out.multicast_data(Message::Data(data));
-            }
+            self.pacer.pay(now, Lane::Data, (piece.payload.as_slice().len() + FRAME_BYTES) as u64);
+            let data = Data {
+                view: live.tag,
+                origin: live.index as u8,
+                oseq: piece.oseq,
+                part: piece.part,
+                parts: piece.parts,
+                payload: piece.payload,
+            };
+            live.hold_back.accept_data(&data);
+            self.out.multicast_data(Message::Data(data));
             live.tail.sent(now);
         }
     }

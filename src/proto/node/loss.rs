@@ -7,7 +7,7 @@ use crate::proto::live::{Live, orders_of};
 use crate::proto::loss_detector::{Due, LossDetector};
 use crate::proto::pacing::Lane;
 use crate::proto::repair::{Item, RepairOut, RepairTo};
-use crate::wire::datagram::MAX_DATAGRAM_BYTES;
+use crate::wire::datagram::{HEADER_BYTES, MAX_DATAGRAM_BYTES};
 use crate::wire::message::{Heads, MAX_NACK_RANGES, Message, Nack};
 use std::collections::BTreeMap;
 
@@ -129,7 +129,7 @@ impl Node {
                 continue;
             };
             self.pacer.nacked(now, u64::from(usize::from(item.stream) == live.index));
-            self.pacer.take(now, Lane::Repair, MAX_DATAGRAM_BYTES as u64);
+            self.pacer.pay(now, Lane::Repair, bytes_of(&message));
             match to {
                 RepairTo::Multicast => self.out.multicast_repair(message),
                 RepairTo::Asker(pid) => {
@@ -178,6 +178,12 @@ fn whom_to_ask(due: Due, origin: Pid, leader: Pid, others: &[Pid], me: Pid, rand
         0..=2 => origin,
         _ => others.get(random).copied().unwrap_or(origin),
     }
+}
+
+/// How long a repair is, about: what a short one leaves of the rate is for others.
+fn bytes_of(message: &Message) -> u64 {
+    let payload = if let Message::Data(data) = message { data.payload.as_slice().len() } else { 0 };
+    (payload + HEADER_BYTES + 32) as u64
 }
 
 fn repair_of(live: &Live, item: Item) -> Option<Message> {

@@ -32,8 +32,8 @@ fn sent_until(pair: &mut Pair, at: usize, end: Time) -> usize {
 #[test]
 fn data_waits_for_the_rate_and_then_goes_out() {
     let mut pair = Pair::ringed();
-    // Ten datagrams at once, then a hundred a second.
-    pair.nodes[0].pacer = Pacer::between(140_000, 140_000, 14_000);
+    // Ten datagrams of some 1,260 bytes at once, then a hundred a second.
+    pair.nodes[0].pacer = Pacer::between(126_000, 126_000, 13_000);
     let now = pair.now.mono;
     for cseq in 1..=30 {
         assert!(pair.nodes[0].origin.offer(now, message(1, cseq, &"x".repeat(1200))));
