@@ -12,7 +12,10 @@ use std::time::Duration;
 pub const MAX_MESSAGES: usize = 4096;
 /// Numbers beyond the acknowledged prefix that may be under way (`W`), or fewer if the server says so.
 pub(super) const WINDOW: u64 = 32;
-/// Everything unacknowledged is sent again after this long without progress, doubled each time …
+/// Bytes of texts that the server has not said it has may be under way in a session, beside the last one: more would lie in the
+/// way of pings and questions, for seconds where the wire is narrow.
+const UNHEARD_BYTES: usize = 64 << 10;
+/// The first that is unacknowledged is sent again after this long without progress, doubled each time …
 const RESEND: Duration = Duration::from_millis(250);
 /// … to at most this.
 const RESEND_MOST: Duration = Duration::from_secs(4);
@@ -99,6 +102,7 @@ impl Outbox {
         self.session = true;
         self.window = WINDOW.min(u64::from(window)).max(1);
         self.sent_upto = self.acked_upto;
+        self.items.iter_mut().for_each(|item| item.accepted = false);
         self.wait = RESEND;
         self.pause = Time(0);
         self.items.iter().filter(|item| !item.done && item.cseq <= self.ever_sent).count() as u64
@@ -136,6 +140,8 @@ impl Outbox {
     /// The server took neither this one nor those behind it: they go again, in order, after the pause.
     pub(super) fn busy(&mut self, now: Time, cseq: u64, pause: Duration) {
         if self.unfinished(cseq).is_some() {
+            let first = cseq - self.acked_upto - 1;
+            self.items.iter_mut().skip(first as usize).for_each(|item| item.accepted = false);
             self.sent_upto = self.sent_upto.min(cseq - 1);
             self.pause = self.pause.max(now + pause.min(RESEND_MOST));
         }
@@ -182,12 +188,16 @@ impl Outbox {
             return Vec::new();
         }
         let again = now >= self.resend_at;
-        let from = if again { self.acked_upto } else { self.sent_upto };
         let kept = if bug!(self, Bug::SaysUnsaved) { self.last_cseq } else { self.saved_upto };
         let credit = self.acked_upto.saturating_add(self.window).min(kept);
-        let from = if bug!(self, Bug::SaysOnce) { from.max(self.ever_sent) } else { from };
-        let due = self.between(from, credit).filter(|item| !item.done).map(|item| self.as_submit(item)).collect();
-        self.sent_upto = self.sent_upto.max(credit);
+        let says_once = bug!(self, Bug::SaysOnce);
+        let from = if says_once { self.sent_upto.max(self.ever_sent) } else { self.sent_upto };
+        let upto = self.room_upto(credit);
+        // A session loses nothing on the way: one message asks whether the server still has them.
+        let first = self.between(self.acked_upto, self.sent_upto).find(|item| again && !says_once && !item.done);
+        let fresh = self.between(from, upto).filter(|item| !item.done);
+        let due = first.into_iter().chain(fresh).map(|item| self.as_submit(item)).collect();
+        self.sent_upto = self.sent_upto.max(upto);
         self.ever_sent = self.ever_sent.max(self.sent_upto);
         if again {
             self.wait = (self.wait * 2).min(RESEND_MOST);
@@ -199,6 +209,22 @@ impl Outbox {
             self.resend_at = now + self.wait;
         }
         due
+    }
+
+    /// How far may be sent now: up to this number, as long as little is under way of which the server has said nothing.
+    fn room_upto(&self, credit: u64) -> u64 {
+        let unheard = |item: &&Item| !item.accepted && !item.done;
+        let under_way = self.between(self.acked_upto, self.sent_upto).filter(unheard);
+        let mut bytes: usize = under_way.map(|item| item.draft.body.len()).sum();
+        let mut upto = self.sent_upto;
+        for item in self.between(self.sent_upto, credit) {
+            if bytes > UNHEARD_BYTES {
+                break;
+            }
+            bytes += item.draft.body.len();
+            upto = item.cseq;
+        }
+        upto
     }
 
     /// When [`Outbox::due`] has something again though nothing happens.
@@ -315,20 +341,36 @@ mod tests {
     }
 
     #[test]
-    fn all_unacknowledged_go_again_in_order_less_and_less_often_until_progress() {
+    fn first_unacknowledged_goes_again_less_and_less_often_until_progress() {
         let mut outbox = with(3);
         outbox.connected(32);
         assert_eq!(numbers(&outbox.due(at(0))), [1, 2, 3]);
         let mut sent = Vec::new();
         for _ in 0..6 {
             let now = outbox.next_timeout(at(0));
-            assert_eq!(numbers(&outbox.due(now)), [1, 2, 3]);
+            assert_eq!(numbers(&outbox.due(now)), [1]);
             sent.push(now.0 / 1000);
         }
         assert_eq!(sent, [250, 750, 1750, 3750, 7750, 11_750]);
         outbox.stable(at(12_000), 2, key(1));
         assert_eq!(outbox.next_timeout(at(12_000)), at(12_250));
-        assert_eq!(numbers(&outbox.due(at(12_250))), [1, 3]);
+        assert_eq!(numbers(&outbox.due(at(12_250))), [1]);
+    }
+
+    #[test]
+    fn long_messages_wait_until_the_server_has_those_before_them() {
+        let mut outbox = Outbox::new(0, 0, Hlc(0), Vec::new());
+        for _ in 0..4 {
+            outbox.submit(draft(&"x".repeat(UNHEARD_BYTES / 2 + 1)));
+        }
+        outbox.saved(4);
+        outbox.connected(32);
+        assert_eq!(numbers(&outbox.due(at(0))), [1, 2]);
+        assert!(outbox.due(at(1)).is_empty());
+        assert!(outbox.accepted(at(2), 1));
+        assert_eq!(numbers(&outbox.due(at(2))), [3]);
+        outbox.busy(at(3), 2, Duration::from_millis(10));
+        assert_eq!(numbers(&outbox.due(at(13))), [2, 3]);
     }
 
     #[test]
