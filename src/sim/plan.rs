@@ -4,6 +4,7 @@ use super::client::Habit;
 use super::disk::Manner;
 use super::fault::{Fault, Trigger};
 use super::lan::{Cut, Quality};
+use super::port::Bandwidth;
 use super::rng::Rng;
 use super::world::Shape;
 use crate::proto::bugs::Bugs;
@@ -13,11 +14,14 @@ use std::time::Duration;
 
 /// In one of so many seeds history is let go of.
 const LETTING_GO: u64 = 8;
+/// In so many of a thousand seeds the LAN is narrow.
+const NARROW: u32 = 100;
 /// In one of so many seeds the clients are those that people have.
 const PEOPLE: u64 = 4;
 
 /// What of a run is not drawn from its seed.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "what may be asked of a run, each apart from the others")]
 pub struct Options {
     /// Planted bugs.
     pub bugs: Bugs,
@@ -31,13 +35,24 @@ pub struct Options {
     pub people: bool,
     /// History is let go of in every run.
     pub lets_go: bool,
+    /// The LAN is narrow in every run.
+    pub narrow: bool,
     /// No faults at all, and this long.
     pub calm: Option<Duration>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { bugs: Bugs::NONE, timeline: false, only: None, size: None, people: false, lets_go: false, calm: None }
+        Self {
+            bugs: Bugs::NONE,
+            timeline: false,
+            only: None,
+            size: None,
+            people: false,
+            lets_go: false,
+            narrow: false,
+            calm: None,
+        }
     }
 }
 
@@ -51,8 +66,9 @@ impl Options {
         let size = self.size.map_or_else(String::new, |(servers, clients)| format!(" --size {servers},{clients}"));
         let people = if self.people { " --people" } else { "" };
         let lets_go = if self.lets_go { " --let-go" } else { "" };
+        let narrow = if self.narrow { " --narrow" } else { "" };
         let calm = self.calm.map_or_else(String::new, |calm| format!(" --calm {}", calm.as_secs()));
-        format!("--seed {seed}{only}{size}{people}{lets_go}{calm}")
+        format!("--seed {seed}{only}{size}{people}{lets_go}{narrow}{calm}")
     }
 }
 
@@ -118,6 +134,7 @@ impl Plan {
             // Drawn apart, so that these seeds' other faults are what they would be with plain clients.
             faults_of_people(&mut Rng::new(seed ^ 0xc11e), clients, length, &mut faults);
         }
+        narrow(seed, servers + clients, length, options.narrow, &mut faults);
         let core = (0..servers).filter(|_| rng.chance(600)).collect();
         faults.retain(|fault| fault.0 < Time(0) + length);
         faults.sort_by_key(|fault| fault.0);
@@ -171,6 +188,27 @@ fn retention(seed: u64, servers: usize, always: bool) -> Vec<Retention> {
         _ => Keep::For(rng.wait(secs(1), secs(20))),
     };
     (0..servers).map(|_| Retention { keep: draw(), ..times }).collect()
+}
+
+/// Wires that take on little, in some runs: all of them, and then one or another that takes on less, or more. Drawn apart, as
+/// above.
+fn narrow(seed: u64, stations: usize, length: Duration, always: bool, faults: &mut Vec<(Time, Fault)>) {
+    let mut rng = Rng::new(seed ^ 0xba4d);
+    if !rng.chance(NARROW) && !always {
+        return;
+    }
+    let widths = [1_000_000, 2_000_000, 5_000_000, 10_000_000];
+    let bandwidth = |rng: &mut Rng| Bandwidth {
+        bits: rng.pick(&widths).copied().unwrap_or(1_000_000),
+        queue_bytes: rng.pick(&[32_000, 64_000, 256_000]).copied().unwrap_or(64_000),
+    };
+    let begins = Time(0) + rng.wait(Duration::ZERO, secs(3));
+    faults.push((begins, Fault::BandwidthOfAll(Some(bandwidth(&mut rng)))));
+    for _ in 0..rng.below(6) {
+        let at = begins + rng.wait(ms(1), length);
+        let of = if rng.chance(200) { None } else { Some(bandwidth(&mut rng)) };
+        faults.push((at, Fault::Bandwidth(rng.index(stations), of)));
+    }
 }
 
 /// What befalls the processes of clients.
@@ -399,6 +437,10 @@ mod tests {
         assert!(lines[0].starts_with("seed 7: 3 servers, 4 clients, "), "{}", lines[0]);
         assert!(lines.last().is_some_and(|line| line.starts_with("safety phase until ")));
         assert_eq!(options.flags(7), "--seed 7 --only 0,2 --size 3,4");
+        let narrow = Plan::draw(7, &Options { narrow: true, ..options.clone() });
+        let widths = |plan: &Plan| plan.lines().iter().filter(|line| line.contains("Bandwidth")).count();
+        assert!(widths(&narrow) > 0 && widths(&plan) == 0);
+        assert_eq!(narrow.faults.len() - widths(&narrow), plan.faults.len(), "the other faults are what they were");
         let calm = Options { people: true, calm: Some(secs(9)), ..Options::default() };
         assert_eq!(calm.flags(8), "--seed 8 --people --calm 9");
     }

@@ -66,6 +66,9 @@ pub fn run_plan(plan: &Plan) -> Outcome {
     if duplicates > 0 {
         world.counts.rare.insert("duplicate orders", duplicates);
     }
+    if world.lan.overflowed > 0 {
+        world.counts.rare.insert("datagrams that found a port full", world.lan.overflowed);
+    }
     Outcome {
         seed,
         violation,
@@ -110,6 +113,7 @@ fn heal_core(world: &mut World, core: &[usize]) -> Result<(), Violation> {
             }
         }
     }
+    world.lan.widen();
     let mut healed = world.last_arrival.max(world.time);
     for &server in core {
         world.strike(&Fault::Disk(server, Box::new(Manner::GOOD)));
