@@ -6,6 +6,7 @@ use ringtalk::proto::bugs::Bugs;
 use ringtalk::sim::Scenario;
 
 mod fifty;
+mod narrow;
 mod stories;
 
 /// Seeds that each scenario is played with: one where the code is not optimised, so that `cargo test` stays a matter of

@@ -1,0 +1,30 @@
+//! Wires that take on less than is said.
+
+use crate::holds;
+
+/// The leader's wire is a fiftieth of what clients would say, in messages of 48 datagrams: nobody takes it for dead.
+#[test]
+fn leader_with_a_narrow_wire_is_crowded_and_goes_on_leading() {
+    holds(
+        "people; clients 6; talk not; wait 3s; bandwidth leader 2mbit; mark; talk huge; wait 2s; carries 15% 20s; views 0; \
+         leader same; talk not; wait 10s; bandwidth all free; settle",
+    );
+}
+
+/// Short messages at the rate that the wires allow: most of these is headers, none of it is said again and again.
+#[test]
+fn short_messages_fill_narrow_wires_and_nobody_is_suspected() {
+    holds(
+        "people; clients 6; talk fast; wait 3s; bandwidth all 2mbit; wait 2s; mark; everyone 3s; carries 12% 10s; costs 25; \
+         views 0; settle",
+    );
+}
+
+/// Who was away for a minute catches up over a narrow wire while everyone talks on.
+#[test]
+fn talk_goes_on_while_a_server_catches_up_over_a_narrow_wire() {
+    holds(
+        "people; clients 6; talk long; wait 3s; kill 3; wait 60s; bandwidth all 5mbit; start 3; wait 4s; mark; everyone 2s; \
+         everyone 2s; everyone 2s; views 0; settle",
+    );
+}
