@@ -5,6 +5,7 @@
 //! ends, however it ends, the kernel removes the LAN and whatever still runs on it.
 
 use crate::trouble::{Outcome, Trouble};
+use ringtalk::sim::port::Bandwidth;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
@@ -17,6 +18,9 @@ const UNSHARE: [&str; 7] = ["-Urnm", "--pid", "--fork", "--kill-child", "--mount
 /// The longest IPv4 packet that carries one datagram of ringtalk: 1,400 bytes and the headers of IP and UDP.
 const LONGEST_PACKET_BYTES: u64 = 1_428;
 
+/// Bytes that a narrow wire takes on at once: what passes in some ten milliseconds, since its clock is no finer.
+const AT_ONCE_BYTES: usize = 16_000;
+
 /// Goes on inside the namespaces: returns there, and only there.
 ///
 /// # Errors
@@ -25,7 +29,7 @@ pub(crate) fn enter() -> Result<(), String> {
     if std::env::var_os(INSIDE).is_some() {
         return prepare().map_err(|trouble| trouble.to_string());
     }
-    for tool in ["ip", "nft", "mount"] {
+    for tool in ["ip", "nft", "tc", "mount"] {
         if let Err(error) = Command::new(tool).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status() {
             return Err(format!("no `{tool}` here ({error})"));
         }
@@ -100,6 +104,7 @@ impl Count {
 pub(crate) struct Lan {
     hosts: u8,
     lossy: bool,
+    narrow: bool,
     /// Everything that losses took since the LAN was built or mended.
     dropped: Count,
 }
@@ -127,7 +132,7 @@ impl Lan {
             "table bridge lan {\n chain cuts { type filter hook forward priority 0; policy accept; }\n \
              chain count { type filter hook prerouting priority 0; policy accept; ip protocol udp counter; }\n}\n",
         )?;
-        Ok(Self { hosts, lossy: false, dropped: Count::default() })
+        Ok(Self { hosts, lossy: false, narrow: false, dropped: Count::default() })
     }
 
     /// How many hosts there are.
@@ -198,6 +203,25 @@ impl Lan {
         Ok(dropped)
     }
 
+    /// Lets so much pass each host's wire, each way, with a queue before it; `None` ends it.
+    pub(crate) fn narrow(&mut self, bandwidth: Option<Bandwidth>) -> Outcome<()> {
+        for i in (1..=self.hosts).filter(|_| self.narrow || bandwidth.is_some()) {
+            for (host, port) in [(format!("h{i}"), "eth".to_owned()), ("sw".to_owned(), format!("p{i}"))] {
+                let shaper = match bandwidth {
+                    Some(Bandwidth { bits, queue_bytes }) => {
+                        format!(
+                            "qdisc replace dev {port} root tbf rate {bits}bit burst {AT_ONCE_BYTES} limit {queue_bytes}\n"
+                        )
+                    }
+                    None => format!("qdisc del dev {port} root\n"),
+                };
+                tool("ip", &["netns", "exec", &host, "tc", "-batch", "-"], Some(&shaper))?;
+            }
+        }
+        self.narrow = bandwidth.is_some();
+        Ok(())
+    }
+
     /// Drops everything from any host of `from` to any of `to`, until [`Lan::heal`]. Cuts add up.
     #[expect(clippy::unused_self, reason = "the LAN has to stand")]
     pub(crate) fn cut_one_way(&self, from: &[u8], to: &[u8]) -> Outcome<()> {
@@ -220,10 +244,11 @@ impl Lan {
         in_switch("flush chain bridge lan cuts\n")
     }
 
-    /// Undoes all cuts and losses.
+    /// Undoes all cuts and losses, and widens all wires.
     pub(crate) fn mend(&mut self) -> Outcome<()> {
         self.heal()?;
         self.lose(0)?;
+        self.narrow(None)?;
         self.dropped = Count::default();
         Ok(())
     }

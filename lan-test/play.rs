@@ -25,7 +25,7 @@ pub(crate) fn play(lan: &mut Lan, program: &Path, scenario: &Scenario, dir: &Pat
     let mut talkers = load::gather(&ring, plan)?;
     let from = clock::now();
     load::begin(&mut talkers, plan, from, scenario.end)?;
-    let mut stage = Stage { lan, ring: &mut ring, open: Vec::new(), closed: Vec::new(), demands: Vec::new() };
+    let mut stage = Stage { lan, ring: &mut ring, open: Vec::new(), closed: Vec::new(), demands: Vec::new(), mark: 0 };
     for (at, act) in &scenario.acts {
         clock::wait_until(from + *at);
         stage.perform(act)?;
@@ -107,6 +107,8 @@ struct Stage<'a> {
     open: Vec<Fault>,
     closed: Vec<Fault>,
     demands: Vec<Demand>,
+    /// The newest epoch's number when views began to be counted.
+    mark: u64,
 }
 
 impl Stage<'_> {
@@ -115,6 +117,10 @@ impl Stage<'_> {
             Act::Loss(percent) => {
                 self.lan.lose(*percent)?;
                 if *percent > 0 { self.begins(act, "loss", Vec::new()) } else { self.ends("loss") }
+            }
+            Act::Bandwidth(bandwidth) => {
+                self.lan.narrow(*bandwidth)?;
+                if bandwidth.is_some() { self.begins(act, "bandwidth", Vec::new()) } else { self.ends("bandwidth") }
             }
             Act::Cut(groups) => {
                 for (i, group) in groups.iter().enumerate() {
@@ -153,9 +159,20 @@ impl Stage<'_> {
                 self.ring.go_on()?;
             }
             Act::Settle => drop(self.ring.whole(SETTLING)?),
+            Act::Mark => self.mark = self.ring.newest(),
+            Act::Views(most) => self.at_most(*most)?,
             Act::Everyone(span) => self.demands.push(Demand { from: clock::now(), span: *span }),
         }
         Ok(())
+    }
+
+    /// No more views than this may have begun since the mark.
+    fn at_most(&mut self, views: u64) -> Outcome<()> {
+        let begun = self.ring.newest().saturating_sub(self.mark);
+        if begun <= views {
+            return Ok(());
+        }
+        Err(Trouble::broken(format!("{begun} views began since the mark, not {views} at most{}", self.ring.told())))
     }
 
     fn host(&self, who: Who) -> Outcome<u8> {

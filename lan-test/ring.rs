@@ -140,6 +140,11 @@ impl Ring {
         self.live.get(&number)?.lines().since(0).iter().rev().find_map(View::of)
     }
 
+    /// The number of the newest epoch that a server told.
+    pub(crate) fn newest(&self) -> u64 {
+        self.live.keys().filter_map(|number| self.view(*number)).map(|view| view.epoch).max().unwrap_or(0)
+    }
+
     /// The host whose server leads the newest view.
     pub(crate) fn leader(&self) -> Outcome<u8> {
         let newest = self.live.keys().filter_map(|number| self.view(*number)).max_by_key(|view| view.epoch);
@@ -182,7 +187,7 @@ impl Ring {
     }
 
     /// What each server told last, for a message.
-    fn told(&mut self) -> String {
+    pub(crate) fn told(&mut self) -> String {
         let mut told = String::new();
         for number in 1..=HOSTS {
             let view = self.view(number);

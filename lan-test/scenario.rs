@@ -6,15 +6,18 @@
 //! | `wait 2s` | the load goes on: it is spread evenly over all waits |
 //! | `loss 20%` | every host loses that share of the datagrams that come in; `loss 0%` ends it |
 //! | `cut 1,2,6\|3,4,5` `cut 2>4` | nothing passes between the groups; nothing passes one way. A client (after the servers) sits on the host of its own number |
+//! | `bandwidth all 10mbit queue 64kb` | so much passes each host's wire, each way, and so much waits before it; `bandwidth all free` ends it |
 //! | `heal` | all cuts and losses end |
 //! | `kill 3` `kill leader` `start 3` `start all` | `kill -9`; a new process on the same disk |
 //! | `pause 3 10s` | SIGSTOP, SIGCONT ten seconds later; `on 1 order: pause 10s` stops the leader, `on 1 ack: pause 10s` one that does not lead |
 //! | `settle` | all servers tell one view |
+//! | `mark` `views 0` | no more views than that have begun since the mark |
 //! | `everyone 5s` | within that time everyone who talks has something acknowledged; the books tell, at the end |
 
 use ringtalk::sim::expect::Expect;
 use ringtalk::sim::fault::Fault;
 use ringtalk::sim::lan::{Cut, Quality};
+use ringtalk::sim::port::Bandwidth;
 use ringtalk::sim::scenario::{Scenario as Script, Step};
 use std::fmt;
 use std::time::Duration;
@@ -42,6 +45,8 @@ pub(crate) struct Scenario {
 pub(crate) enum Act {
     /// Percent of the datagrams that every host loses.
     Loss(u8),
+    /// What passes each host's wire; `None` as much as is given to it.
+    Bandwidth(Option<Bandwidth>),
     /// Nothing passes between hosts of different groups.
     Cut(Vec<Vec<u8>>),
     /// Nothing passes from the one host to the other.
@@ -58,6 +63,10 @@ pub(crate) enum Act {
     GoOn,
     /// All servers must tell one view.
     Settle,
+    /// From here views are counted.
+    Mark,
+    /// No more views than this may have begun since.
+    Views(u64),
     /// Everyone must have something acknowledged within this time.
     Everyone(Duration),
 }
@@ -77,6 +86,10 @@ impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Loss(percent) => write!(f, "loss {percent}%"),
+            Self::Bandwidth(None) => f.write_str("bandwidth all free"),
+            Self::Bandwidth(Some(Bandwidth { bits, queue_bytes })) => {
+                write!(f, "bandwidth all {}kbit queue {}kb", bits / 1000, queue_bytes / 1000)
+            }
             Self::Cut(groups) => {
                 let group = |hosts: &Vec<u8>| hosts.iter().map(u8::to_string).collect::<Vec<_>>().join(",");
                 write!(f, "cut {}", groups.iter().map(group).collect::<Vec<_>>().join("|"))
@@ -88,6 +101,8 @@ impl fmt::Display for Act {
             Self::Stop(who) => write!(f, "stop {who}"),
             Self::GoOn => f.write_str("go on"),
             Self::Settle => f.write_str("settle"),
+            Self::Mark => f.write_str("mark"),
+            Self::Views(most) => write!(f, "views {most}"),
             Self::Everyone(span) => write!(f, "everyone {span:?}"),
         }
     }
@@ -124,6 +139,8 @@ impl Scenario {
                 Step::Settle(None) => acts.push((at, Act::Settle)),
                 Step::Strike(fault) => strike(at, fault, &mut acts)?,
                 Step::Expect(Expect::Everyone(span)) => acts.push((at, Act::Everyone(*span))),
+                Step::Expect(Expect::Mark) => acts.push((at, Act::Mark)),
+                Step::Expect(Expect::Views(most)) => acts.push((at, Act::Views(*most))),
                 Step::Settle(Some(_)) | Step::Seen(_) | Step::Expect(_) => {
                     return Err(format!("{step:?} is for the simulator only"));
                 }
@@ -135,20 +152,21 @@ impl Scenario {
     }
 
     fn is_mended_at_its_end(&self) -> bool {
-        let (mut loss, mut cut, mut dead) = (false, false, 0_u32);
+        let (mut loss, mut narrow, mut cut, mut dead) = (false, false, false, 0_u32);
         for (_, act) in &self.acts {
             match act {
                 Act::Loss(percent) => loss = *percent > 0,
+                Act::Bandwidth(bandwidth) => narrow = bandwidth.is_some(),
                 Act::Cut(_) | Act::CutOneWay(..) => cut = true,
                 Act::Heal => (loss, cut) = (false, false),
                 Act::Kill(_) => dead += 1,
                 // `start all` starts those that live, too: that is nothing.
                 Act::Start(_) => dead = dead.saturating_sub(1),
-                Act::Stop(_) | Act::GoOn | Act::Settle | Act::Everyone(_) => {}
+                Act::Stop(_) | Act::GoOn | Act::Settle | Act::Mark | Act::Views(_) | Act::Everyone(_) => {}
             }
         }
         let over = self.acts.iter().all(|(at, act)| *at < self.end || *act == Act::Settle);
-        !loss && !cut && dead == 0 && over && !self.end.is_zero()
+        !loss && !narrow && !cut && dead == 0 && over && !self.end.is_zero()
     }
 }
 
@@ -169,6 +187,7 @@ fn strike(at: Duration, fault: &Fault, acts: &mut Vec<(Duration, Act)>) -> Resul
         Fault::Cut(from, to, Cut::All) => now(Act::CutOneWay(host(*from)?, host(*to)?)),
         Fault::Groups(groups) => now(Act::Cut(hosts(groups)?)),
         Fault::QualityOfAll(quality) => now(Act::Loss(loss(quality)?)),
+        Fault::BandwidthOfAll(bandwidth) => now(Act::Bandwidth(*bandwidth)),
         Fault::Pause(server, wait) => stopped(Who::Host(host(*server)?), *wait),
         Fault::On(trigger, 1, then) => match (trigger.message, trigger.from, &**then) {
             ("order", None, Fault::PauseSender(wait)) => stopped(Who::Leader, *wait),
