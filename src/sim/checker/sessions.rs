@@ -1,5 +1,6 @@
 //! What clients are told and shown: the truth about copies, in order, once.
 
+use super::history::Extents;
 use super::{Checker, Fact, Fed, Screen, Session, Verdict, Violation, hold};
 use crate::ids::{ClientId, EpochId, MessageId, Pid, RecordKey};
 use crate::proto::io::SessionId;
@@ -87,12 +88,15 @@ impl Checker {
         // What is promised leans on the place that was told. Of a message that was ordered twice another place may be above
         // a cut that is yet to be made (seed 620000791: on the disk of a dead server, in an epoch that nobody had closed).
         // And who is not in the view holds what nobody counts on: it does not know that it is history (seed 770002339: it
-        // had left, and the one that told of one copy, its own, was destroyed).
+        // had left, and the one that told of one copy, its own, was destroyed). A server that knows only that the message is
+        // history tells no place: then it leans on the one that it has (seed 940000694: it passed for one that all have).
+        let own_place = || Extents::whole(servers[at].disk.durable()).place(&fact.places, RecordKey::min);
+        let place = if key.gsn > 0 { Some(key) } else { own_place() };
         let view = servers[at].node.as_ref().and_then(|node| node.inspect().view);
         let members = view.and_then(|view| self.epochs.get(&view)).map(|known| &known.view);
         let is_counted = |bit: usize| bit == at || members.is_some_and(|view| view.has(servers[bit].pid));
-        let leaned_on =
-            servers.iter().enumerate().filter(|(bit, server)| is_counted(*bit) && is_held(&server.disk, &key));
+        let is_leaned_on = |server: &Server| place.is_some_and(|place| is_held(&server.disk, &place));
+        let leaned_on = servers.iter().enumerate().filter(|(bit, server)| is_counted(*bit) && is_leaned_on(server));
         let holders = leaned_on.fold(0_u64, |holders, (bit, _)| holders | 1 << bit);
         fact.holders = Some(fact.holders.unwrap_or(0) | holders);
         Ok(())
