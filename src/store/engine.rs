@@ -142,6 +142,14 @@ pub trait Engine {
         Ok(())
     }
 
+    /// Notes, durably, that what is in the index is not to be believed: the next opening makes it anew from the log.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when there is no room to make it anew, [`StoreError::Io`]: nothing is noted.
+    fn condemn_index(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// A message of history by its id, as it was remembered.
     fn message(&self, id: MessageId) -> Result<Option<HistoryRow>, StoreError>;
 
@@ -173,6 +181,17 @@ pub trait Archive {
 
     /// A message by its id, with the name of the leader that ordered it.
     fn place(&self, id: MessageId) -> Result<Option<(Record, String)>, StoreError>;
+
+    /// Looks whether questions find the messages that the store says are in the index, from this id on and about `most` of
+    /// them. The id to go on from; `None` when there are no more, or nothing could hide one.
+    ///
+    /// # Errors
+    /// [`StoreError::DamagedIndex`] when one is not found: nothing was noted, so that it can be looked at again. Any other
+    /// says nothing about the index.
+    fn check(&self, from: MessageId, most: usize) -> Result<Option<MessageId>, StoreError> {
+        let _ = (from, most);
+        Ok(None)
+    }
 }
 
 /// Most messages in one page.

@@ -251,4 +251,8 @@ impl<E: Engine + Archive> Archive for Store<E> {
     fn place(&self, id: MessageId) -> Result<Option<(Record, String)>, StoreError> {
         self.engine.place(id)
     }
+
+    fn check(&self, from: MessageId, most: usize) -> Result<Option<MessageId>, StoreError> {
+        self.engine.check(from, most)
+    }
 }

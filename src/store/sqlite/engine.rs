@@ -1,7 +1,8 @@
 //! The engine above one connection that writes.
 
 use super::lock::{Lock, make_private_file};
-use super::{BROKEN_NAME, FILE_NAME, archive, failure, schema};
+use super::room::has_room_for;
+use super::{BROKEN_NAME, FILE_NAME, REINDEX_NAME, archive, failure, schema, write_note};
 use crate::ids::{ClientId, MessageId};
 use crate::record::Record;
 use crate::store::engine::{Archive, Batch, Direction, Engine, HistoryRow, Op, Page, Row, Table};
@@ -146,6 +147,16 @@ impl Engine for SqliteEngine {
             .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
             .map_err(|error| self.failed("read", error))?;
         if found == "ok" { Ok(()) } else { Err(note_damage(StoreError::Corrupt { what: found }, &self.path)) }
+    }
+
+    fn condemn_index(&self) -> Result<(), StoreError> {
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        let bytes = std::fs::metadata(&self.path).map_or(0, |file| file.len());
+        // It may turn out that the whole file has to be carried over into a new one.
+        if !has_room_for(dir, bytes) {
+            return Err(StoreError::Full { path: self.path.clone() });
+        }
+        write_note(&dir.join(REINDEX_NAME), "")
     }
 
     fn message(&self, id: MessageId) -> Result<Option<HistoryRow>, StoreError> {

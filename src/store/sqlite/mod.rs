@@ -5,6 +5,7 @@
 //! the view `history` are for people; the other tables are the rows of [`engine::Table`](super::engine::Table).
 
 mod archive;
+mod check;
 mod copy;
 mod disowned;
 mod engine;
@@ -36,7 +37,7 @@ use std::path::{Path, PathBuf};
 pub const FILE_NAME: &str = "history.db";
 /// Present after `SQLite` found the file's structure broken: the next [`open`] salvages it.
 const BROKEN_NAME: &str = "history.db.broken";
-/// Present after a row of history was found that even the log cannot mend: the next [`open`] makes the index anew.
+/// Present after the index was found not to be what was written, or not to serve all of it: the next [`open`] makes it anew.
 const REINDEX_NAME: &str = "history.db.reindex";
 
 /// Opens the store of a server's directory, or makes it. The directory is made private to the user.
@@ -77,7 +78,9 @@ fn open_sound(dir: &Path, lock: Lock, random_bits: u128) -> Result<(Store<Sqlite
     let reindexes = reindex.exists();
     if reindexes {
         engine.examine()?;
-        let mut batch = Batch(vec![Op::ForgetAll]);
+        // All at once: at no time the index lacks what the store says is in it.
+        let clear = |table| Op::Clear { table };
+        let mut batch = Batch(vec![Op::ForgetAll, clear(Table::Covered), clear(Table::Ids)]);
         batch.delete(Table::Meta, word::TOTALS);
         engine.commit(batch)?;
         std::fs::remove_file(&reindex).map_err(|error| io_failure("remove", &reindex, error))?;
@@ -96,7 +99,7 @@ fn damage_beside_rows(hollow: bool, disowned: Option<&str>, reindexes: bool) -> 
     let what = match (hollow, disowned, reindexes) {
         (true, ..) => "the file, which is empty: this is a new server from now on".to_owned(),
         (_, Some(why), _) => format!("{why}: this is a new server from now on"),
-        (.., true) => "a row of the index, which is made anew from the log".to_owned(),
+        (.., true) => "the index of history, which is made anew from the log".to_owned(),
         _ => return None,
     };
     Some(Damage { what, aside: String::new(), lost })

@@ -1,5 +1,6 @@
 //! A connection that only reads: on any thread, while the server runs or not.
 
+use super::check::{self, Flaw};
 use super::engine::{connect, note_damage};
 use super::{FILE_NAME, archive, copy, failure, schema};
 use crate::ids::MessageId;
@@ -88,5 +89,17 @@ impl Archive for SqliteReader {
     fn place(&self, id: MessageId) -> Result<Option<(Record, String)>, StoreError> {
         let row = self.ask(|conn| archive::message(conn, id))?;
         Ok(row.map(|row| (row.record, row.leader)))
+    }
+
+    fn check(&self, from: MessageId, most: usize) -> Result<Option<MessageId>, StoreError> {
+        self.budget.store(LOOKS, Ordering::Relaxed);
+        check::check(&self.conn, from, most).map_err(|flaw| match flaw {
+            Flaw::Index(what) => StoreError::DamagedIndex { what: format!("it does not find {what}") },
+            Flaw::Read(error) => match failure("read", &self.path, error) {
+                // What is broken besides is found out when the index is to be made anew.
+                StoreError::Corrupt { what } => StoreError::DamagedIndex { what },
+                error => error,
+            },
+        })
     }
 }

@@ -8,5 +8,11 @@ const ROOM_BYTES: u64 = 1 << 20;
 
 /// Whether a store in this directory could be written to for a while. Where the system does not tell, it is tried.
 pub fn has_room(dir: &Path) -> bool {
-    rustix::fs::statvfs(dir).map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM_BYTES)
+    has_room_for(dir, 0)
+}
+
+/// The same, with so many bytes written before.
+pub(super) fn has_room_for(dir: &Path, bytes: u64) -> bool {
+    let wanted = bytes.saturating_add(ROOM_BYTES);
+    rustix::fs::statvfs(dir).map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= wanted)
 }
