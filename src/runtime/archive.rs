@@ -1,6 +1,6 @@
 //! Answers to questions about history, read beside the log by a few threads: never on the protocol's or the disk's.
 
-use super::disk::IndexLine;
+use super::index_line::IndexLine;
 use crate::ids::ClientId;
 use crate::name;
 use crate::record::{Kind, Record};
@@ -55,9 +55,15 @@ pub(crate) fn with_people(answer: Answer, present: &[RoomInfo]) -> Answer {
 /// Answers until the last sender is gone: run it on [`THREADS`] threads of their own.
 pub(crate) fn answer_all(open: &OpenArchive, index: &IndexLine, questions: &Receiver<Question>) {
     let mut archive = None;
+    let mut opened_in = index.life();
     for question in questions {
         // Who was told that its message is history finds it there.
         index.wait();
+        // A store that was opened anew may be another file: the old one would be read for ever.
+        let life = index.life();
+        if life != opened_in {
+            (archive, opened_in) = (None, life);
+        }
         let outcome = match answer(open, &mut archive, &question.query) {
             Err(damage) if damage.is_damage() => {
                 archive = None;

@@ -2,9 +2,9 @@
 
 use crate::store::Store;
 use crate::store::engine::Engine;
-use crate::wire::session::{Answer, Status};
+use crate::wire::session::Answer;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Entries that are not indexed, from which on people are told: fewer are as a rule within the time that a question waits.
 const FAR: u64 = 10_000;
@@ -14,42 +14,56 @@ const NONE: u64 = u64::MAX;
 /// What is told of the index: by the disk, to all who answer for history. The index falls far behind when it is made anew from the
 /// log, and after much of a history was fetched at once.
 #[derive(Clone, Debug)]
-pub(crate) struct Backlog(Arc<AtomicU64>);
+pub(crate) struct Backlog(Arc<Told>);
+
+#[derive(Debug)]
+struct Told {
+    /// Messages that are in the index; [`NONE`] unless it is far behind.
+    indexed: AtomicU64,
+    /// Whether it lacks messages that should be there.
+    is_short: AtomicBool,
+}
 
 impl Backlog {
     /// The index is not far behind.
     pub(crate) fn none() -> Self {
-        Self(Arc::new(AtomicU64::new(NONE)))
+        Self(Arc::new(Told { indexed: AtomicU64::new(NONE), is_short: AtomicBool::new(false) }))
     }
 
     /// Takes note of where the index is. Once it was far behind, that is told until it has come to the end.
     pub(crate) fn note<E: Engine>(&self, store: &Store<E>) {
         let left = store.unindexed();
         let is_far = left >= FAR || left > 0 && self.indexed().is_some();
-        self.0.store(if is_far { store.digest().messages } else { NONE }, Ordering::Relaxed);
+        self.0.indexed.store(if is_far { store.digest().messages } else { NONE }, Ordering::Relaxed);
     }
 
     /// Messages that are in the index, while it is far behind.
     pub(crate) fn indexed(&self) -> Option<u64> {
-        Some(self.0.load(Ordering::Relaxed)).filter(|indexed| *indexed != NONE)
+        Some(self.0.indexed.load(Ordering::Relaxed)).filter(|indexed| *indexed != NONE)
+    }
+
+    /// Takes note of whether the index lacks messages that should be there.
+    pub(crate) fn note_short(&self, is_short: bool) {
+        self.0.is_short.store(is_short, Ordering::Relaxed);
     }
 
     /// The ring's state with what is wrong with the index.
     pub(crate) fn told_in(&self, answer: Answer) -> Answer {
-        match (answer, self.indexed()) {
-            (Answer::Status(status), Some(indexed)) => Answer::Status(Box::new(with_problem(*status, indexed))),
-            (answer, _) => answer,
+        let Answer::Status(mut status) = answer else { return answer };
+        let me = status.servers.iter().find(|server| server.pid == status.answered_by);
+        let name = me.map_or_else(|| "this server".to_owned(), |me| me.name.clone());
+        if let Some(indexed) = self.indexed() {
+            let (messages, only) = (status.messages, "history and search show only what is indexed");
+            let problem = format!("{name} indexes its history: {indexed} of {messages} messages; until then {only}");
+            status.problems.push(problem);
+            status.indexed = indexed;
         }
+        if self.0.is_short.load(Ordering::Relaxed) {
+            let only = "until it is made anew history and search do not show all";
+            status.problems.push(format!("{name}'s index of history is damaged; {only}"));
+        }
+        Answer::Status(status)
     }
-}
-
-fn with_problem(mut status: Status, indexed: u64) -> Status {
-    let name =
-        status.servers.iter().find(|server| server.pid == status.answered_by).map_or("this server", |me| &me.name);
-    let (messages, only) = (status.messages, "history and search show only what is indexed");
-    status.problems.push(format!("{name} indexes its history: {indexed} of {messages} messages; until then {only}"));
-    status.indexed = indexed;
-    status
 }
 
 #[cfg(test)]
@@ -57,6 +71,7 @@ mod tests {
     use super::*;
     use crate::store::conformance::{entries, view};
     use crate::store::memory::MemoryEngine;
+    use crate::wire::session::Status;
 
     #[test]
     fn index_that_is_far_behind_is_told_until_it_has_come_to_the_end() {

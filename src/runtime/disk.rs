@@ -1,6 +1,7 @@
 //! The disk's thread: writes in groups, reads in between, and the index of history when there is nothing else to do.
 
 use super::backlog::Backlog;
+use super::index_line::{IndexLine, Life};
 use crate::ids::EpochId;
 use crate::proto::io::{Input, ReadFor, Recovered, Ticket, Trouble, Write};
 use crate::store::engine::Engine;
@@ -23,8 +24,6 @@ const INDEX_EVERY: u32 = 16;
 /// How long nothing is asked for before what nobody waits for is done: a write that comes meanwhile does not find the disk
 /// at a sync for it, and most often takes it along. Nothing waits longer, however much is read meanwhile.
 pub(crate) const QUIET: Duration = Duration::from_millis(200);
-/// How long a question about history waits for the index: then it is answered with what is there.
-const INDEX_PATIENCE: Duration = Duration::from_secs(2);
 /// Questions that wait for the index.
 const INDEX_WAITERS: usize = 64;
 /// Pause before a store that failed is opened again.
@@ -33,13 +32,13 @@ const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 const MEND_PAUSE: Duration = Duration::from_secs(10);
 
 /// What the disk is to do, and in which of the store's lives it was asked for.
-struct Job {
+pub(super) struct Job {
     /// Jobs asked for before the protocol heard that the store was opened anew are void.
-    life: u64,
-    what: What,
+    pub(super) life: u64,
+    pub(super) what: What,
 }
 
-enum What {
+pub(super) enum What {
     Write(Ticket, Write),
     Read {
         epoch: EpochId,
@@ -52,6 +51,8 @@ enum What {
     Index(Sender<()>),
     /// Who reads beside the disk's thread met this damage: open the store anew.
     Mend(StoreError),
+    /// Who looks after the index met this damage, which is not noted yet: make the index anew.
+    MakeAnew(StoreError),
     /// Everything before it is done; work no more.
     Stop,
 }
@@ -69,6 +70,7 @@ pub(crate) struct DiskLine {
     /// Completions taken in while a job waited for room.
     early: VecDeque<Input<'static>>,
     life: u64,
+    store_life: Life,
 }
 
 impl DiskLine {
@@ -107,9 +109,9 @@ impl DiskLine {
         self.life += 1;
     }
 
-    /// A way to wait for the index.
+    /// The way of who reads the index.
     pub(crate) fn index(&self) -> IndexLine {
-        IndexLine(self.jobs.clone())
+        IndexLine::new(self.jobs.clone(), self.store_life.clone())
     }
 
     fn put(&mut self, what: What) {
@@ -128,28 +130,6 @@ impl DiskLine {
     }
 }
 
-/// A way to wait until the index, which runs behind, has come to the end of history.
-#[derive(Clone)]
-pub(crate) struct IndexLine(Sender<Job>);
-
-impl IndexLine {
-    /// Waits until what is history by now can be found in the index, or for [`INDEX_PATIENCE`].
-    pub(crate) fn wait(&self) {
-        let (done, indexed) = bounded(1);
-        // Asked in every life: what is history is in the index of whichever store is open.
-        if self.0.try_send(Job { life: u64::MAX, what: What::Index(done) }).is_ok() {
-            let _ = indexed.recv_timeout(INDEX_PATIENCE);
-        }
-    }
-
-    /// Tells the disk of damage that was met while reading beside it; then waits as [`IndexLine::wait`] does.
-    pub(crate) fn mend(&self, damage: StoreError) {
-        if self.0.try_send(Job { life: u64::MAX, what: What::Mend(damage) }).is_ok() {
-            self.wait();
-        }
-    }
-}
-
 /// The disk's side: run it on a thread of its own.
 pub(crate) struct Disk<E> {
     open: Open<E>,
@@ -160,6 +140,8 @@ pub(crate) struct Disk<E> {
     /// Whether writes are acknowledged at receipt (`--durability memory`).
     acks_at_once: bool,
     life: u64,
+    /// The same, for those who read beside it.
+    store_life: Life,
     /// Jobs since the index was last worked on.
     done_since: u32,
     /// Entries written since the index last came to the end of history; at least [`INDEX_STEP`] while it is known not to be there.
@@ -195,6 +177,7 @@ impl<E: Engine> Disk<E> {
             done,
             acks_at_once,
             life: 0,
+            store_life: Life::default(),
             done_since: 0,
             unindexed: 0,
             is_quiet: false,
@@ -206,7 +189,8 @@ impl<E: Engine> Disk<E> {
             backlog: Backlog::none(),
         };
         disk.note_backlog();
-        (disk, DiskLine { jobs, done: completions, early: VecDeque::new(), life: 0 })
+        let store_life = disk.store_life.clone();
+        (disk, DiskLine { jobs, done: completions, early: VecDeque::new(), life: 0, store_life })
     }
 
     /// The same; after it was full it is opened again only when this says that there is room.
@@ -258,6 +242,7 @@ impl<E: Engine> Disk<E> {
                     Ok(())
                 }
                 What::Mend(damage) => self.mend(&damage),
+                What::MakeAnew(damage) => self.make_anew(&damage),
                 What::Stop => {
                     // Whether it fails or not, nothing follows: a failure has been told.
                     let _ = self.flush();
@@ -405,6 +390,17 @@ impl<E: Engine> Disk<E> {
         outcome
     }
 
+    /// Makes the index anew by opening the store anew, if there is room for that. Else all goes on with the index that is there.
+    fn make_anew(&mut self, damage: &StoreError) -> Result<(), Stopped> {
+        match self.store.as_ref().map_or(Ok(()), |store| store.engine().condemn_index()) {
+            Ok(()) => self.mend(damage),
+            Err(error) => {
+                log::error!("the index of history cannot be made anew: {error}");
+                Ok(())
+            }
+        }
+    }
+
     /// Says that the disk failed, closes the store and opens it anew, however long that takes. Never tries again on the
     /// same handle: what a failed sync left behind is known only by reading it.
     fn fail(&mut self, error: &StoreError) -> Result<(), Stopped> {
@@ -425,6 +421,8 @@ impl<E: Engine> Disk<E> {
                 Ok((store, recovered)) => {
                     self.store = Some(store);
                     self.life += 1;
+                    self.store_life.begin(self.life);
+                    self.backlog.note_short(false);
                     self.note_backlog();
                     return self.tell(Input::Reopened { recovered: Box::new(recovered) });
                 }

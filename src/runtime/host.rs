@@ -7,6 +7,7 @@ use super::clock::Clock;
 use super::disk::{Disk, HasRoom, Open};
 use super::frame::{Greeting, LinkHello};
 use super::inbox::Inbox;
+use super::index_check::{IndexCheck, Pace};
 use super::link::{LinkContext, Links};
 use super::outlets::Outlets;
 use super::protocol::{Command, Protocol};
@@ -72,6 +73,7 @@ pub(crate) struct Host {
     backlog: Backlog,
     stop: Arc<AtomicBool>,
     stop_tcp: Option<oneshot::Sender<()>>,
+    stop_check: Option<Sender<()>>,
     protocol_ended: Receiver<()>,
     all_ended: Receiver<()>,
     threads: Vec<JoinHandle<()>>,
@@ -149,6 +151,16 @@ impl Host {
             let (open, index, questions) = (parts.open_archive.clone(), index.clone(), to_answer.clone());
             starter.start(&format!("archive-{number}"), move || archive::answer_all(&open, &index, &questions))?;
         }
+        let (stop_check, stopped) = bounded(0);
+        let check = IndexCheck {
+            open: parts.open_archive,
+            index,
+            backlog: backlog.clone(),
+            clock: parts.clock,
+            stopped,
+            pace: Pace::default(),
+        };
+        starter.start("index-check", move || check.run())?;
         starter.start("disk", move || disk.run())?;
         starter.start("tcp", move || serve(&runtime, listener, door, tcp_stopped))?;
         let own = parts.transport.own_receiver();
@@ -167,6 +179,7 @@ impl Host {
             backlog,
             stop,
             stop_tcp: Some(stop_tcp),
+            stop_check: Some(stop_check),
             protocol_ended,
             all_ended,
             threads: starter.threads,
@@ -202,6 +215,7 @@ impl Host {
             let _ = self.commands.try_send(Command::Stop);
         }
         self.stop.store(true, Ordering::Relaxed);
+        self.stop_check = None;
         if let Some(stop_tcp) = self.stop_tcp.take() {
             let _ = stop_tcp.send(());
         }

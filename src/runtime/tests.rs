@@ -648,6 +648,34 @@ fn damage_met_while_answering_is_mended_by_the_disk_before_the_answer() {
     assert_eq!(opened.load(Ordering::Relaxed), 2);
 }
 
+/// A file that was set aside was read on by every thread that had it open, but for the one that had met the damage.
+#[test]
+fn history_is_read_from_the_store_that_is_open_now() {
+    let open = || Store::open(MemoryEngine::new(), 1);
+    let (disk, line) = Disk::new(Box::new(open), open().unwrap().0, false);
+    std::thread::spawn(move || disk.run());
+    let index = line.index();
+    let (ask, questions) = archive::questions();
+    let opened = Arc::new(AtomicU64::new(0));
+    let count = opened.clone();
+    let sound = Arc::new(AtomicBool::new(false));
+    let open: archive::OpenArchive = Arc::new(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(Box::new(Rotten(sound.clone())))
+    });
+    let answering = index.clone();
+    std::thread::spawn(move || archive::answer_all(&open, &answering, &questions));
+    for openings in [1, 1, 2, 2] {
+        if openings == 2 && index.life() == 0 {
+            index.mend(StoreError::DamagedIndex { what: "met by another thread".to_owned() });
+        }
+        let (answered, answer) = bounded(1);
+        archive::ask(&ask, Query::History(HistoryQuery::default()), move |answer| answered.send(answer).unwrap());
+        assert!(matches!(answer.recv_timeout(DEADLINE).unwrap(), Answer::Page { .. }));
+        assert_eq!(opened.load(Ordering::Relaxed), openings);
+    }
+}
+
 /// Threads that closed the store's file within the same millisecond each found another still there, and none emptied the
 /// write-ahead log: in half of the runs a server that had left kept four megabytes of it.
 #[test]
