@@ -107,8 +107,7 @@ impl IndexCheck {
             if found.as_ref().is_err_and(StoreError::is_damage) {
                 // Once more and from the beginning: what was read may have been a file on its way out.
                 archive = None;
-                let again = || (self.open)()?.check(from, SLICE);
-                found = again();
+                found = (self.open)().and_then(|archive| archive.check(from, SLICE));
             }
             let pause = match found {
                 Ok(None) => return Ok(None),
@@ -248,7 +247,7 @@ mod tests {
         }
 
         fn problems(&self) -> String {
-            let Answer::Status(status) = self.backlog.told_in(Answer::Status(Box::new(Status::default()))) else {
+            let Answer::Status(status) = self.backlog.told_in(Answer::Status(Box::<Status>::default())) else {
                 unreachable!("it was one")
             };
             status.problems.concat()
