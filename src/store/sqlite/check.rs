@@ -25,7 +25,7 @@ use crate::store::engine::Table;
 use crate::store::rows::unseal;
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// Of so many numbers of a client the message of one is searched for by a word: that costs as much as all the rest.
+/// Of so many numbers of a client the message of one is searched for by a word, too.
 const WORDS_EACH: u64 = 16;
 /// Characters of a word that is searched for, at most.
 const WORD: usize = 64;

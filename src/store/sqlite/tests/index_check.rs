@@ -211,3 +211,100 @@ fn index_is_sound_while_it_is_filled_let_go_of_and_made_anew() {
     });
     assert!(passes > 5 && slices > 50, "{passes} passes, {slices} slices");
 }
+
+/// `cargo test --release --lib store::sqlite::tests::index_check::rates -- --ignored --nocapture` prints the figures of a machine.
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement")]
+fn rates() {
+    use crate::record::tests::message;
+    use std::time::{Duration, Instant};
+    const MESSAGES: u64 = 1_000_000;
+    /// As the thread that looks after the index has them.
+    const SLICE: usize = 128;
+    const SHARE: u32 = 256;
+    let dir = TempDir::new().unwrap();
+    let (mut store, _) = open(dir.path(), RANDOM).unwrap();
+    store.apply(&[install()]).unwrap();
+    // 200 people who say ten messages of a hundred bytes at a time.
+    let batch = |n: u64| {
+        let ten = |i| message(5 + n % 200, n / 200 * 10 + i + 1, &format!("{} {n}", "word ".repeat(18)));
+        entry(n, &(0..10).map(ten).collect::<Vec<_>>())
+    };
+    for first in (0..MESSAGES / 10).step_by(500) {
+        let entries = (first..first + 500).map(batch).collect();
+        let append = StoreWrite::Append { epoch: epoch(1, 1), first: first + 1, entries };
+        store.apply(&[append, commit(first + 500)]).unwrap();
+        while store.index_some(512).unwrap() {}
+    }
+    let file = dir.path().join(FILE_NAME);
+    let conn = rusqlite::Connection::open(&file).unwrap();
+    conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let count =
+        || -> i64 { conn.query_row("SELECT count(*) FROM messages NOT INDEXED", [], |row| row.get(0)).unwrap() };
+    let began = Instant::now();
+    let counted = count();
+    println!("{counted} messages, {} MiB", fs::metadata(&file).unwrap().len() >> 20);
+    println!("  count(*) of the table alone: {:?}, again {:?}", began.elapsed(), {
+        let began = Instant::now();
+        count();
+        began.elapsed()
+    });
+    for cold in [false, true] {
+        if cold {
+            let file = fs::File::open(&file).unwrap();
+            file.sync_all().unwrap();
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        }
+        let reader = SqliteReader::open(dir.path()).unwrap();
+        let (mut from, mut slices, mut slowest, began) = (MessageId::default(), 0_u32, Duration::ZERO, Instant::now());
+        loop {
+            let one = Instant::now();
+            let next = reader.check(from, SLICE).unwrap();
+            slowest = slowest.max(one.elapsed());
+            slices += 1;
+            let Some(next) = next else { break };
+            from = next;
+        }
+        let took = began.elapsed();
+        println!(
+            "  {}: all in {took:?}, {slices} slices of {:?}, slowest {slowest:?}; spread over {:?}",
+            if cold { "not in the system's cache" } else { "in the system's cache" },
+            took / slices,
+            took * SHARE
+        );
+    }
+    let mut next = MESSAGES / 10;
+    for share in [0, SHARE, 1, SHARE, 0] {
+        let done = AtomicBool::new(false);
+        let mut times = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let reader = SqliteReader::open(dir.path()).unwrap();
+                let mut from = MessageId::default();
+                while share > 0 && !done.load(Ordering::Relaxed) {
+                    let one = Instant::now();
+                    from = reader.check(from, SLICE).unwrap().unwrap_or_default();
+                    std::thread::sleep(one.elapsed() * (share - 1));
+                }
+            });
+            let (began, mut times) = (Instant::now(), Vec::new());
+            while began.elapsed() < Duration::from_secs(10) {
+                let append = StoreWrite::Append { epoch: epoch(1, 1), first: next + 1, entries: vec![batch(next)] };
+                next += 1;
+                let one = Instant::now();
+                store.apply(&[append, commit(next)]).unwrap();
+                times.push(one.elapsed());
+                store.index_some(128).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+            times
+        });
+        times.sort_unstable();
+        let (median, most) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+        let wal = store.engine().wal_bytes() >> 10;
+        println!(
+            "  one part in {share} spent looking: {} commits, median {median:?}, 99 of 100 {most:?}; log {wal} KiB",
+            times.len()
+        );
+    }
+}
