@@ -203,6 +203,15 @@ impl Lan {
         Ok(dropped)
     }
 
+    /// Whether this kernel can make a wire narrow.
+    #[expect(clippy::unused_self, reason = "the LAN has to stand")]
+    pub(crate) fn can_narrow(&self) -> bool {
+        let tried = format!(
+            "qdisc add dev lo root tbf rate 1mbit burst {AT_ONCE_BYTES} limit {AT_ONCE_BYTES}\nqdisc del dev lo root\n"
+        );
+        tool("ip", &["netns", "exec", "sw", "tc", "-batch", "-"], Some(&tried)).is_ok()
+    }
+
     /// Lets so much pass each host's wire, each way, with a queue before it; `None` ends it.
     pub(crate) fn narrow(&mut self, bandwidth: Option<Bandwidth>) -> Outcome<()> {
         for i in (1..=self.hosts).filter(|_| self.narrow || bandwidth.is_some()) {

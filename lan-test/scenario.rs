@@ -151,6 +151,11 @@ impl Scenario {
         scenario.is_mended_at_its_end().then_some(scenario).ok_or_else(|| "a scenario ends mended".to_owned())
     }
 
+    /// Whether wires are narrow in it.
+    pub(crate) fn narrows(&self) -> bool {
+        self.acts.iter().any(|(_, act)| matches!(act, Act::Bandwidth(Some(_))))
+    }
+
     fn is_mended_at_its_end(&self) -> bool {
         let (mut loss, mut narrow, mut cut, mut dead) = (false, false, false, 0_u32);
         for (_, act) in &self.acts {
