@@ -22,9 +22,10 @@ const CROWD_SHARE: u64 = 16;
 const LEAST_SHARE: u64 = 1024;
 /// Bytes that go at once after a pause even at the lowest rate.
 const LEAST_BURST_BYTES: u64 = 10 * DATAGRAM_BYTES;
-/// Per cent by which the rate rises in a window that it was used in without loss …
+/// Per cent by which the rate rises in a window without loss …
 const USED_PERCENT: u64 = 5;
-/// … and in one that says nothing, since little was sent: what a crowd had room for is forgotten within a minute or so.
+/// … and, below the share of a crowd, in one that says nothing, since little was sent: what a crowd had room for is forgotten within half a
+/// minute or so. Other loss is forgotten faster: whoever rejoined with 100,000 messages missing waited for it (5 s in place of one).
 const UNUSED_PERCENT: u64 = 1;
 /// Greatest rate and burst, in bytes (a second): keeps all arithmetic within 64 bits.
 const MOST_BYTES: u64 = 1 << 40;
@@ -43,7 +44,7 @@ pub enum Lane {
 /// Paces a sender to a rate that follows what receivers report (`PROTOCOL.md` §6, flow).
 ///
 /// More than 1 % of a window's datagrams asked for again: the rate falls to 7/10, below a sixteenth of the ceiling only when
-/// every second was. A window without that: it rises by 5 %, or by 1 % if less than half of it was used. What may go at once
+/// every second was. A window without that: it rises by 5 %, or below that sixteenth by 1 % if less than half of it was used. What may go at once
 /// after a pause falls and rises with it.
 /// Control does not ask the pacer: it never waits for data.
 #[derive(Clone, Debug)]
@@ -64,6 +65,8 @@ struct Window {
     /// Datagrams' worth.
     sent: u64,
     bytes: u64,
+    /// Of these, for who catches up.
+    catch_up: u64,
     lost: u64,
 }
 
@@ -105,7 +108,7 @@ impl Pacer {
             Lane::CatchUp => self.catch_up.take(now, bytes),
         };
         if granted {
-            self.window.count(bytes);
+            self.window.count(lane, bytes);
             if lane != Lane::Data {
                 self.all.owe(now, bytes);
             }
@@ -118,7 +121,7 @@ impl Pacer {
     pub fn pay(&mut self, now: Time, lane: Lane, bytes: u64) {
         self.turn(now);
         let bytes = bytes.min(MOST_BYTES);
-        self.window.count(bytes);
+        self.window.count(lane, bytes);
         self.all.owe(now, bytes);
         match lane {
             Lane::Data => {}
@@ -169,7 +172,7 @@ impl Pacer {
             if rate >= self.ceiling {
                 break;
             }
-            rate = risen(rate.max(self.floor), UNUSED_PERCENT);
+            rate = self.risen(rate.max(self.floor), false);
         }
         self.bring_up(now);
         self.set_rate(rate);
@@ -178,14 +181,22 @@ impl Pacer {
 
     /// The rate that follows from what came of the last window.
     fn after(&self, window: Window) -> u64 {
-        let Window { sent, bytes, lost, .. } = window;
+        let Window { sent, bytes, catch_up, lost, .. } = window;
         if lost < LEAST_LOST || lost.saturating_mul(100) <= sent {
-            let used = bytes.saturating_mul(2 * 1000) >= self.rate.saturating_mul(WINDOW.as_millis() as u64);
-            return risen(self.rate, if used { USED_PERCENT } else { UNUSED_PERCENT });
+            // Catch-up alone never uses more than its share.
+            let used = is_half(bytes, self.rate) || is_half(catch_up, self.catch_up.rate);
+            return self.risen(self.rate, used);
         }
         let is_crowd = lost.saturating_mul(2) >= sent;
         let least = if is_crowd { self.floor } else { (self.ceiling / CROWD_SHARE).min(self.rate) };
         (self.rate * 7 / 10).max(least)
+    }
+
+    /// The rate after a window without loss that it was used in, or not.
+    fn risen(&self, rate: u64, used: bool) -> u64 {
+        let is_crowded = rate < self.ceiling / CROWD_SHARE;
+        let percent = if is_crowded && !used { UNUSED_PERCENT } else { USED_PERCENT };
+        rate + (rate * percent).div_ceil(100)
     }
 
     /// Counts what has flowed in at the old rate.
@@ -209,14 +220,18 @@ impl Pacer {
 }
 
 impl Window {
-    fn count(&mut self, bytes: u64) {
+    fn count(&mut self, lane: Lane, bytes: u64) {
         self.sent += bytes.div_ceil(DATAGRAM_BYTES);
         self.bytes = self.bytes.saturating_add(bytes);
+        if lane == Lane::CatchUp {
+            self.catch_up = self.catch_up.saturating_add(bytes);
+        }
     }
 }
 
-fn risen(rate: u64, percent: u64) -> u64 {
-    rate + (rate * percent).div_ceil(100)
+/// Whether a window's bytes are half of what the rate allowed in it, or more.
+fn is_half(bytes: u64, rate: u64) -> bool {
+    bytes.saturating_mul(2 * 1000) >= rate.saturating_mul(WINDOW.as_millis() as u64)
 }
 
 /// A token bucket in millionths of a byte.
@@ -371,14 +386,25 @@ mod tests {
         assert_eq!(slowed_to(5), (15_625, LEAST_BURST_BYTES));
     }
 
-    #[test]
-    fn rate_rises_slowly_while_little_is_sent() {
-        let mut pacer = Pacer::new(10_000_000, 1_000_000);
-        pacer.take(ms(0), Lane::Data, 700_000);
-        pacer.nacked(ms(50), 6);
+    /// The rate after a window in which so many bytes went that way, without loss, from this share of the ceiling on.
+    fn after_a_window(share: u64, lane: Lane, bytes: u64) -> u64 {
+        let mut pacer = Pacer::new(16_000_000, 1_000_000);
+        pacer.set_rate(pacer.ceiling / share);
+        pacer.pay(ms(50), lane, bytes);
         pacer.nacked(ms(100), 0);
-        pacer.nacked(ms(200), 0);
-        assert_eq!(pacer.rate(), 7_070_000);
+        pacer.rate()
+    }
+
+    #[test]
+    fn rate_of_a_crowd_rises_slowly_while_little_is_sent() {
+        assert_eq!(after_a_window(16, Lane::Data, 10), 1_050_000);
+        assert_eq!(after_a_window(32, Lane::Data, 10), 505_000);
+        assert_eq!(after_a_window(32, Lane::Data, 25_000), 525_000);
+        assert_eq!(
+            after_a_window(32, Lane::CatchUp, 6_250),
+            525_000,
+            "half of its share, which is all that it may use"
+        );
     }
 
     #[test]
