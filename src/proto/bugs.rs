@@ -20,7 +20,7 @@ pub enum Bug {
     OldFloor,
     /// Of a message that was ordered twice the greatest key counts.
     GreatestKey,
-    /// The cut of an epoch is the greatest durable length, not the least.
+    /// The cut of an epoch is the greatest durable length of its witnesses, not the least.
     CutMax,
     /// A prepared commit is not kept as a closure of the epoch it ends.
     NoPrepared,

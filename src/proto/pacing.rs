@@ -15,8 +15,8 @@ const REPAIR_PERCENT: u64 = 30;
 const CATCH_UP_PERCENT: u64 = 25;
 /// Tokens are counted in millionths of a byte, so that no microsecond of credit is lost to rounding.
 const MICRO: u64 = 1_000_000;
-/// Share of the ceiling below which the rate falls only when at least every second datagram was asked for again: that much loss is
-/// a crowd's. Where it is the path's, or the radio's, a slower sender is heard no better.
+/// Share of the ceiling below which the rate falls only when at least every second datagram was asked for again: that
+/// much loss is a crowd's. Where it is the path's, or the radio's, a slower sender is heard no better.
 const CROWD_SHARE: u64 = 16;
 /// Share of the ceiling below which it never falls.
 const LEAST_SHARE: u64 = 1024;
@@ -24,8 +24,9 @@ const LEAST_SHARE: u64 = 1024;
 const LEAST_BURST_BYTES: u64 = 10 * DATAGRAM_BYTES;
 /// Per cent by which the rate rises in a window without loss …
 const USED_PERCENT: u64 = 5;
-/// … and, below the share of a crowd, in one that says nothing, since little was sent: what a crowd had room for is forgotten within half a
-/// minute or so. Other loss is forgotten faster: whoever rejoined with 100,000 messages missing waited for it (5 s in place of one).
+/// … and, below the share of a crowd, in one that says nothing, since little was sent: what a crowd had room for is
+/// forgotten within half a minute or so. Other loss is forgotten faster: whoever rejoined with 100,000 messages missing
+/// waited for it (5 s in place of one).
 const UNUSED_PERCENT: u64 = 1;
 /// Greatest rate and burst, in bytes (a second): keeps all arithmetic within 64 bits.
 const MOST_BYTES: u64 = 1 << 40;
@@ -44,9 +45,8 @@ pub enum Lane {
 /// Paces a sender to a rate that follows what receivers report (`PROTOCOL.md` §6, flow).
 ///
 /// More than 1 % of a window's datagrams asked for again: the rate falls to 7/10, below a sixteenth of the ceiling only when
-/// every second was. A window without that: it rises by 5 %, or below that sixteenth by 1 % if less than half of it was used. What may go at once
-/// after a pause falls and rises with it.
-/// Control does not ask the pacer: it never waits for data.
+/// every second was. A window without that: it rises by 5 %, or below that sixteenth by 1 % if less than half of it was
+/// used. What may go at once after a pause falls and rises with it. Control does not ask the pacer: it never waits for data.
 #[derive(Clone, Debug)]
 pub struct Pacer {
     rate: u64,
@@ -95,29 +95,9 @@ impl Pacer {
         pacer
     }
 
-    /// Whether `bytes` may go out now; if so, they are paid for. More than a burst may go when the bucket is full, on credit.
-    ///
-    /// Repairs and catch-up are paid twice: from their own share, and from the whole, where they may leave a debt that data
-    /// waits for.
-    pub fn take(&mut self, now: Time, lane: Lane, bytes: u64) -> bool {
-        self.turn(now);
-        let bytes = bytes.min(MOST_BYTES);
-        let granted = match lane {
-            Lane::Data => self.all.take(now, bytes),
-            Lane::Repair => self.repairs.take(now, bytes),
-            Lane::CatchUp => self.catch_up.take(now, bytes),
-        };
-        if granted {
-            self.window.count(lane, bytes);
-            if lane != Lane::Data {
-                self.all.owe(now, bytes);
-            }
-        }
-        granted
-    }
-
-    /// Pays for `bytes` that go out without asking: their size was not known before. The debt is at most one burst, as large as
-    /// the pacer began with.
+    /// Pays for `bytes` that go out, also for more than [`allowance`](Self::allowance) told: how large something is may be known only
+    /// then. Repairs and catch-up are paid twice: from their own share, and from the whole, where data waits for what is owed. The
+    /// debt is at most one burst, as large as the pacer began with.
     pub fn pay(&mut self, now: Time, lane: Lane, bytes: u64) {
         self.turn(now);
         let bytes = bytes.min(MOST_BYTES);
@@ -130,7 +110,7 @@ impl Pacer {
         }
     }
 
-    /// When [`take`](Self::take) will grant `bytes` if nothing else is sent before.
+    /// When [`allowance`](Self::allowance) will be `bytes`, or all that may go at once, if nothing else is sent before.
     pub fn next_timeout(&self, lane: Lane, bytes: u64) -> Time {
         let bytes = bytes.min(MOST_BYTES);
         match lane {
@@ -140,7 +120,7 @@ impl Pacer {
         }
     }
 
-    /// How many bytes [`take`](Self::take) would grant now.
+    /// How many bytes may go out now.
     pub fn allowance(&mut self, now: Time, lane: Lane) -> u64 {
         self.turn(now);
         match lane {
@@ -258,16 +238,6 @@ impl Bucket {
         self.level = self.level.min(micro(burst));
     }
 
-    fn take(&mut self, now: Time, bytes: u64) -> bool {
-        self.fill(now);
-        let granted = self.level >= micro(bytes.min(self.burst));
-        if granted {
-            self.level -= micro(bytes);
-        }
-        granted
-    }
-
-    /// Pays without asking.
     fn owe(&mut self, now: Time, bytes: u64) {
         self.fill(now);
         self.level = (self.level - micro(bytes)).max(-micro(self.debt));
@@ -304,6 +274,17 @@ mod tests {
 
     fn ms(ms: u64) -> Time {
         Time(ms * 1000)
+    }
+
+    impl Pacer {
+        /// Sends so many bytes if they are allowed, or as many as may ever go at once.
+        fn take(&mut self, now: Time, lane: Lane, bytes: u64) -> bool {
+            let granted = self.allowance(now, lane) >= bytes.min(self.all.burst);
+            if granted {
+                self.pay(now, lane, bytes);
+            }
+            granted
+        }
     }
 
     /// Sends as much as is granted until `until`; the bytes sent.

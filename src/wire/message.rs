@@ -358,7 +358,7 @@ pub struct Limit {
     pub epoch: EpochId,
     /// The last gsn they deliver.
     pub upto: u64,
-    /// Who delivers: those whose last epoch it is, and whose log counts.
+    /// Who delivers: those who come from it and have not stopped since it began.
     pub group: Vec<Pid>,
 }
 
