@@ -28,3 +28,20 @@ fn talk_goes_on_while_a_server_catches_up_over_a_narrow_wire() {
          everyone 2s; everyone 2s; views 0; settle",
     );
 }
+
+/// Pieces of a long message go one by one, some milliseconds apart on a narrow wire: amid them the sender dies, stops, a piece is
+/// lost with all that follow for a while, or the view changes.
+#[test]
+fn sender_may_die_or_stop_amid_the_pieces_of_a_long_message() {
+    for amid in [
+        "on 20 data from 2: kill",
+        "on 60 data from 2: pause 3s",
+        "on 33 data: lose; on 40 data: lose",
+        "on 45 data: kill 1",
+    ] {
+        holds(&format!(
+            "people; servers 3; clients 6; talk not; wait 3s; bandwidth all 5mbit; talk long; {amid}; wait 5s; talk not; \
+             start all; wait 5s; bandwidth all free; settle"
+        ));
+    }
+}
