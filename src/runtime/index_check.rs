@@ -162,7 +162,8 @@ mod tests {
     use super::*;
     use crate::ids::ClientId;
     use crate::record::Record;
-    use crate::runtime::disk::{Disk, DiskLine};
+    use crate::runtime::disk::Disk;
+    use crate::runtime::disk_line::DiskLine;
     use crate::store::Store;
     use crate::store::engine::{Archive, Page};
     use crate::store::memory::MemoryEngine;

@@ -1,6 +1,6 @@
 //! The way to the disk of those who read the index beside it.
 
-use super::disk::{Job, What};
+use super::disk_line::{Job, What};
 use crate::store::StoreError;
 use crossbeam_channel::{Sender, bounded};
 use std::sync::Arc;

@@ -17,6 +17,7 @@ pub(crate) mod archive;
 mod backlog;
 pub mod clock;
 pub(crate) mod disk;
+pub(crate) mod disk_line;
 pub(crate) mod frame;
 pub(crate) mod host;
 mod inbox;

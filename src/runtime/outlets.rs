@@ -2,7 +2,7 @@
 
 use super::archive::{self, Question};
 use super::backlog::Backlog;
-use super::disk::DiskLine;
+use super::disk_line::DiskLine;
 use super::link::Links;
 use super::session::Line;
 use crate::ids::EpochId;

@@ -2,7 +2,8 @@
 
 use super::archive;
 use super::clock::Clock;
-use super::disk::{Disk, DiskLine};
+use super::disk::Disk;
+use super::disk_line::DiskLine;
 use super::frame::{LinkHello, framed};
 use super::host::{Host, Parts};
 use crate::ids::{ClientId, EpochId, Incarnation, MessageId, Pid, RecordKey, ServerId};

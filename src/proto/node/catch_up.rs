@@ -1,6 +1,7 @@
 //! Catch-up and merge, wired: what is asked for of what others offer, and the parts of history that come of it.
 
-use super::{Node, Pending};
+use super::Node;
+use super::disk::Pending;
 use crate::ids::{EpochId, Pid};
 use crate::proto::bugs::Bug;
 use crate::proto::catch_up::Want;

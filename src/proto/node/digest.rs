@@ -1,6 +1,7 @@
 //! Histories compared, wired: what members tell each other of the lengths of their logs.
 
-use super::{Node, Pending};
+use super::Node;
+use super::disk::Pending;
 use crate::ids::Pid;
 use crate::proto::bugs::Bug;
 use crate::proto::io::Write;

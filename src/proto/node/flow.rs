@@ -1,6 +1,7 @@
 //! The data path, wired: from a client's message to an entry on every disk.
 
-use super::{Node, Pending};
+use super::Node;
+use super::disk::Pending;
 use crate::ids::{EpochId, Pid};
 use crate::proto::bugs::Bug;
 use crate::proto::hold_back::Placed;

@@ -1,6 +1,7 @@
 //! Who of a view cannot do its part: disks that hang, and links that let only small datagrams pass.
 
-use super::{Disk, Node, Pending};
+use super::Node;
+use super::disk::{Disk, Pending};
 use crate::ids::Pid;
 use crate::proto::bugs::Bug;
 use crate::proto::io::Write;

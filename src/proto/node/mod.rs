@@ -2,7 +2,8 @@
 //!
 //! | file | wires |
 //! |---|---|
-//! | `mod.rs` | inputs and outputs, the disk's acknowledgements, timeouts |
+//! | `mod.rs` | inputs and outputs, timeouts |
+//! | `disk.rs` | writes and what each is for, a disk that hangs or fails |
 //! | `receive.rs` | datagrams and frames, to whoever they concern |
 //! | `view.rs` | the view change: freezing, reporting, installing, flushing |
 //! | `flow.rs` | the data path: packing, ordering, appending, acknowledging |
@@ -17,6 +18,7 @@
 
 mod catch_up;
 mod digest;
+mod disk;
 mod flow;
 mod health;
 mod history;
@@ -29,7 +31,8 @@ mod sessions;
 mod trace;
 mod view;
 
-use crate::ids::{ClientId, EpochId, Pid};
+use self::disk::{Disk, Pending};
+use crate::ids::{EpochId, Pid};
 use crate::proto::absent::Absent;
 use crate::proto::announcements::Announcements;
 use crate::proto::bugs::Bug;
@@ -40,7 +43,7 @@ use crate::proto::epochs::Epochs;
 use crate::proto::event::Event;
 use crate::proto::fills::Fills;
 use crate::proto::host::Machine;
-use crate::proto::io::{Action, Damage, Input, Recovered, Route, Ticket, Trouble, Write};
+use crate::proto::io::{Action, Input, Recovered, Route, Ticket};
 use crate::proto::live::Live;
 use crate::proto::membership::Membership;
 use crate::proto::origin::Origin;
@@ -53,12 +56,11 @@ use crate::proto::replay::Replay;
 use crate::proto::rng::Rng;
 use crate::proto::rooms::Rooms;
 use crate::proto::session_table::SessionTable;
-use crate::proto::settings::{BURST_BYTES, BYES, RATE_BYTES, STALLED, Settings};
+use crate::proto::settings::{BURST_BYTES, BYES, RATE_BYTES, Settings};
 use crate::proto::trace::Trace;
 use crate::proto::twins::Twins;
-use crate::proto::view_change::{Milestone, ViewChange};
-use crate::record::Entry;
-use crate::seq::{IdSet, RangeSet};
+use crate::proto::view_change::ViewChange;
+use crate::seq::IdSet;
 use crate::time::{Hlc, Now, Time};
 use crate::wire::datagram::{Header, MAX_DATAGRAM_BYTES};
 use crate::wire::message::Message;
@@ -118,46 +120,6 @@ pub struct Node {
     expected: Time,
     /// When it wants to be called at the latest: what follows from its state after an input, asked for more than once.
     due: Time,
-}
-
-/// What the disk is to the node.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Disk {
-    Works,
-    /// Nothing is written until the store is open again; questions are answered.
-    Failed,
-}
-
-/// What a write is for, until it is on disk.
-#[derive(Clone, Debug)]
-enum Pending {
-    /// Of the view change, with the closures that the write brings.
-    Milestone {
-        milestone: Milestone,
-        closures: Vec<(EpochId, u64)>,
-    },
-    Appended {
-        epoch: EpochId,
-        len: u64,
-    },
-    Filled {
-        epoch: EpochId,
-        first: u64,
-        entries: Vec<Entry>,
-        closure: Option<u64>,
-        committed: u64,
-    },
-    Closed(EpochId, u64),
-    Pruned {
-        epoch: Option<EpochId>,
-        ids: Vec<(ClientId, RangeSet)>,
-    },
-    Echo {
-        to: Pid,
-        nonce: u64,
-        pad: Vec<u8>,
-    },
-    Nothing,
 }
 
 impl Node {
@@ -370,14 +332,6 @@ impl Node {
         self.out.send(to, addr, message);
     }
 
-    fn write(&mut self, write: Write, pending: Pending) {
-        let ticket = self.out.write(write);
-        if self.writes.is_empty() {
-            self.writing_since = self.now.mono;
-        }
-        self.writes.push_back((ticket, pending));
-    }
-
     fn event(&mut self, event: Event) {
         self.trace_event(&event);
         self.out.act(Action::Event(event));
@@ -386,85 +340,6 @@ impl Node {
     fn drop_because(&mut self, reason: &'static str) {
         *self.drops.entry(reason).or_default() += 1;
         self.trace_dropped(reason);
-    }
-
-    /// Whether the disk has not done a write for so long that nobody should wait for this server.
-    fn disk_hangs(&self) -> bool {
-        !self.writes.is_empty() && self.now.mono.since(self.writing_since) > STALLED
-    }
-
-    /// Whether the disk hangs, or did until its last write: the next one would be waited for as long.
-    fn is_disk_slow(&self) -> bool {
-        self.disk_hangs() || self.wrote_in > STALLED && !self.settings.bugs.has(Bug::SlowTakesAll)
-    }
-
-    fn on_written(&mut self, upto: Ticket) {
-        if !self.writes.is_empty() {
-            self.wrote_in = self.now.mono.since(self.writing_since);
-        }
-        self.writing_since = self.now.mono;
-        while let Some((_, pending)) = self.writes.pop_front_if(|(ticket, _)| *ticket <= upto) {
-            match pending {
-                Pending::Milestone { milestone, closures } => {
-                    let steps = self.view_change.written(self.now.mono, milestone);
-                    self.take_steps(steps);
-                    // What is on the disk counts, also when a greater promise has overtaken the attempt that wrote it:
-                    // the next coordinator must be told what this server would find after a restart.
-                    let forgets = self.settings.bugs.has(Bug::StaleForgotten);
-                    for (epoch, cut) in closures.into_iter().filter(|_| !forgets) {
-                        self.epochs.close(epoch, cut);
-                    }
-                }
-                Pending::Appended { epoch, len } => self.on_appended(epoch, len),
-                Pending::Filled { epoch, first, entries, closure, committed } => {
-                    self.on_filled(epoch, first, &entries, closure, committed);
-                }
-                Pending::Closed(epoch, cut) => {
-                    self.epochs.close(epoch, cut);
-                    self.read_uncounted();
-                }
-                Pending::Pruned { epoch, ids } => self.on_pruned(epoch, &ids),
-                Pending::Echo { to, nonce, pad } if to == self.me => self.on_echo(to, nonce, &pad),
-                Pending::Echo { to, nonce, pad } => self.send(to, Message::Echo { nonce, pad }),
-                Pending::Nothing => {}
-            }
-        }
-        if self.is_disk_slow() && self.writes.is_empty() {
-            // Nobody asks such a disk for anything: whether it works again is found out by this server.
-            let num = self.epochs.max_num();
-            self.write(Write::Seen { num }, Pending::Nothing);
-        }
-    }
-
-    /// The disk takes nothing: nothing more is acknowledged, and others are told at once that this process is gone.
-    fn on_write_failed(&mut self, trouble: Trouble) {
-        if self.disk == Disk::Works {
-            self.disk = Disk::Failed;
-            // No goodbye: it should be here, and people are to be told that it is not.
-            for _ in 0..BYES {
-                self.out.multicast(Message::Failed { pids: vec![self.me] });
-            }
-            self.end_all_sessions();
-        }
-        // What was damaged is told once it is known; that the store does not open after all, once that is.
-        if trouble != Trouble::Damaged {
-            self.event(Event::ReadOnly { full: trouble == Trouble::Full });
-        }
-    }
-
-    /// The store is open again, in a new incarnation: the same as a restart.
-    fn begin_anew(&mut self, mut recovered: Recovered) {
-        let damage = recovered.damage.take();
-        self.dismiss_readers();
-        let mut out = std::mem::replace(&mut self.out, Outgoing::new(Header::default()));
-        out.reborn(recovered.pid);
-        let seed = self.rng.next_u64();
-        let trace = std::mem::replace(&mut self.trace, Trace::new(self.now, false));
-        *self = Self::with_outgoing(self.settings.clone(), recovered, self.now, seed, out);
-        self.trace = trace;
-        if let Some(Damage { what, aside, lost }) = damage {
-            self.event(Event::Damaged { what, aside, lost });
-        }
     }
 
     fn leave(&mut self) {

@@ -1,6 +1,7 @@
 //! Datagrams and frames, to whoever they concern. What is not understood is dropped, counted, and changes nothing.
 
-use super::{Disk, Node};
+use super::Node;
+use super::disk::Disk;
 use crate::ids::{EpochId, Pid};
 use crate::proto::bugs::Bug;
 use crate::proto::detector::Sign;

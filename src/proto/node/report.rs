@@ -1,6 +1,7 @@
 //! What a server says of itself and its ring: status, elections, people, and what a checker may see.
 
-use super::{Disk, Node};
+use super::Node;
+use super::disk::Disk;
 use crate::ids::{ClientId, EpochId, Pid};
 use crate::proto::event::Event;
 use crate::proto::inspect::{Gauge, Inspection};

@@ -1,6 +1,7 @@
 //! Retention, wired: what this server would let go of, when a leader asks all, and how what lies below the horizon goes.
 
-use super::{Node, Pending};
+use super::Node;
+use super::disk::Pending;
 use crate::ids::{ClientId, EpochId, Pid, ServerId};
 use crate::proto::bugs::Bug;
 use crate::proto::epochs::EpochLog;

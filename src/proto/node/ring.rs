@@ -1,6 +1,7 @@
 //! The ring, wired: beacons, scouts, suspicion, election, and who should be in the view.
 
-use super::{Disk, Node};
+use super::Node;
+use super::disk::Disk;
 use crate::ids::{EpochId, Pid};
 use crate::proto::bugs::Bug;
 use crate::proto::detector::Verdict;

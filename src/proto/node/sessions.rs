@@ -1,7 +1,8 @@
 //! Clients, wired: hello, submits, acknowledgements, feeds, and those who are gone.
 
+use super::Node;
+use super::disk::Disk;
 use super::history::How;
-use super::{Disk, Node};
 use crate::ids::{ClientId, EpochId, MessageId, RecordKey};
 use crate::proto::bugs::Bug;
 use crate::proto::io::{Action, ReadFor, SessionId};

@@ -1,6 +1,7 @@
 //! The view change, wired: what its steps do to the log, the data path and the clients.
 
-use super::{Node, Pending};
+use super::Node;
+use super::disk::Pending;
 use crate::ids::{ClientId, EpochId, Pid};
 use crate::proto::bugs::Bug;
 use crate::proto::event::Event;
