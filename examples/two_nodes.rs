@@ -54,6 +54,10 @@ impl Host for Machine {
                 let entries = self.store.read(epoch, first, last, budget_bytes).unwrap_or_default();
                 self.inputs.push_back(Input::Read { epoch, first, entries, purpose });
             }
+            Action::ReadGists { epoch, after, budget_bytes } => {
+                let gists = self.store.gists(epoch, after.as_ref(), budget_bytes).unwrap_or_default();
+                self.inputs.push_back(Input::Gists { epoch, after, gists });
+            }
             Action::Reply { reply: Reply::Stable { key, copies: 2, of: 2, .. }, .. } => self.stable = Some(key),
             Action::Event(Event::View { view, .. }) => {
                 println!("{} is in view {} of {}", self.name, view.epoch.num, view.leader_name());

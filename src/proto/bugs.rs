@@ -130,6 +130,8 @@ pub enum Bug {
     SkippedSilent,
     /// Rooms go by the copy of a message that came first, whichever is history.
     FirstCopySeats,
+    /// Who is where is known as far as the index tells, and no further.
+    GistAlone,
     /// Who leaves all rooms at once stays in those that he is in.
     LeavesNothing,
     /// A nick belongs to whose claim is heard of first, whichever sorts first.
@@ -297,6 +299,7 @@ impl Bug {
         Self::SessionFromOne,
         Self::SkippedSilent,
         Self::FirstCopySeats,
+        Self::GistAlone,
         Self::LeavesNothing,
         Self::FirstClaimHeard,
         Self::CopiesGuessed,

@@ -10,6 +10,7 @@
 
 use crate::ids::{ClientId, EpochId, Pid};
 use crate::proto::event::Event;
+use crate::proto::gist::{Gists, Subject};
 use crate::record::{Entry, View};
 use crate::seq::{IdSet, RangeSet};
 use crate::time::Hlc;
@@ -74,6 +75,15 @@ pub enum Input<'a> {
         entries: Vec<Entry>,
         /// What the read was for.
         purpose: ReadFor,
+    },
+    /// Answers [`Action::ReadGists`].
+    Gists {
+        /// The epoch.
+        epoch: EpochId,
+        /// Behind which subject.
+        after: Option<Subject>,
+        /// Empty when none can be read.
+        gists: Gists,
     },
     /// A client connected and said hello.
     Session {
@@ -141,6 +151,15 @@ pub enum Action {
         budget_bytes: usize,
         /// Comes back.
         purpose: ReadFor,
+    },
+    /// Read the gists of an epoch, as far as the store has them; answer with [`Input::Gists`].
+    ReadGists {
+        /// The epoch.
+        epoch: EpochId,
+        /// Those behind this one; `None` for the first.
+        after: Option<Subject>,
+        /// At least one gist, then no more than this many bytes.
+        budget_bytes: usize,
     },
     /// Say this to a client. A client whose queue is full is cut off: it reads history when it comes back.
     Reply {

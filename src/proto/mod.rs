@@ -14,6 +14,7 @@ pub mod detector;
 pub mod election;
 pub mod epochs;
 pub mod fills;
+pub mod gist;
 pub mod hold_back;
 pub mod host;
 pub mod inspect;

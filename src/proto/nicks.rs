@@ -3,6 +3,7 @@
 use crate::ids::{ClientId, RecordKey};
 use crate::name;
 use crate::time::Hlc;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// For how long after its owner was last seen a nick is kept, in milliseconds: 30 days.
@@ -17,8 +18,9 @@ pub struct Nicks {
     claims: BTreeMap<String, Claim>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Claim {
+/// One client's claim on a name.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Claim {
     owner: ClientId,
     since: RecordKey,
     seen: Hlc,
@@ -34,24 +36,32 @@ impl Nicks {
     /// `client` wrote under `nick` at `key`: claims it if it is free then, or if this key is the lesser one. Returns who is
     /// without it: who thereby lost it, or `client` itself, where it is another's and stays so.
     pub fn claim(&mut self, nick: &str, client: ClientId, key: RecordKey) -> Option<ClientId> {
-        let folded = name::folded(nick);
-        let claim = Claim { owner: client, since: key, seen: key.hlc };
-        let Some(held) = self.claims.get_mut(&*folded) else {
+        self.absorb(&name::folded(nick), Claim { owner: client, since: key, seen: key.hlc })
+    }
+
+    /// The same with a claim by a folded name that was kept up for a while.
+    pub(super) fn absorb(&mut self, folded: &str, claim: Claim) -> Option<ClientId> {
+        let Some(held) = self.claims.get_mut(folded) else {
             self.make_room();
-            self.claims.insert(folded.into_owned(), claim);
+            self.claims.insert(folded.to_owned(), claim);
             return None;
         };
-        if held.owner == client {
-            held.seen = held.seen.max(key.hlc);
-            held.since = held.since.min(key);
+        if held.owner == claim.owner {
+            held.seen = held.seen.max(claim.seen);
+            held.since = held.since.min(claim.since);
             return None;
         }
-        let is_earlier = key < held.since && !claim.is_over(held.since.hlc);
-        let is_free = key > held.since && held.is_over(key.hlc);
+        let is_earlier = claim.since < held.since && !claim.is_over(held.since.hlc);
+        let is_free = claim.since > held.since && held.is_over(claim.since.hlc);
         if is_earlier || is_free {
             return Some(std::mem::replace(held, claim).owner);
         }
-        Some(client)
+        Some(claim.owner)
+    }
+
+    /// Every claim, by folded name.
+    pub(super) fn claims(&self) -> &BTreeMap<String, Claim> {
+        &self.claims
     }
 
     /// Who holds the nick at this time, if anyone does.

@@ -1,7 +1,9 @@
 //! One client as the ordered log shows it: under which name, at which server, in which rooms.
 
 use super::rooms::MAX_ROOMS_EACH;
-use crate::ids::{EpochId, MessageId, Pid, RecordKey};
+use crate::ids::{ClientId, EpochId, MessageId, Pid, RecordKey};
+use crate::seq::IdSet;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Of how many epochs is kept from where a client last wrote in each: half of them the greatest, which go on, and half those
@@ -15,8 +17,8 @@ const MAX_GONE: usize = 16;
 /// Both sides of a cut may have ordered one message: a client's own records are compared by its own count, which is the same
 /// in each copy, and a copy with a lesser key takes the place of one with a greater. So records in whichever order of their
 /// epochs, with or without the copies that history passes over, lead to the same state; within an epoch they come in order.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Person {
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Person {
     /// The name in its last record.
     pub(super) nick: String,
     /// The server that its last record came from, and its name.
@@ -36,7 +38,7 @@ pub(super) struct Person {
 }
 
 /// The last record by which a client entered or left a room.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Seat {
     /// The client's count.
     cseq: u64,
@@ -69,6 +71,27 @@ impl Person {
             let kept = greatest[MAX_EPOCHS / 2];
             let oldest = self.homes.iter().position(|(epoch, _)| *epoch < kept);
             self.homes.remove(oldest.unwrap_or(0));
+        }
+    }
+
+    /// Takes in what another epoch says of it. Of the copies of messages that were let go of it tells no more than
+    /// [`Rooms::apply_copy`](super::rooms::Rooms::apply_copy) would.
+    pub(super) fn absorb(&mut self, client: ClientId, other: Self, pruned: &IdSet) {
+        for (epoch, home) in other.homes {
+            self.wrote_in(epoch, home);
+        }
+        if !other.nick.is_empty() && self.last <= other.last {
+            self.nick = other.nick;
+        }
+        if self.last <= other.last {
+            (self.last, self.home, self.server) = (other.last, other.home, other.server);
+        }
+        self.leave_all(other.left_all);
+        for (id, key, counts) in other.gone.into_iter().filter(|(id, ..)| !pruned.contains(*id)) {
+            self.heard_gone(id, key, counts);
+        }
+        for (folded, Seat { cseq, key, taken }) in other.seats {
+            self.sit(&folded, cseq, key, taken && !pruned.contains(MessageId { client, cseq }));
         }
     }
 
@@ -108,7 +131,10 @@ impl Person {
     /// (simulator seed 2326, `--let-go`).
     pub(super) fn gone(&mut self, id: MessageId, key: RecordKey, origin: Pid) {
         let home = self.homes.iter().find(|(epoch, _)| *epoch == key.epoch);
-        let counts = home.is_none_or(|(_, home)| *home == origin);
+        self.heard_gone(id, key, home.is_none_or(|(_, home)| *home == origin));
+    }
+
+    fn heard_gone(&mut self, id: MessageId, key: RecordKey, counts: bool) {
         match self.gone.iter_mut().find(|(known, ..)| *known == id) {
             Some(word) if word.1 <= key => {}
             Some(word) => *word = (id, key, counts),

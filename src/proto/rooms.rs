@@ -8,6 +8,7 @@ use crate::proto::person::Person;
 use crate::record::{Kind, Record, View};
 use crate::time::Hlc;
 use crate::wire::session::{Presence, RoomInfo};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most rooms. At the bound rooms that nobody is in make way, the longest unused first; then no new one is made.
@@ -24,14 +25,15 @@ pub const MAX_ROOMS_EACH: usize = 128;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Rooms {
     /// By folded name.
-    by_name: BTreeMap<String, Room>,
-    people: BTreeMap<ClientId, Person>,
-    nicks: Nicks,
+    pub(super) by_name: BTreeMap<String, Room>,
+    pub(super) people: BTreeMap<ClientId, Person>,
+    pub(super) nicks: Nicks,
     bugs: Bugs,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Room {
+/// What is known of one room.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Room {
     name: String,
     /// The record that gave the name: the least that is known.
     named: RecordKey,
@@ -39,6 +41,7 @@ struct Room {
     used: RecordKey,
     topic: String,
     topic_set: RecordKey,
+    #[serde(skip)]
     people: BTreeSet<ClientId>,
 }
 
@@ -111,10 +114,23 @@ impl Rooms {
     /// Takes in a record that became history; `origin` is the server it came from, `server` that one's name in the view.
     /// What has no room under the bounds is passed over.
     pub fn apply(&mut self, record: &Record, origin: Pid, server: &str) -> Vec<Change> {
+        self.take_in(record, origin, server, true)
+    }
+
+    /// Takes in a copy of a message that was let go of: it tells where its writer was, under which name, and what he left, but
+    /// seats nobody and takes nobody for gone: what came between may have been let go of with it (simulator seed 3262,
+    /// `--let-go`).
+    pub fn apply_copy(&mut self, record: &Record, origin: Pid, server: &str) -> Vec<Change> {
+        self.take_in(record, origin, server, false)
+    }
+
+    fn take_in(&mut self, record: &Record, origin: Pid, server: &str, seats: bool) -> Vec<Change> {
         let mut changes = Vec::new();
         let (key, message) = (record.key, &record.message);
         if let Kind::Gone { client } = message.kind {
-            self.gone(client, origin, record, &mut changes);
+            if seats {
+                self.gone(client, origin, record, &mut changes);
+            }
             return changes;
         }
         let MessageId { client, cseq } = message.id;
@@ -131,22 +147,12 @@ impl Rooms {
             Kind::Join | Kind::Leave | Kind::Nick => {
                 let folded = name::fold(&message.room);
                 if let Some(person) = self.people.get_mut(&client) {
-                    person.sit(&folded, cseq, key, message.kind != Kind::Leave);
+                    person.sit(&folded, cseq, key, seats && message.kind != Kind::Leave);
                 }
                 self.seat(&folded, client, &mut changes);
             }
             Kind::Topic => self.set_topic(&message.room, &message.body, key, &mut changes),
             Kind::Text | Kind::Action | Kind::Direct { .. } | Kind::Gone { .. } => {}
-        }
-        changes
-    }
-
-    /// Takes in a copy of a message that was let go of: it tells where its writer was and under which name, and no
-    /// more: what unseated him since may have been let go of with it (simulator seed 3262, `--let-go`).
-    pub fn apply_copy(&mut self, record: &Record, origin: Pid, server: &str) -> Vec<Change> {
-        let mut changes = Vec::new();
-        if !matches!(record.message.kind, Kind::Gone { .. }) {
-            self.heard(record, origin, server, &mut changes);
         }
         changes
     }
@@ -332,7 +338,8 @@ impl Rooms {
         }
     }
 
-    fn seat_everywhere(&mut self, client: ClientId, changes: &mut Vec<Change>) {
+    /// Brings every room that a client is or was in up to what is known of it.
+    pub(super) fn seat_everywhere(&mut self, client: ClientId, changes: &mut Vec<Change>) {
         for folded in self.people.get(&client).map_or_else(Vec::new, Person::all_rooms) {
             self.seat(&folded, client, changes);
         }
@@ -365,7 +372,7 @@ impl Rooms {
         }
     }
 
-    fn make_room_for_room(&mut self) -> bool {
+    pub(super) fn make_room_for_room(&mut self) -> bool {
         if self.by_name.len() >= MAX_ROOMS {
             let empty = self.by_name.iter().filter(|(_, room)| room.people.is_empty());
             for folded in oldest(empty.map(|(folded, room)| (room.used, folded.clone())), MAX_ROOMS / 16) {
@@ -375,7 +382,7 @@ impl Rooms {
         self.by_name.len() < MAX_ROOMS
     }
 
-    fn make_room_for_client(&mut self) -> bool {
+    pub(super) fn make_room_for_client(&mut self) -> bool {
         if self.people.len() >= MAX_CLIENTS {
             let absent = self.people.iter().filter(|(_, person)| person.is_absent());
             for client in oldest(absent.map(|(&client, person)| (person.last(), client)), MAX_CLIENTS / 16) {
@@ -404,10 +411,26 @@ impl Room {
             people: BTreeSet::new(),
         }
     }
+
+    /// The same without its people.
+    pub(super) fn empty(&self) -> Self {
+        Self { people: BTreeSet::new(), name: self.name.clone(), topic: self.topic.clone(), ..*self }
+    }
+
+    /// Takes in what another epoch says of it. Its people follow from theirs.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.used = self.used.max(other.used);
+        if other.named < self.named {
+            (self.name, self.named) = (other.name, other.named);
+        }
+        if other.topic_set > self.topic_set {
+            (self.topic, self.topic_set) = (other.topic, other.topic_set);
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::ids::{EpochId, Incarnation, MessageId, ServerId};
     use crate::proto::rng::Rng;
@@ -415,7 +438,7 @@ mod tests {
 
     const ANA: u64 = 1;
     const BOB: u64 = 2;
-    const OAK: Pid = pid(1);
+    pub(in crate::proto) const OAK: Pid = pid(1);
     const ELM: Pid = pid(2);
 
     const fn pid(server: u64) -> Pid {
@@ -611,7 +634,7 @@ mod tests {
 
     /// A few hundred records of a few clients in a few rooms, ascending, each with its origin, in three epochs side by side.
     /// Some messages are ordered in two of them, as both sides of a cut do, and servers say of clients that they are gone.
-    fn history(rng: &mut Rng) -> Vec<(Record, Pid)> {
+    pub(in crate::proto) fn history(rng: &mut Rng) -> Vec<(Record, Pid)> {
         let mut made = Vec::new();
         let mut messages: Vec<Record> = Vec::new();
         for ms in 0..400 {

@@ -4,6 +4,7 @@ use super::backlog::Backlog;
 use super::disk_line::{DiskLine, Job, What};
 use super::index_line::Life;
 use crate::ids::EpochId;
+use crate::proto::gist::{Gists, Subject};
 use crate::proto::io::{Input, ReadFor, Recovered, Ticket, Trouble, Write};
 use crate::store::engine::Engine;
 use crate::store::{Store, StoreError};
@@ -142,6 +143,7 @@ impl<E: Engine> Disk<E> {
                 What::Read { epoch, first, last, budget_bytes, purpose } => {
                     self.read(epoch, first, last, budget_bytes, purpose)
                 }
+                What::ReadGists { epoch, after, budget_bytes } => self.read_gists(epoch, after, budget_bytes),
                 What::Index(done) => {
                     if self.waiters.len() < INDEX_WAITERS {
                         self.waiters.push(done);
@@ -280,6 +282,15 @@ impl<E: Engine> Disk<E> {
             Some(error) => self.fail(&error),
             None if self.is_damaged() => self.fail(&StoreError::Corrupt { what: format!("an entry of epoch {epoch}") }),
             None => Ok(()),
+        }
+    }
+
+    fn read_gists(&mut self, epoch: EpochId, after: Option<Subject>, budget_bytes: usize) -> Result<(), Stopped> {
+        let store = self.store.as_ref();
+        let outcome = store.map_or(Ok(Gists::default()), |store| store.gists(epoch, after.as_ref(), budget_bytes));
+        match outcome {
+            Ok(gists) => self.tell(Input::Gists { epoch, after, gists }),
+            Err(error) => self.fail(&error),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::index_line::{IndexLine, Life};
 use crate::ids::EpochId;
+use crate::proto::gist::Subject;
 use crate::proto::io::{Input, ReadFor, Ticket, Write};
 use crate::store::StoreError;
 use crossbeam_channel::{Receiver, Sender, select};
@@ -23,6 +24,11 @@ pub(super) enum What {
         last: u64,
         budget_bytes: usize,
         purpose: ReadFor,
+    },
+    ReadGists {
+        epoch: EpochId,
+        after: Option<Subject>,
+        budget_bytes: usize,
     },
     /// Say when the index has come to the end of history.
     Index(Sender<()>),
@@ -58,6 +64,11 @@ impl DiskLine {
     /// Asks for a read.
     pub(crate) fn read(&mut self, epoch: EpochId, first: u64, last: u64, budget_bytes: usize, purpose: ReadFor) {
         self.put(What::Read { epoch, first, last, budget_bytes, purpose });
+    }
+
+    /// Asks for gists.
+    pub(crate) fn read_gists(&mut self, epoch: EpochId, after: Option<Subject>, budget_bytes: usize) {
+        self.put(What::ReadGists { epoch, after, budget_bytes });
     }
 
     /// Asks the disk to work no more once everything before is done.

@@ -76,6 +76,7 @@ impl Host for Outlets {
                     self.disk.read(epoch, first, last, budget_bytes, purpose);
                 }
             }
+            Action::ReadGists { epoch, after, budget_bytes } => self.disk.read_gists(epoch, after, budget_bytes),
             Action::Reply { session, reply } => {
                 if let Some(line) = self.lines.get(&session) {
                     self.say(line, reply);

@@ -1,12 +1,16 @@
 //! What a store holds, as a plain value: what a simulated disk is made of, and what the real store is compared with.
 
 use crate::ids::{EpochId, Pid};
+use crate::proto::gist::Gists;
 use crate::proto::io::{Recovered, RecoveredEpoch, Write};
 use crate::record::{Entry, View};
 use crate::seq::IdSet;
 use crate::time::Hlc;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Entries after which the index makes its next step.
+const INDEX_STEP: u64 = 32;
 
 /// The log of one epoch.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -252,6 +256,15 @@ impl Image {
         };
         let stretch = (from..upto).filter_map(|at| log.entries.get(at)).map(AsRef::as_ref);
         stretch.take_while(fits).cloned().collect()
+    }
+
+    /// What an index that is somewhat behind says of an epoch.
+    pub fn gists(&self, epoch: EpochId) -> Gists {
+        let Some(log) = self.logs.get(&epoch).filter(|_| !self.pruned.contains(&epoch)) else {
+            return Gists::default();
+        };
+        let indexed = log.stable.min(self.committed(epoch)) / INDEX_STEP * INDEX_STEP;
+        Gists::of(&log.view, log.entries.iter().take(indexed as usize).map(AsRef::as_ref))
     }
 
     /// What a start finds, for a life of this name.

@@ -26,12 +26,23 @@ pub enum Table {
     Ids = 7,
     /// Numbers of each client that were let go of.
     Pruned = 8,
+    /// What each epoch says of people, nicks and rooms, as far as it is indexed.
+    Gists = 9,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Meta, Self::Views, Self::Heads, Self::Entries, Self::Aside, Self::Covered, Self::Ids, Self::Pruned];
+    pub const ALL: [Self; 9] = [
+        Self::Meta,
+        Self::Views,
+        Self::Heads,
+        Self::Entries,
+        Self::Aside,
+        Self::Covered,
+        Self::Ids,
+        Self::Pruned,
+        Self::Gists,
+    ];
 }
 
 /// One message of history as people see it. `acked_upto` and `floor` of the message are zero: they are not history.

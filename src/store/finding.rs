@@ -38,7 +38,7 @@ impl Findings {
             Table::Heads => self.note(format!("the length of {epoch}")),
             Table::Meta => self.note(format!("the row \"{}\"", key.escape_ascii())),
             Table::Pruned => self.note("which messages were let go of"),
-            Table::Aside | Table::Covered | Table::Ids => self.note("a row of the index"),
+            Table::Aside | Table::Covered | Table::Ids | Table::Gists => self.note("a row of the index"),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::engine::{Batch, Engine, HistoryRow, Table};
 use super::error::StoreError;
+use super::gists::GistStep;
 use super::log::Store;
 use super::revision::Revision;
 use super::rows::{Totals, seal, unseal};
@@ -51,6 +52,7 @@ impl<E: Engine> Store<E> {
 
     fn index_epoch(&mut self, epoch: EpochId, budget: usize) -> Result<(), StoreError> {
         let Some(log) = self.logs.get(&epoch) else { return Ok(()) };
+        let view = log.view.clone().unwrap_or_default();
         let (first, last) = (log.covered + 1, log.committed().min(log.covered.saturating_add(budget.max(1) as u64)));
         let entries = self.read(epoch, first, last, BUDGET_BYTES)?;
         if entries.is_empty() {
@@ -58,16 +60,19 @@ impl<E: Engine> Store<E> {
             self.behind.remove(&epoch);
             return Ok(());
         }
-        let leader = self.view(epoch).map(|view| view.leader_name().to_owned()).unwrap_or_default();
+        let leader = view.leader_name().to_owned();
         let mut step = Step::new(self);
+        let mut gists = GistStep::new(&self.engine, epoch);
         for (entry, gsn) in entries.iter().zip(first..) {
             step.revision.see(entry.hlc.0);
             for record in entry.records(epoch, gsn) {
+                gists.add(&record, &view, entry.origin)?;
                 step.add(shown(record, &leader))?;
             }
         }
         let covered = first + entries.len() as u64 - 1;
-        let (batch, totals) = step.finish(epoch, covered);
+        let (mut batch, totals) = step.finish(epoch, covered);
+        gists.finish(&mut batch)?;
         self.engine.commit(batch)?;
         self.totals = totals;
         if let Some(log) = self.logs.get_mut(&epoch) {

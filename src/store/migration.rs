@@ -5,7 +5,7 @@
 use super::engine::{Batch, Engine, Table};
 use super::error::StoreError;
 use super::recovery::each_row;
-use super::rows::{FORMAT, Head, Pruned, Totals, epoch_of, seal, unseal, unseal_row, word};
+use super::rows::{Head, Pruned, Totals, epoch_of, seal, unseal, unseal_row, word};
 use crate::ids::EpochId;
 use crate::record::{Member, View};
 use crate::time::Hlc;
@@ -39,17 +39,15 @@ struct Totals1 {
     hlc: u64,
 }
 
-/// Writes the rows of an older format anew, all or none; whether there were any.
-pub(super) fn migrate<E: Engine>(engine: &mut E) -> Result<bool, StoreError> {
-    let mut batch = migrated_rows(engine)?;
+/// Writes the rows of format 1 anew, all or none. The store has the new format once its opening is done.
+pub(super) fn migrate<E: Engine>(engine: &mut E) -> Result<(), StoreError> {
+    let batch = migrated_rows(engine)?;
     if batch.is_empty() {
-        return Ok(false);
+        return Ok(());
     }
     log::info!("the store is of an older format: {} rows of it are written anew", batch.0.len());
-    batch.put(Table::Meta, word::FORMAT, seal(Table::Meta, word::FORMAT, &FORMAT));
     engine.commit(batch)?;
-    engine.sync()?;
-    Ok(true)
+    engine.sync()
 }
 
 /// The rows that have to be written anew: none in a store of this format, and damaged ones stay as they are.

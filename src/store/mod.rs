@@ -14,6 +14,8 @@
 //! | `Aside` | incarnation, number, table, key | a row that recovery took out of the way; never deleted |
 //! | `Covered` | epoch | how much of it is in `Ids` and in the index |
 //! | `Ids` | client | the client's numbers in history, as far as covered |
+//! | `Gists` | epoch, whom or what it is of | what the epoch says of a room, a nick or a client, as far as covered |
+//! | `Gists` | epoch | how many of these rows it has |
 //! | `Pruned` | client | the client's numbers that were let go of: no copy of them is history |
 //!
 //! Every row carries a hash of its table, key and content (XXH3): engines were seen to serve flipped bytes in silence.
@@ -23,6 +25,7 @@ pub(crate) mod conformance;
 pub mod engine;
 pub mod error;
 mod finding;
+mod gists;
 mod index;
 mod log;
 pub mod memory;

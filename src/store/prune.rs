@@ -18,7 +18,7 @@ impl<E: Engine> Store<E> {
         let (from_key, to) = (entry_key(epoch, from), entry_key(epoch, u64::MAX));
         let rows = self.engine.scan(Table::Entries, &from_key, &to, budget.clamp(1, CHUNK), Direction::Up)?;
         if rows.is_empty() {
-            return self.end_pruning(epoch);
+            return if self.forget_gists(epoch, CHUNK)? { Ok(()) } else { self.end_pruning(epoch) };
         }
         self.has_pruned = true;
         let committed = self.committed(epoch);

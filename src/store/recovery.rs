@@ -67,6 +67,8 @@ struct Recovery<E> {
     damaged: bool,
     /// Every row is to be checked: a read met a bad one.
     suspect: bool,
+    /// The store has no format yet, or an older one.
+    is_new_format: bool,
     /// What the index says it covers is not to be believed: it begins anew.
     recover_index: bool,
     /// What history comes to is not known: it is made anew from the log.
@@ -84,7 +86,11 @@ impl<E: Engine> Recovery<E> {
         if let Some(found) = found.filter(|&found: &u32| found > FORMAT) {
             return Err(StoreError::Newer { found, known: FORMAT });
         }
-        let is_migrated = found != Some(FORMAT) && migrate(&mut engine)?;
+        let is_older = found.is_some_and(|found| found < FORMAT);
+        let is_new_format = found != Some(FORMAT);
+        if is_new_format {
+            migrate(&mut engine)?;
+        }
         let suspect = engine.get(Table::Meta, word::SUSPECT)?.is_some();
         let mut new = Self {
             engine,
@@ -100,7 +106,9 @@ impl<E: Engine> Recovery<E> {
             hlc: 0,
             damaged: suspect,
             suspect,
-            recover_index: suspect,
+            is_new_format,
+            // Before format 3 the index had no gists.
+            recover_index: suspect || is_older,
             forget_history: false,
             asides: 0,
             findings: Findings::default(),
@@ -108,9 +116,6 @@ impl<E: Engine> Recovery<E> {
         };
         new.damaged |= format.is_some() && found.is_none();
         new.max_num = new.single(word::SEEN)?.unwrap_or(0);
-        if found != Some(FORMAT) && !is_migrated {
-            new.put(word::FORMAT, &FORMAT);
-        }
         Ok(new)
     }
 
@@ -323,10 +328,14 @@ impl<E: Engine> Recovery<E> {
             self.put(word::TOTALS, &totals);
             self.batch.0.push(Op::Clear { table: Table::Covered });
             self.batch.0.push(Op::Clear { table: Table::Ids });
+            self.batch.0.push(Op::Clear { table: Table::Gists });
         }
         let census = self.census();
         let max_num = self.max_num;
         self.put(word::SEEN, &max_num);
+        if self.is_new_format {
+            self.put(word::FORMAT, &FORMAT);
+        }
         self.batch.delete(Table::Meta, word::SUSPECT);
         self.engine.commit(std::mem::take(&mut self.batch))?;
         self.engine.sync()?;

@@ -61,7 +61,13 @@ impl Node {
         let epochs = &self.epochs;
         let lacking = self.catch_up.is_lacking(|epoch, offered| missing_from(epochs, last, epoch, offered));
         let heard = others.iter().all(|other| self.catch_up.has_heard(*other));
-        if lacking || !heard || self.is_filling() || self.is_reading() || !self.knows_pruned(others) {
+        if lacking
+            || !heard
+            || self.is_filling()
+            || self.is_reading()
+            || !self.knows_rooms()
+            || !self.knows_pruned(others)
+        {
             return;
         }
         if let Some((messages, began)) = self.catch_up.finish() {

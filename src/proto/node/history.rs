@@ -2,14 +2,14 @@
 
 use super::Node;
 use super::flow::take_upto;
-use crate::ids::{EpochId, Pid};
+use super::people::enter;
+use crate::ids::EpochId;
 use crate::proto::bugs::Bug;
 use crate::proto::epochs::EpochLog;
 use crate::proto::io::{Action, ReadFor, Write};
-use crate::proto::rooms::{Change, Rooms};
+use crate::proto::rooms::Change;
 use crate::proto::settings::FILL_BYTES;
-use crate::record::{Entry, Record};
-use crate::seq::IdSet;
+use crate::record::Entry;
 
 /// How a stretch of entries became history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -139,34 +139,6 @@ impl Node {
         self.open_when_read();
     }
 
-    /// Who is in which room follows from the log: its last stretch is read back at a start.
-    pub(super) fn replay_rooms(&mut self) {
-        if let Some((epoch, first, last)) = self.replay.next() {
-            let purpose = ReadFor::Rooms;
-            self.out.act(Action::Read { epoch, first, last, budget_bytes: FILL_BYTES, purpose });
-        } else if let Some(rebuilt) = self.rebuilt.take() {
-            self.rooms = rebuilt;
-        }
-    }
-
-    /// A stretch for [`ReadFor::Rooms`] was read. Rooms take records in any order.
-    pub(super) fn on_rooms_read(&mut self, epoch: EpochId, first: u64, entries: &[Entry]) {
-        if self.replay.next().is_none_or(|next| (next.0, next.1) != (epoch, first)) {
-            return;
-        }
-        let view = self.epochs.get(epoch).map(|log| log.view.clone());
-        let rooms = self.rebuilt.as_mut().unwrap_or(&mut self.rooms);
-        for (gsn, entry) in (first..).zip(entries) {
-            let home = view.as_ref().map_or("", |view| view.name_of(entry.origin));
-            for record in entry.records(epoch, gsn) {
-                enter(rooms, &record, entry.origin, home, self.pruning.ids());
-            }
-        }
-        let upto = (!entries.is_empty()).then(|| first + entries.len() as u64 - 1);
-        self.replay.read(epoch, upto);
-        self.replay_rooms();
-    }
-
     pub(super) fn enter_history(&mut self, epoch: EpochId, gsn: u64, entry: &Entry, how: How) {
         self.hlc = self.hlc.max(entry.hlc);
         let again = self.settings.bugs.has(Bug::FeedTwice) || how.late && self.settings.bugs.has(Bug::FillTwice);
@@ -183,23 +155,11 @@ impl Node {
             if is_new || !self.settings.bugs.has(Bug::FirstCopySeats) {
                 let changes = enter(&mut self.rooms, record, entry.origin, &home, self.pruning.ids());
                 losers.extend(changes.into_iter().filter_map(Change::loser));
-                if let Some(rebuilt) = &mut self.rebuilt {
-                    enter(rebuilt, record, entry.origin, &home, self.pruning.ids());
-                }
             }
             self.messages += u64::from(is_new || again);
             is_new || again
         });
         self.feed(epoch, gsn, records, how);
         self.dismiss_losers(losers);
-    }
-}
-
-/// Takes a record into rooms.
-fn enter(rooms: &mut Rooms, record: &Record, origin: Pid, home: &str, pruned: &IdSet) -> Vec<Change> {
-    if pruned.contains(record.message.id) {
-        rooms.apply_copy(record, origin, home)
-    } else {
-        rooms.apply(record, origin, home)
     }
 }

@@ -9,6 +9,7 @@
 //! | `flow.rs` | the data path: packing, ordering, appending, acknowledging |
 //! | `loss.rs` | gaps, NACKs, repairs, heads |
 //! | `history.rs` | delivery: ids, acknowledgements to clients, feeds, late records |
+//! | `people.rs` | who is where, made anew from the store |
 //! | `catch_up.rs`, `digest.rs` | wants, fills; what is asked for of what others have, and how histories are compared |
 //! | `retention.rs` | what is let go of, and when |
 //! | `ring.rs` | beacons, suspicion, election, joins, merges |
@@ -23,6 +24,7 @@ mod flow;
 mod health;
 mod history;
 mod loss;
+mod people;
 mod receive;
 mod report;
 mod retention;
@@ -104,9 +106,11 @@ pub struct Node {
     sessions: SessionTable,
     recent: Recent,
     rooms: Rooms,
-    /// Rooms as they are once what is below the horizon is forgotten; while they are made anew from the log.
+    /// Rooms while they are made anew from the store: after a start, and when something is below the horizon.
     rebuilt: Option<Rooms>,
     replay: Replay,
+    /// Who is where was found out since the start.
+    knows_rooms: bool,
     /// When this server's history is compared with others' again.
     compare_at: Time,
     pacer: Pacer,
@@ -166,6 +170,7 @@ impl Node {
             rooms: Rooms::new(bugs),
             rebuilt: None,
             replay: Replay::default(),
+            knows_rooms: false,
             compare_at: now.mono,
             pacer: Pacer::new(RATE_BYTES, BURST_BYTES),
             drops: BTreeMap::new(),
@@ -178,9 +183,8 @@ impl Node {
             due: Time::NEVER,
             settings,
         };
-        node.replay = Replay::of(&node.epochs);
         node.read_uncounted();
-        node.replay_rooms();
+        node.rebuild_rooms();
         node.due = node.next_due();
         node
     }
@@ -208,6 +212,7 @@ impl Node {
             Input::WriteFailed { trouble } => self.on_write_failed(trouble),
             Input::Reopened { recovered } => self.begin_anew(*recovered),
             Input::Read { epoch, first, entries, purpose } => self.on_read(epoch, first, entries, purpose),
+            Input::Gists { epoch, after, gists } => self.on_gists(epoch, after, gists),
             Input::Session { session, request } => self.on_request(session, *request),
             Input::SessionEnded { session } => self.on_session_ended(session),
             Input::Timeout => {}

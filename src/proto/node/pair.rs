@@ -3,6 +3,7 @@
 use super::Node;
 use crate::ids::{EpochId, Incarnation, Pid, ServerId};
 use crate::proto::bugs::Bugs;
+use crate::proto::gist::Gists;
 use crate::proto::io::{Action, Input, Recovered, Route};
 use crate::proto::settings::{Portions, Retention, Settings};
 use crate::time::{Now, Time};
@@ -85,6 +86,9 @@ impl Pair {
                 Action::Write { ticket, .. } => self.nodes[at].handle(self.now, Input::Written { upto: ticket }),
                 Action::Read { epoch, first, purpose, .. } => {
                     self.nodes[at].handle(self.now, Input::Read { epoch, first, entries: Vec::new(), purpose });
+                }
+                Action::ReadGists { epoch, after, .. } => {
+                    self.nodes[at].handle(self.now, Input::Gists { epoch, after, gists: Gists::default() });
                 }
                 _ => {}
             }

@@ -8,8 +8,6 @@ use crate::proto::epochs::EpochLog;
 use crate::proto::event::Event;
 use crate::proto::io::{Action, ReadFor, Write};
 use crate::proto::pruning::Step;
-use crate::proto::replay::Replay;
-use crate::proto::rooms::Rooms;
 use crate::proto::settings::{FILL_BYTES, Keep, RENEW_LEAST};
 use crate::proto::table;
 use crate::record::Entry;
@@ -106,13 +104,6 @@ impl Node {
             }
         }
         seen.into_iter().collect()
-    }
-
-    /// Something is no history any more: who is where follows from what is left.
-    fn rebuild_rooms(&mut self) {
-        self.rebuilt = Some(Rooms::new(self.settings.bugs));
-        self.replay = Replay::of(&self.epochs);
-        self.replay_rooms();
     }
 
     /// Lets go of what is below the horizon, one epoch after the other.

@@ -72,7 +72,7 @@ impl Node {
         self.out.act(Action::Reply { session, reply });
     }
 
-    fn refuse(&mut self, session: SessionId, why: Refusal) {
+    pub(super) fn refuse(&mut self, session: SessionId, why: Refusal) {
         self.reply(session, Reply::Refused(why));
         self.out.act(Action::EndSession { session });
     }
@@ -136,23 +136,6 @@ impl Node {
     pub(super) fn dismiss_readers(&mut self) {
         for session in self.sessions.ids() {
             self.out.act(Action::EndSession { session });
-        }
-    }
-
-    /// Two people were given one nick, at once (simulator seed 902000142) or on two sides of a cut: who is without it is told, with
-    /// one that is free.
-    pub(super) fn dismiss_losers(&mut self, losers: Vec<ClientId>) {
-        if self.settings.bugs.has(Bug::NickShared) {
-            return;
-        }
-        for client in losers {
-            let Some(id) = self.sessions.of(client) else { continue };
-            let Some(nick) = self.sessions.get(id).map(|session| session.nick.clone()) else { continue };
-            let offered = self.rooms.offer(&nick, client, self.hlc);
-            if offered != nick {
-                self.refuse(id, Refusal::NickTaken(offered));
-                self.on_session_ended(id);
-            }
         }
     }
 

@@ -75,12 +75,15 @@ impl Checker {
     fn seats_of(&self, client: ClientId, extents: &Extents) -> Vec<Seated> {
         let (mut seats, mut left_all) = (BTreeMap::<String, Seat>::new(), 0);
         for (id, aside) in self.talk.asides_of(client) {
-            let Some(key) = self.least_place(id, extents) else { continue };
+            let known = self.least_place(id, extents);
+            // A copy of what was let go of seats nobody, but tells what he left.
+            let copy = || self.fact(id).and_then(|(_, fact)| extents.place(&fact.places, RecordKey::min));
+            let Some(key) = known.or_else(copy) else { continue };
             match aside.kind {
                 Kind::Leave if aside.room.is_empty() => left_all = id.cseq,
                 Kind::Nick if aside.room.is_empty() => {}
                 Kind::Join | Kind::Leave | Kind::Nick => {
-                    let taken = aside.kind != Kind::Leave;
+                    let taken = aside.kind != Kind::Leave && known.is_some();
                     seats.insert(name::fold(&aside.room), Seat { cseq: id.cseq, key, taken });
                 }
                 _ => {}

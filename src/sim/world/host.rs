@@ -1,6 +1,6 @@
 //! What servers want done: writes, reads, watches.
 
-use super::{Happening, Stretch, World};
+use super::{Happening, World};
 use crate::ids::{Incarnation, Pid};
 use crate::proto::event::Event;
 use crate::proto::io::{Action, Input, Recovered, Ticket, Trouble, Write};
@@ -15,12 +15,12 @@ impl World {
         match action {
             Action::Write { ticket, write } => self.write(at, ticket, write),
             Action::Read { epoch, first, last, budget_bytes, purpose } => {
-                let server = &self.servers[at];
-                let entries = server.disk.live().read(epoch, first, last, budget_bytes);
-                let wait = Duration::from_micros(50 + self.rng.below(200));
-                let life = server.life;
-                let read = Box::new(Stretch { epoch, first, entries, purpose });
-                self.queue.plan(self.time + wait, Happening::Read { server: at, life, read });
+                let entries = self.servers[at].disk.live().read(epoch, first, last, budget_bytes);
+                self.answer_read(at, Input::Read { epoch, first, entries, purpose });
+            }
+            Action::ReadGists { epoch, after, .. } => {
+                let gists = self.servers[at].disk.live().gists(epoch);
+                self.answer_read(at, Input::Gists { epoch, after, gists });
             }
             Action::Reply { session, reply } => self.reply(at, session, reply),
             Action::EndSession { session } => {
@@ -32,6 +32,13 @@ impl World {
             Action::Event(event) => self.event(at, &event),
             Action::Left => self.crash(at, false),
         }
+    }
+
+    fn answer_read(&mut self, at: usize, answer: Input<'static>) {
+        let wait = Duration::from_micros(50 + self.rng.below(200));
+        let life = self.servers[at].life;
+        let answer = Box::new(answer);
+        self.queue.plan(self.time + wait, Happening::Read { server: at, life, answer });
     }
 
     fn watch(&mut self, at: usize, successor: Option<(Pid, SocketAddr)>) {

@@ -20,11 +20,10 @@ use super::port::Flow;
 use super::queue::Queue;
 use super::rng::Rng;
 use super::timeline::Timeline;
-use crate::ids::{ClientId, EpochId, Pid};
+use crate::ids::{ClientId, Pid};
 use crate::proto::bugs::Bugs;
-use crate::proto::io::{Input, ReadFor};
+use crate::proto::io::Input;
 use crate::proto::settings::{Portions, Retention};
-use crate::record::Entry;
 use crate::time::Time;
 use crate::wire::datagram::NetTag;
 use crate::wire::session::{Reply, Request};
@@ -154,7 +153,7 @@ pub enum Happening {
         /// In which life.
         life: u32,
         /// What it gave.
-        read: Box<Stretch>,
+        answer: Box<Input<'static>>,
     },
     /// A client's connection reaches a server.
     Opens(usize),
@@ -190,18 +189,6 @@ pub struct Entering {
     pub bytes: usize,
     /// What happens when it is through.
     pub then: Happening,
-}
-
-/// What a server reads of its log.
-pub struct Stretch {
-    /// The epoch.
-    pub epoch: EpochId,
-    /// From which gsn.
-    pub first: u64,
-    /// What is there.
-    pub entries: Vec<Entry>,
-    /// What for.
-    pub purpose: ReadFor,
 }
 
 /// Counters of one run.
@@ -389,10 +376,9 @@ impl World {
             Happening::Datagram { .. } | Happening::Frame { .. } | Happening::Reset { .. } => self.arrive(what),
             Happening::Synced { server, life } => self.synced(server, life),
             Happening::Reopened { server, life } => self.reopened(server, life),
-            Happening::Read { server, life, read } => {
+            Happening::Read { server, life, answer } => {
                 if self.lives(server, life) {
-                    let Stretch { epoch, first, entries, purpose } = *read;
-                    self.input(server, Input::Read { epoch, first, entries, purpose });
+                    self.input(server, *answer);
                 }
             }
             Happening::Opens(conn) => self.opens(conn),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::seq::RangeSet;
 use crate::store::log::CHUNK;
-use crate::store::rows::{Head, Totals, seal, unseal, word};
+use crate::store::rows::{FORMAT, Head, Totals, seal, unseal, word};
 
 /// The numbers `first..=last` of client 5.
 fn numbers(first: u64, last: u64) -> Vec<(ClientId, RangeSet)> {
@@ -265,6 +265,7 @@ pub(crate) fn as_format_1<E: Engine>(engine: &mut E) {
     let totals = (totals.messages, totals.messages, totals.sum, totals.hlc);
     batch.put(Table::Meta, word::TOTALS, seal(Table::Meta, word::TOTALS, &totals));
     batch.put(Table::Meta, word::FORMAT, seal(Table::Meta, word::FORMAT, &1_u32));
+    batch.0.push(Op::Clear { table: Table::Gists });
     engine.commit(batch).unwrap();
     engine.sync().unwrap();
 }
@@ -284,7 +285,11 @@ pub(crate) fn store_of_format_1_is_migrated_whole(medium: &mut impl Medium) {
     assert_eq!(Recovered { pid: before.pid, ..found }, before);
     assert_eq!(store.digest(), digest);
     let format = store.engine().get(Table::Meta, word::FORMAT).unwrap().unwrap();
-    assert_eq!(unseal::<u32>(Table::Meta, word::FORMAT, &format), Some(2));
+    assert_eq!(unseal::<u32>(Table::Meta, word::FORMAT, &format), Some(FORMAT));
+    assert_eq!(store.gists(epoch(1, 1), None, usize::MAX).unwrap().gists, [], "format 1 has none");
+    index_all(&mut store);
+    assert_eq!(store.digest(), digest);
+    assert_eq!(store.gists(epoch(1, 1), None, usize::MAX).unwrap().upto, 7);
     store.apply(&[prune(1, 1, 7)]).unwrap();
     index_all(&mut store);
     let (_, found) = open(medium.again(store.into_engine()));

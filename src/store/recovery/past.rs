@@ -6,6 +6,7 @@ use crate::record::Entry;
 use crate::seq::RangeSet;
 use crate::store::engine::{Engine, Row, Table};
 use crate::store::error::StoreError;
+use crate::store::gists::Count;
 use crate::store::log::Log;
 use crate::store::revision::common;
 use crate::store::rows::{Totals, entry_key, epoch_of, unseal_row, word};
@@ -43,6 +44,9 @@ impl<E: Engine> Recovery<E> {
             Some(found) => numbers.push(found),
             None => sound = false,
         })?;
+        let mut gists = Count::default();
+        each_row(&self.engine, Table::Gists, &[], &[0xff; 25], |row| gists.add(&row))?;
+        sound &= gists.is_whole(self.logs.iter());
         let totals = self.single::<Totals>(word::TOTALS)?;
         self.totals = totals.unwrap_or_default();
         self.forget_history = totals.is_none();

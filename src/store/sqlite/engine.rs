@@ -232,5 +232,6 @@ fn put_sql(table: Table) -> &'static str {
         Table::Covered => put!("covered"),
         Table::Ids => put!("ids"),
         Table::Pruned => put!("pruned"),
+        Table::Gists => put!("gists"),
     }
 }

@@ -80,7 +80,7 @@ fn open_sound(dir: &Path, lock: Lock, random_bits: u128) -> Result<(Store<Sqlite
         engine.examine()?;
         // All at once: at no time the index lacks what the store says is in it.
         let clear = |table| Op::Clear { table };
-        let mut batch = Batch(vec![Op::ForgetAll, clear(Table::Covered), clear(Table::Ids)]);
+        let mut batch = Batch(vec![Op::ForgetAll, clear(Table::Covered), clear(Table::Ids), clear(Table::Gists)]);
         batch.delete(Table::Meta, word::TOTALS);
         engine.commit(batch)?;
         std::fs::remove_file(&reindex).map_err(|error| io_failure("remove", &reindex, error))?;

@@ -66,6 +66,7 @@ pub(super) fn table_name(table: Table) -> &'static str {
         Table::Covered => "covered",
         Table::Ids => "ids",
         Table::Pruned => "pruned",
+        Table::Gists => "gists",
     }
 }
 
@@ -109,7 +110,12 @@ fn is_there(conn: &Connection, table: Table) -> rusqlite::Result<bool> {
 
 /// Whether files of this format have the table.
 fn has(version: u32, table: Table) -> bool {
-    table != Table::Pruned || version >= 2
+    let since = match table {
+        Table::Pruned => 2,
+        Table::Gists => 3,
+        _ => 1,
+    };
+    version >= since
 }
 
 fn version(conn: &Connection) -> rusqlite::Result<u32> {

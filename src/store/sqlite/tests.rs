@@ -11,7 +11,8 @@ use crate::record::Entry;
 use crate::store::conformance::{
     Medium, as_format_1, conformance_tests, entries, entry, epoch, open as open_engine, prune, told, view,
 };
-use crate::store::engine::Archive;
+use crate::store::engine::{Archive, Batch};
+use crate::store::rows::{seal, word};
 use crate::wire::session::HistoryQuery;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -131,7 +132,7 @@ fn foreign_and_newer_files_are_refused_untouched() {
         drop(conn);
         let before = fs::read(&file).unwrap();
         match open(dir.path(), RANDOM).map(|_| ()) {
-            Err(StoreError::Newer { found: 99, known: 2 }) => assert!(newer),
+            Err(StoreError::Newer { found: 99, known: 3 }) => assert!(newer),
             Err(StoreError::Foreign { .. }) => assert!(!newer),
             other => panic!("{other:?}"),
         }
@@ -455,7 +456,7 @@ fn file_of_format_1(dir: &Path) {
     as_format_1(&mut engine);
     drop(engine);
     let conn = rusqlite::Connection::open(dir.join(FILE_NAME)).unwrap();
-    conn.execute_batch("DROP TABLE pruned; PRAGMA user_version = 1;").unwrap();
+    conn.execute_batch("DROP TABLE pruned; DROP TABLE gists; PRAGMA user_version = 1;").unwrap();
 }
 
 fn version(file: &Path) -> i64 {
@@ -478,7 +479,29 @@ fn file_of_format_1_is_read_copied_restored_and_migrated() {
         assert_eq!((found.pid.server, found.damaged, found.messages), (ServerId(server), false, 50));
         store.apply(&[prune(1, 1, 50)]).unwrap();
         while store.index_some(512).unwrap() {}
-        assert_eq!((page(&store).len(), version(&dir.join(FILE_NAME))), (0, 2));
+        assert_eq!((page(&store).len(), version(&dir.join(FILE_NAME))), (0, 3));
+    }
+}
+
+#[test]
+fn file_of_format_2_gets_its_gists_when_it_is_indexed_again() {
+    let dir = quick_dir();
+    let one = dir.path();
+    filled(one, 50);
+    let mut engine = SqliteEngine::open(one, Lock::take(one).unwrap()).unwrap();
+    let mut batch = Batch::default();
+    batch.put(Table::Meta, word::FORMAT, seal(Table::Meta, word::FORMAT, &2_u32));
+    engine.commit(batch).unwrap();
+    drop(engine);
+    let conn = rusqlite::Connection::open(one.join(FILE_NAME)).unwrap();
+    conn.execute_batch("DROP TABLE gists; PRAGMA user_version = 2;").unwrap();
+    drop(conn);
+    for _ in 0..2 {
+        let (mut store, found) = open(one, RANDOM).unwrap();
+        assert_eq!((found.damaged, found.messages, page(&store).len()), (false, 50, 50));
+        while store.index_some(512).unwrap() {}
+        let gists = store.gists(epoch(1, 1), None, usize::MAX).unwrap();
+        assert_eq!((gists.upto, gists.gists.len(), page(&store).len()), (50, 3, 50), "a room, a nick, a client");
     }
 }
 

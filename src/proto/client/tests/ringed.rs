@@ -3,6 +3,7 @@
 use super::super::{Action, Client, ConnectionId, Draft, Event, FeedCursor, Input, Loaded, Progress, Save, Settings};
 use super::bench::{draft, pid};
 use crate::ids::{ClientId, EpochId};
+use crate::proto::gist::Gists;
 use crate::proto::io::{self, Recovered, Route, SessionId, Ticket, Write};
 use crate::proto::node::Node;
 use crate::proto::rng::Rng;
@@ -223,6 +224,10 @@ impl Ring {
                 let entries = self.logs[at].range((epoch, first)..=(epoch, last)).map(|(_, entry)| entry.clone());
                 let entries = entries.take(20).collect();
                 self.send(What::Server { to: at, input: io::Input::Read { epoch, first, entries, purpose } });
+            }
+            io::Action::ReadGists { epoch, after, .. } => {
+                let input = io::Input::Gists { epoch, after, gists: Gists::default() };
+                self.send(What::Server { to: at, input });
             }
             io::Action::Reply { session, reply } => self.send(What::Reply { session, reply }),
             io::Action::EndSession { session } => self.send(What::Ended { session }),
