@@ -7,7 +7,7 @@ mod letting_go;
 use super::*;
 use crate::ids::ServerId;
 use crate::proto::io::Write as StoreWrite;
-use crate::record::Entry;
+use crate::record::{Entry, Submission};
 use crate::store::conformance::{
     Medium, as_format_1, conformance_tests, entries, entry, epoch, open as open_engine, prune, told, view,
 };
@@ -800,7 +800,8 @@ fn rates() {
         let (mut len, mut slowest, began) = (0, Duration::ZERO, Instant::now());
         while began.elapsed() < Duration::from_secs(4) {
             let batch = |n: u64| {
-                let ten: Vec<_> = (0..10).map(|i| message(5, n * 10 + i + 1, &"word ".repeat(20))).collect();
+                let said = |i: u64| message(n % 200, n * 10 + i + 1, &"word ".repeat(20));
+                let ten = (0..10).map(|i| Submission { nick: format!("n{}", n % 200), ..said(i) }).collect::<Vec<_>>();
                 entry(n, &ten)
             };
             let entries = (len..len + group).map(batch).collect();
