@@ -130,6 +130,8 @@ pub enum Bug {
     SkippedSilent,
     /// Rooms go by the copy of a message that came first, whichever is history.
     FirstCopySeats,
+    /// Of a table that comes in pieces the next one is taken, also where one before it is missing.
+    PieceMissed,
     /// Who is where is known as far as the index tells, and no further.
     GistAlone,
     /// Who leaves all rooms at once stays in those that he is in.
@@ -299,6 +301,7 @@ impl Bug {
         Self::SessionFromOne,
         Self::SkippedSilent,
         Self::FirstCopySeats,
+        Self::PieceMissed,
         Self::GistAlone,
         Self::LeavesNothing,
         Self::FirstClaimHeard,

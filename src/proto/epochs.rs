@@ -258,6 +258,13 @@ impl Epochs {
         }
     }
 
+    /// Another server counts so much of an epoch as history, and the disk here knows.
+    pub fn hear_stable(&mut self, epoch: EpochId, upto: u64) {
+        if let Some(log) = self.get_mut(epoch) {
+            log.stable = log.stable.max(upto);
+        }
+    }
+
     /// What `State` says of one epoch; an unknown one has length 0.
     pub fn state_of(&self, epoch: EpochId) -> LogState {
         self.logs.get(&epoch).map_or(LogState { epoch, len: 0, stable: 0, closure: None }, |log| LogState {

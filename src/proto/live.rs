@@ -8,6 +8,7 @@ use crate::proto::repair::Repairs;
 use crate::proto::ring::Ring;
 use crate::proto::sequencer::Sequencer;
 use crate::proto::settings::{COALESCE, TAIL};
+use crate::proto::table::Pieces;
 use crate::record::{Entry, View};
 use crate::time::{Hlc, Time};
 use crate::wire::message::{Order, Run, RunKind};
@@ -36,6 +37,8 @@ pub struct Live {
     pub hold_back: HoldBack,
     /// The leader's part; `None` in other members.
     pub sequencer: Option<Sequencer>,
+    /// How far the pieces of members' tables have come.
+    pub pieces: Pieces,
     /// Entries handed to the disk and not delivered yet, with their gsn.
     pub undelivered: VecDeque<(u64, Entry)>,
     /// Stable length, as far as known here; may be ahead of the log.
@@ -100,6 +103,7 @@ impl Live {
             opened: now,
             hold_back: HoldBack::new(view.clone(), bugs),
             sequencer: None,
+            pieces: Pieces::default(),
             undelivered: VecDeque::new(),
             stable: 0,
             delivered: 0,

@@ -5,6 +5,7 @@
 
 use crate::ids::{ClientId, EpochId, Pid};
 use crate::proto::settings::WANT_AGAIN;
+use crate::proto::table::Pieces;
 use crate::record::Entry;
 use crate::seq::{IdSet, RangeSet};
 use crate::time::Time;
@@ -21,6 +22,8 @@ pub struct Pruning {
     merged: BTreeMap<Pid, u64>,
     /// When members were asked for theirs, or told the last of them, and the hash that they began with.
     asked: BTreeMap<Pid, (Time, Option<u64>)>,
+    /// How far the pieces of their answers have come.
+    pub(super) pieces: Pieces,
     /// Messages that left history since [`Pruning::finish`].
     gone: u64,
     /// Some epoch was let go of since.
@@ -61,7 +64,16 @@ impl Pruning {
     /// What the store had let go of.
     pub fn recovered(ids: IdSet) -> Self {
         let hash = Some(hash(&ids));
-        Self { ids, hash, reading: None, merged: BTreeMap::new(), asked: BTreeMap::new(), gone: 0, is_less: false }
+        Self {
+            ids,
+            hash,
+            reading: None,
+            merged: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            pieces: Pieces::default(),
+            gone: 0,
+            is_less: false,
+        }
     }
 
     /// The ids of what was let go of.
@@ -148,6 +160,7 @@ impl Pruning {
     pub fn begin_view(&mut self) {
         self.merged.clear();
         self.asked.clear();
+        self.pieces = Pieces::default();
     }
 
     /// Whether all is known here of what a member has let go of, as its beacon tells.

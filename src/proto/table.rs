@@ -1,9 +1,10 @@
 //! The table of ids that a member tells the leader of its view: which of them go into one answer (`PROTOCOL.md` §4).
 
-use crate::ids::ClientId;
+use crate::ids::{ClientId, Pid};
 use crate::proto::settings::Portions;
 use crate::seq::{IdSet, RangeSet};
 use crate::wire::message::{MAX_ROW_RANGES, Then};
+use std::collections::BTreeMap;
 
 /// A client's numbers, or some of them.
 pub type Row = (ClientId, RangeSet);
@@ -28,10 +29,29 @@ pub fn portion(ids: &IdSet, buckets: u32, above: Option<ClientId>, size: Portion
     pieces
 }
 
+/// Pieces of portions as they come, of each sender in their order: a link may lose one and carry the next, when its queue is full.
+#[derive(Clone, Debug, Default)]
+pub struct Pieces(BTreeMap<Pid, u32>);
+
+impl Pieces {
+    /// Whether a piece follows the one before it, or is the first. What follows one that was lost is not: nothing is known of
+    /// what comes behind it, and all is asked for again (simulator seed 980000279).
+    ///
+    /// Grows by one for each sender: take those of members of the view only.
+    pub fn follows(&mut self, from: Pid, piece: u32) -> bool {
+        let next = self.0.entry(from).or_default();
+        let follows = piece == 0 || piece == *next;
+        if follows {
+            *next = piece.saturating_add(1);
+        }
+        follows
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::MessageId;
+    use crate::ids::{MessageId, ServerId};
 
     fn ids(clients: u64) -> IdSet {
         let mut ids = IdSet::default();
@@ -74,6 +94,26 @@ mod tests {
             let expected: Vec<_> = all.iter().filter(|(client, _)| wanted(*client)).collect();
             assert_eq!(got.iter().collect::<Vec<_>>(), expected);
             assert!(portions > 1, "{buckets:x}");
+        }
+    }
+
+    #[test]
+    fn piece_behind_a_lost_one_counts_for_nothing_until_a_portion_begins() {
+        let (mut pieces, one, other) =
+            (Pieces::default(), Pid::default(), Pid { server: ServerId(7), ..Pid::default() });
+        for (from, piece, follows) in [
+            (one, 0, true),
+            (one, 1, true),
+            (other, 1, false),
+            (one, 3, false),
+            (one, 4, false),
+            (one, 2, true),
+            (other, 0, true),
+            (one, 0, true),
+            (one, u32::MAX, false),
+            (one, 1, true),
+        ] {
+            assert_eq!(pieces.follows(from, piece), follows, "{from} {piece}");
         }
     }
 

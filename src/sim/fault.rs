@@ -252,7 +252,7 @@ impl World {
         self.crash(at, false);
         let server = &mut self.servers[at];
         if server.disk.damage().is_some() {
-            self.checker.lost(at, server);
+            self.checker.harmed(at, server);
         }
     }
 

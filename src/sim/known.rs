@@ -142,6 +142,12 @@ pub const KNOWN: &[Known] = &[
          move 1; move 2; move 3; move 4; move 5; move 6; move 7; move 8; move 9; move 10; move 11; move 12; wait 2s; heal; \
          wait 2s; settle",
     ),
+    directed(
+        Bug::PieceMissed,
+        7,
+        "servers 2; clients 8; talk fast; wait 3s; cut 1|2; wait 2s; on 1 table: lose; heal; slow 20ms; wait 400ms; \
+         move 1; move 2; move 3; move 4; move 5; move 6; move 7; move 8; wait 3s; settle",
+    ),
     by_chance(Bug::GistAlone, 6),
     by_chance(Bug::LeavesNothing, 6),
     by_chance(Bug::FirstClaimHeard, 2),

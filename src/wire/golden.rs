@@ -152,6 +152,7 @@ pub(super) fn messages() -> Vec<Message> {
         Message::Table {
             epoch: epoch(7),
             buckets: 1,
+            piece: 2,
             clients: vec![(ClientId(0x44), RangeSet::of(1, 300))],
             then: Then::Above(ClientId(0x44)),
         },
@@ -173,7 +174,12 @@ pub(super) fn messages() -> Vec<Message> {
         Message::Echo { nonce: 300, pad: vec![0; 3] },
         Message::Summary { stretches: vec![StretchDigest { number: 300, epochs: 256, hash: 0x55 }] },
         Message::WantPruned { hashes: vec![0x33; IdSet::BUCKETS], above: None },
-        Message::Pruned { clients: vec![(ClientId(0x44), RangeSet::of(1, 300))], then: Then::Nothing, hash: 0x56 },
+        Message::Pruned {
+            piece: 3,
+            clients: vec![(ClientId(0x44), RangeSet::of(1, 300))],
+            then: Then::Nothing,
+            hash: 0x56,
+        },
     ]
 }
 

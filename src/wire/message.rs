@@ -117,6 +117,8 @@ pub enum Message {
         epoch: EpochId,
         /// The buckets that were wanted.
         buckets: u32,
+        /// Which piece of the portion it is, from 0.
+        piece: u32,
         /// Ids in the member's history, of a client in one row or more; clients ascend.
         clients: Vec<(ClientId, RangeSet)>,
         /// What follows this piece.
@@ -184,6 +186,8 @@ pub enum Message {
     /// Answers [`Message::WantPruned`] over the link: messages that were history in an epoch below the horizon, a portion of
     /// them in some pieces. Copies of them in later epochs are no history either.
     Pruned {
+        /// Which piece of the portion it is, from 0.
+        piece: u32,
         /// Their ids, of a client in one row or more; clients ascend.
         clients: Vec<(ClientId, RangeSet)>,
         /// What follows this piece.

@@ -265,6 +265,7 @@ fn fill(first: u64, entries: usize, committed: u64) -> Message {
 fn table(numbers: RangeSet) -> Message {
     Message::Table {
         epoch: epoch(1),
+        piece: 0,
         clients: vec![(crate::ids::ClientId(1), numbers)],
         buckets: 1,
         then: Then::Nothing,

@@ -65,6 +65,7 @@ impl Node {
             || !heard
             || self.is_filling()
             || self.is_reading()
+            || self.is_learning()
             || !self.knows_rooms()
             || !self.knows_pruned(others)
         {

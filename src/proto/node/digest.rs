@@ -112,15 +112,17 @@ impl Node {
 
     /// Another server counts more of an epoch as history than this one does, which has the entries too.
     fn hear_committed(&mut self, digest: &EpochDigest) {
-        let is_last = self.epochs.last() == Some(digest.epoch);
-        let Some(log) = self.epochs.get_mut(digest.epoch).filter(|_| !is_last) else {
+        let EpochDigest { epoch, committed, .. } = *digest;
+        let Some(log) = self.epochs.get(epoch).filter(|_| self.epochs.last() != Some(epoch)) else {
             return;
         };
-        if digest.committed > log.committed() && log.durable > log.committed() {
-            log.stable = log.stable.max(digest.committed);
-            let upto = log.committed();
-            self.commit(digest.epoch, upto);
-            self.read_uncounted();
+        let upto = committed.min(log.durable);
+        let is_heard =
+            |pending: &Pending| matches!(pending, Pending::Heard(of, known) if *of == epoch && *known >= upto);
+        if upto > log.committed() && !self.writes.iter().any(|(_, pending)| is_heard(pending)) {
+            // Clients are told only of what is on the disk: that this is history, too. Who told of it may be lost with its own.
+            self.commit(epoch, upto);
+            self.write(Write::Seen { num: self.epochs.max_num() }, Pending::Heard(epoch, upto));
         }
     }
 }

@@ -42,6 +42,10 @@ pub(super) enum Pending {
         committed: u64,
     },
     Closed(EpochId, u64),
+    /// Another server counts so much of an epoch as history.
+    Heard(EpochId, u64),
+    /// This member installed the view: the closures of its parents.
+    Installed,
     Pruned {
         epoch: Option<EpochId>,
         ids: Vec<(ClientId, RangeSet)>,
@@ -66,6 +70,18 @@ impl Node {
     /// Whether the disk has not done a write for so long that nobody should wait for this server.
     pub(super) fn disk_hangs(&self) -> bool {
         !self.writes.is_empty() && self.now.mono.since(self.writing_since) > STALLED
+    }
+
+    /// Whether the closures that came with this member's view are still being written.
+    pub(super) fn is_installing(&self) -> bool {
+        self.writes.iter().any(|(_, pending)| matches!(pending, Pending::Installed))
+    }
+
+    /// Whether what is history is being written down by which entries here will count that do not yet.
+    pub(super) fn is_learning(&self) -> bool {
+        let tells =
+            |pending: &Pending| matches!(pending, Pending::Closed(..) | Pending::Heard(..) | Pending::Installed);
+        self.writes.iter().any(|(_, pending)| tells(pending))
     }
 
     /// Whether the disk hangs, or did until its last write: the next one would be waited for as long.
@@ -97,6 +113,14 @@ impl Node {
                 Pending::Closed(epoch, cut) => {
                     self.epochs.close(epoch, cut);
                     self.read_uncounted();
+                }
+                Pending::Heard(epoch, committed) => {
+                    self.epochs.hear_stable(epoch, committed);
+                    self.read_uncounted();
+                }
+                Pending::Installed => {
+                    self.read_uncounted();
+                    self.open_when_read();
                 }
                 Pending::Pruned { epoch, ids } => self.on_pruned(epoch, &ids),
                 Pending::Echo { to, nonce, pad } if to == self.me => self.on_echo(to, nonce, &pad),

@@ -74,6 +74,9 @@ impl Node {
     /// Asks the disk for committed entries whose messages this server has not counted: it has had them since an earlier
     /// life, or beyond what it delivered before a view change.
     pub(super) fn read_uncounted(&mut self) {
+        if self.is_installing() {
+            return;
+        }
         let current = self.view_epoch();
         let mut reads = Vec::new();
         for (epoch, log) in self.epochs.iter() {
@@ -94,7 +97,8 @@ impl Node {
     /// Whether entries are still being read that this server counts as history.
     pub(super) fn is_reading(&self) -> bool {
         let current = self.view_epoch();
-        let reads = |epoch, log: &EpochLog| log.is_kept() && Some(epoch) != current && log.delivered < log.reading;
+        let upto = |log: &EpochLog| if self.is_installing() { log.committed() } else { log.reading };
+        let reads = |epoch, log: &EpochLog| log.is_kept() && Some(epoch) != current && log.delivered < upto(log);
         self.epochs.iter().any(|(epoch, log)| reads(epoch, log))
     }
 

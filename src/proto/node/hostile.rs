@@ -133,6 +133,7 @@ impl Forger {
             })),
             5 => Message::WantPruned { hashes: vec![self.number(); IdSet::BUCKETS], above: None },
             6 => Message::Pruned {
+                piece: self.rng.below(3) as u32,
                 clients: vec![(ClientId(1), RangeSet::of(self.number(), self.number()))],
                 then: if self.coin() { Then::Above(ClientId(self.number())) } else { Then::Nothing },
                 hash: self.number(),
@@ -141,6 +142,7 @@ impl Forger {
             _ => Message::Table {
                 epoch: self.epoch,
                 buckets: self.number() as u32,
+                piece: self.rng.below(3) as u32,
                 clients: vec![(ClientId(1), RangeSet::of(self.number(), self.number()))],
                 then: if self.coin() { Then::Above(ClientId(self.number())) } else { Then::Nothing },
             },

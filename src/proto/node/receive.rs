@@ -211,7 +211,7 @@ impl Node {
             Message::Want { epoch, from: first } => self.on_want(from, epoch, first),
             Message::Fill(fill) => self.on_fill(from, *fill),
             Message::WantPruned { hashes, above } => self.on_want_pruned(from, &hashes, above),
-            Message::Pruned { clients, then, hash } => self.on_told_pruned(from, clients, then, hash),
+            Message::Pruned { piece, clients, then, hash } => self.on_told_pruned(from, piece, clients, then, hash),
             message if self.is_active() => self.on_view_message(from, message),
             _ => self.drop_because("of the view while it is frozen, or not for servers"),
         }
@@ -231,7 +231,9 @@ impl Node {
             Message::Heads(heads) => self.on_heads(from, &heads),
             Message::Opened { epoch, hashes } => self.on_opened(from, epoch, hashes),
             Message::WantTable { epoch, buckets, above } => self.on_want_table(from, epoch, buckets, above),
-            Message::Table { epoch, buckets, clients, then } => self.on_table(from, epoch, buckets, &clients, then),
+            Message::Table { epoch, buckets, piece, clients, then } => {
+                self.on_table(from, epoch, buckets, piece, &clients, then);
+            }
             _ => self.drop_because("not for servers"),
         }
     }

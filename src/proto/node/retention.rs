@@ -245,15 +245,26 @@ impl Node {
         let differing = ours.iter().zip(hashes).enumerate().filter(|(_, (ours, theirs))| ours != theirs);
         let buckets = differing.fold(0, |buckets, (at, _)| buckets | 1 << at);
         let hash = self.pruned_hash();
-        for (clients, then) in table::portion(self.pruning.ids(), buckets, above, self.settings.portions) {
-            self.out.send_by_link(from, addr, Message::Pruned { clients, then, hash });
+        let portion = table::portion(self.pruning.ids(), buckets, above, self.settings.portions);
+        for (piece, (clients, then)) in (0..).zip(portion) {
+            self.out.send_by_link(from, addr, Message::Pruned { piece, clients, then, hash });
         }
     }
 
     /// A member tells what it has let go of.
-    pub(super) fn on_told_pruned(&mut self, from: Pid, clients: Vec<(ClientId, RangeSet)>, then: Then, hash: u64) {
+    pub(super) fn on_told_pruned(
+        &mut self,
+        from: Pid,
+        piece: u32,
+        clients: Vec<(ClientId, RangeSet)>,
+        then: Then,
+        hash: u64,
+    ) {
         if !self.is_in_view(from) {
             return self.drop_because("ids that were let go of, from outside the view");
+        }
+        if !self.settings.bugs.has(Bug::PieceMissed) && !self.pruning.pieces.follows(from, piece) {
+            return self.drop_because("a piece behind one that was lost");
         }
         self.pruning.told(self.now.mono, from, hash);
         if !clients.is_empty() {

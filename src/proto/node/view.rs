@@ -123,7 +123,7 @@ impl Node {
             self.epochs.raise_horizon(view.horizon);
         }
         if epoch.leader != self.me {
-            self.write(Write::Install { view: view.clone() }, Pending::Nothing);
+            self.write(Write::Install { view: view.clone() }, Pending::Installed);
         }
         if !self.settings.bugs.has(Bug::StartHlcOwn) {
             self.hlc = self.hlc.max(view.began);
@@ -239,8 +239,9 @@ impl Node {
         let Some(addr) = self.detector.addr(to) else {
             return;
         };
-        for (clients, then) in table::portion(&self.ids, buckets, above, self.settings.portions) {
-            self.out.send_by_link(to, addr, Message::Table { epoch, buckets, clients, then });
+        let portion = table::portion(&self.ids, buckets, above, self.settings.portions);
+        for (piece, (clients, then)) in (0..).zip(portion) {
+            self.out.send_by_link(to, addr, Message::Table { epoch, buckets, piece, clients, then });
         }
     }
 
@@ -249,13 +250,15 @@ impl Node {
         from: Pid,
         epoch: EpochId,
         buckets: u32,
+        piece: u32,
         clients: &[(ClientId, RangeSet)],
         then: Then,
     ) {
         let Some(live) = self.live.as_mut().filter(|live| live.view.epoch == epoch && live.view.has(from)) else {
             return;
         };
-        let Some(sequencer) = &mut live.sequencer else {
+        let gaps = self.settings.bugs.has(Bug::PieceMissed);
+        let Some(sequencer) = live.sequencer.as_mut().filter(|_| gaps || live.pieces.follows(from, piece)) else {
             return;
         };
         for (client, numbers) in clients {

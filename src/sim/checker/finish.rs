@@ -102,6 +102,7 @@ impl Checker {
             let before = std::mem::replace(&mut last[writer], id.cseq);
             hold!(
                 15,
+                // The first place of a message may be lost with a disk, and another that sorts later is left (seed 980100140).
                 before < id.cseq || self.unsound != 0,
                 "{id} sorts after number {before}: {}; {}",
                 self.story(*id),

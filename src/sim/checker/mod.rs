@@ -250,12 +250,23 @@ impl Checker {
         self.sessions.retain(|key, _| key.0 != at);
     }
 
-    /// A server's disk lost something that was synced.
+    /// A server's disk is another, or an older one: it holds nothing of what it held, also where its log happens to reach that.
     pub fn lost(&mut self, at: usize, server: &mut Server) {
+        self.lets_go_of(at, |_| true);
+        self.harmed(at, server);
+    }
+
+    /// A server's disk lost the ends of some logs. What it still has it holds as before.
+    pub fn harmed(&mut self, at: usize, server: &mut Server) {
         server.unsound = true;
         self.unsound |= 1 << at;
+        let disk = server.disk.durable();
+        self.lets_go_of(at, |places| !places.iter().any(|place| disk.len(place.epoch) >= place.gsn));
+    }
+
+    fn lets_go_of(&mut self, at: usize, is_lost: impl Fn(&[RecordKey]) -> bool) {
         for fact in self.facts.iter_mut().flatten() {
-            if let Some(holders) = fact.holders.as_mut() {
+            if let Some(holders) = fact.holders.as_mut().filter(|_| is_lost(&fact.places)) {
                 *holders &= !(1 << at);
             }
         }
@@ -327,9 +338,6 @@ impl Checker {
         hold!(5, new > old, "s{} goes from {old} to {new}", at + 1);
         hold!(6, new >= before.promised, "s{} enters {new} after it promised {}", at + 1, before.promised);
         let Some((left, upto)) = now.left.filter(|left| left.0 == old) else { return Ok(()) };
-        if self.unsound >> at & 1 == 1 {
-            return Ok(());
-        }
         let Some(known) = self.epochs.get_mut(&left) else { return Ok(()) };
         let first = *known.left.entry(new).or_insert((now.pid, upto));
         hold!(7, first.1 == upto, "of {left}, {} delivered {} and {} {upto}, before {new}", first.0, first.1, now.pid);

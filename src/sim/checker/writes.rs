@@ -165,9 +165,6 @@ impl Checker {
     /// The member of a view at which a message was history when it installed it.
     fn knew(&self, epoch: EpochId, id: MessageId) -> Option<usize> {
         let places = self.fact(id).map_or(&[][..], |(_, fact)| &fact.places);
-        if places.is_empty() || self.unsound != 0 {
-            return None;
-        }
         let mut members = self.began.get(&epoch).into_iter().flatten();
         let had = |history: &BTreeMap<EpochId, u64>, place: &RecordKey| history.get(&place.epoch) >= Some(&place.gsn);
         let knew = members.find(|(_, history)| places.iter().any(|place| had(history, place)));
