@@ -1,5 +1,5 @@
 //! Runs seeds of the simulator: `--seeds A..B`, `--seed N [--timeline] [--shrink]`, `--calm SECONDS`, `--hunt SECONDS`,
-//! `--play SCENARIO`; `--people` makes every client the one that people have; `--let-go` lets go of history in every run; `--narrow` makes every LAN narrow; `--bug NAME` plants a bug in what is run, or hunts it alone.
+//! `--play SCENARIO`; `--people` makes every client the one that people have; `--let-go` lets go of history in every run; `--narrow` makes every LAN narrow; `--harsh` loses disks and power again and again; `--bug NAME` plants a bug in what is run, or hunts it alone.
 #![expect(clippy::disallowed_methods, reason = "measures how fast it runs")]
 
 use ringtalk::proto::bugs::{Bug, Bugs};
@@ -43,6 +43,7 @@ fn main() -> ExitCode {
             "--people" => options.people = true,
             "--let-go" => options.lets_go = true,
             "--narrow" => options.narrow = true,
+            "--harsh" => options.harsh = true,
             "--timeline" => options.timeline = true,
             "--shrink" => shrinks = true,
             "--keep-going" => keep_going = true,

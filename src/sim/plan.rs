@@ -37,6 +37,8 @@ pub struct Options {
     pub lets_go: bool,
     /// The LAN is narrow in every run.
     pub narrow: bool,
+    /// Disks are lost and power fails in every run, again and again.
+    pub harsh: bool,
     /// No faults at all, and this long.
     pub calm: Option<Duration>,
 }
@@ -51,6 +53,7 @@ impl Default for Options {
             people: false,
             lets_go: false,
             narrow: false,
+            harsh: false,
             calm: None,
         }
     }
@@ -67,8 +70,9 @@ impl Options {
         let people = if self.people { " --people" } else { "" };
         let lets_go = if self.lets_go { " --let-go" } else { "" };
         let narrow = if self.narrow { " --narrow" } else { "" };
+        let harsh = if self.harsh { " --harsh" } else { "" };
         let calm = self.calm.map_or_else(String::new, |calm| format!(" --calm {}", calm.as_secs()));
-        format!("--seed {seed}{only}{size}{people}{lets_go}{narrow}{calm}")
+        format!("--seed {seed}{only}{size}{people}{lets_go}{narrow}{harsh}{calm}")
     }
 }
 
@@ -129,7 +133,8 @@ impl Plan {
         }
         let length = rng.wait(secs(5), secs(40));
         let mut faults = Vec::new();
-        Drawing { rng: &mut rng, servers, stations: servers + clients, clients }.draw(length, &mut faults);
+        let harsh = options.harsh;
+        Drawing { rng: &mut rng, servers, stations: servers + clients, clients, harsh }.draw(length, &mut faults);
         if shape.people {
             // Drawn apart, so that these seeds' other faults are what they would be with plain clients.
             faults_of_people(&mut Rng::new(seed ^ 0xc11e), clients, length, &mut faults);
@@ -230,6 +235,7 @@ struct Drawing<'a> {
     servers: usize,
     stations: usize,
     clients: usize,
+    harsh: bool,
 }
 
 impl Drawing<'_> {
@@ -238,6 +244,9 @@ impl Drawing<'_> {
         let mut kinds: Vec<u32> = (0..12).filter(|_| self.rng.chance(450)).collect();
         if self.rng.chance(200) {
             kinds.push(12);
+        }
+        if self.harsh {
+            kinds.extend([2, 12, 12, 13]);
         }
         if self.rng.chance(600) {
             let quality = self.quality();
@@ -316,7 +325,16 @@ impl Drawing<'_> {
                 faults.push((at, Fault::Leave(server)));
                 faults.push((later(self.rng, secs(5)), Fault::Start(server)));
             }
-            _ => self.lost_disk(server, at, faults),
+            12 => self.lost_disk(server, at, faults),
+            _ => self.power_of_all(at, faults),
+        }
+    }
+
+    /// The power of all fails within a moment; they come back one after another, some of them late.
+    fn power_of_all(&mut self, at: Time, faults: &mut Vec<(Time, Fault)>) {
+        for server in 0..self.servers {
+            faults.push((at + self.rng.wait(Duration::ZERO, ms(2)), Fault::PowerOff(server)));
+            faults.push((at + self.rng.wait(ms(100), secs(6)), Fault::Start(server)));
         }
     }
 
@@ -441,6 +459,10 @@ mod tests {
         let widths = |plan: &Plan| plan.lines().iter().filter(|line| line.contains("Bandwidth")).count();
         assert!(widths(&narrow) > 0 && widths(&plan) == 0);
         assert_eq!(narrow.faults.len() - widths(&narrow), plan.faults.len(), "the other faults are what they were");
+        let lost = |plan: &Plan| plan.lines().iter().filter(|line| line.contains("PowerOff")).count();
+        let harsh = Options { harsh: true, ..Options::default() };
+        assert!(lost(&Plan::draw(7, &harsh)) > lost(&Plan::draw(7, &Options::default())) + 7);
+        assert_eq!(harsh.flags(8), "--seed 8 --harsh");
         let calm = Options { people: true, calm: Some(secs(9)), ..Options::default() };
         assert_eq!(calm.flags(8), "--seed 8 --people --calm 9");
     }
