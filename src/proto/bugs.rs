@@ -84,6 +84,8 @@ pub enum Bug {
     NackShort,
     /// NACKs repeat without backing off.
     NoBackoff,
+    /// No more gaps are tracked than are asked for: the back-off of one that is beyond reach for a while begins anew.
+    BackOffAnew,
     /// A repair answers every asker by a multicast of its own.
     NoSuppression,
     /// Data ahead of the order is kept without a bound.
@@ -279,6 +281,7 @@ impl Bug {
         Self::SkipSync,
         Self::NackShort,
         Self::NoBackoff,
+        Self::BackOffAnew,
         Self::NoSuppression,
         Self::UnboundedPending,
         Self::NoWindow,

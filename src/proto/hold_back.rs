@@ -18,8 +18,8 @@ pub const MAX_AHEAD: u64 = 2 * ORDER_WINDOW;
 pub const MAX_PIECES: usize = 32_768;
 /// Most places kept: none further above what is settled is taken.
 pub const MAX_PLACES: usize = MAX_AHEAD as usize;
-/// Most ranges reported as missing of each stream.
-const MAX_GAPS: usize = 64;
+/// Most ranges reported as missing of each stream: as many as are tracked.
+const MAX_GAPS: usize = 256;
 
 /// One datagram of an origin.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! What is missing of one stream of numbers, and when to ask for it (again). Modelled on Aeron's `LossDetector`.
 
+use crate::proto::bugs::{Bug, Bugs};
 use crate::proto::rng::Rng;
 use crate::time::Time;
 use std::collections::{BTreeMap, VecDeque};
@@ -12,13 +13,16 @@ pub const RETRY_MIN: Duration = Duration::from_millis(5);
 /// So many requests for the same numbers wait no longer than the first. The numbers hold up everything behind them, and a
 /// request costs less than that; where more are lost, the path is crowded.
 pub const RETRIES_AT_ONCE: u8 = 4;
-/// Longest wait between two requests for the same numbers, before jitter.
+/// Longest wait between two requests for the same numbers that losses alone make of it, before jitter.
 pub const RETRY_MAX: Duration = Duration::from_millis(200);
+/// Longest wait that a path makes of it on which answers take long. Of numbers that are missing for 5 s a view change comes.
+pub const RETRY_SLOWEST: Duration = Duration::from_secs(1);
 /// Most ranges tracked; the lowest are kept, as they hold up everything above them.
 pub const MAX_TRACKED: usize = 256;
-/// Most ranges handed out at once.
+/// Most ranges asked for: the lowest. It is a quarter of those tracked, since ranges split where answers come: one that was
+/// forgotten then would be asked for as if it had never been.
 pub const MAX_DUE: usize = 64;
-/// Answers that are remembered to tell how long one takes.
+/// Requests answered that are remembered to tell how long an answer takes.
 const MAX_ANSWERS: usize = 16;
 /// Per cent by which a retry's wait is shortened or lengthened, so that receivers do not ask in step.
 const JITTER_PERCENT: u32 = 25;
@@ -28,8 +32,9 @@ const JITTER_PERCENT: u32 = 25;
 /// Tell it what is missing with [`observe`](Self::observe) each time that something arrived or an announced head moved;
 /// what it does not hear of any more, it forgets. Holds at most [`MAX_TRACKED`] ranges: higher ones are passed over until
 /// lower ones are filled and the caller observes again.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LossDetector {
+    bugs: Bugs,
     /// By first number; disjoint.
     gaps: BTreeMap<u64, Gap>,
     answers: Answers,
@@ -50,22 +55,27 @@ impl Gap {
     }
 }
 
-/// How long it took from the first request for something until it was here, of the last [`MAX_ANSWERS`].
+/// When something was asked for first, and how long it took until the first of it was here, of the last [`MAX_ANSWERS`].
 #[derive(Clone, Debug, Default)]
-struct Answers(VecDeque<Duration>);
+struct Answers(VecDeque<(Time, Duration)>);
 
 impl Answers {
-    fn note(&mut self, took: Duration) {
+    /// Something is here that was asked for first at `since`. What was asked for at the same time and comes after it waited
+    /// behind it, and says no more of the path.
+    fn note(&mut self, since: Time, now: Time) {
+        if self.0.iter().any(|(known, _)| *known == since) {
+            return;
+        }
         if self.0.len() >= MAX_ANSWERS {
             self.0.pop_front();
         }
-        self.0.push_back(took);
+        self.0.push_back((since, now.since(since)));
     }
 
     /// The shortest: what the path takes when nothing of it is lost. A mean would grow with each loss, and one of the answers
     /// to first requests alone would never learn of a path that takes longer than a retry waits (Karn's problem).
     fn rtt(&self) -> Duration {
-        self.0.iter().copied().min().unwrap_or_default()
+        self.0.iter().map(|(_, took)| *took).min().unwrap_or_default()
     }
 }
 
@@ -83,8 +93,8 @@ pub struct Due {
 
 impl LossDetector {
     /// A detector that knows of no gap.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(bugs: Bugs) -> Self {
+        Self { bugs, gaps: BTreeMap::new(), answers: Answers::default() }
     }
 
     /// `missing` is all that is missing: ranges, ascending and disjoint. New numbers become due after [`REORDERING`];
@@ -95,9 +105,10 @@ impl LossDetector {
             return;
         }
         let known = std::mem::take(&mut self.gaps);
-        self.note_answer(&known, missing, now);
+        self.note_answers(&known, missing, now);
+        let tracked = if self.bugs.has(Bug::BackOffAnew) { MAX_DUE } else { MAX_TRACKED };
         for &(first, last) in missing {
-            if self.gaps.len() >= MAX_TRACKED {
+            if self.gaps.len() >= tracked {
                 break;
             }
             self.adopt(&known, first, last, now);
@@ -111,12 +122,14 @@ impl LossDetector {
         self.adopt(&known, first, last, now);
     }
 
-    /// Notes how long the lowest of what is missing no more took, if it was asked for.
-    fn note_answer(&mut self, known: &BTreeMap<u64, Gap>, missing: &[(u64, u64)], now: Time) {
-        let lowest = missing.first().map_or(u64::MAX, |range| range.0);
-        let here = known.iter().next().filter(|(first, gap)| **first < lowest && gap.asked > 0);
-        if let Some((_, gap)) = here {
-            self.answers.note(now.since(gap.since));
+    /// What was asked for and is no more missing was answered.
+    fn note_answers(&mut self, known: &BTreeMap<u64, Gap>, missing: &[(u64, u64)], now: Time) {
+        let mut rest = missing.iter().peekable();
+        for (&first, gap) in known.iter().filter(|(_, gap)| gap.asked > 0) {
+            while rest.next_if(|range| range.1 < first).is_some() {}
+            if rest.peek().is_none_or(|range| range.0 > first || range.1 < gap.last) {
+                self.answers.note(gap.since, now);
+            }
         }
     }
 
@@ -145,8 +158,9 @@ impl LossDetector {
         self.gaps.clear();
     }
 
-    /// What to ask for now, lowest first: at most `most` ranges, and never more than [`MAX_DUE`]. What did not fit stays due,
-    /// so that a caller with room for none must not wait for [`next_timeout`](Self::next_timeout).
+    /// What to ask for now, lowest first: at most `most` ranges, of the lowest [`MAX_DUE`]. Ranges that follow each other go as
+    /// one if they were asked for equally often: neither begins its back-off anew because of the other. What did not fit stays
+    /// due, so that a caller with room for none must not wait for [`next_timeout`](Self::next_timeout).
     pub fn due(&mut self, now: Time, rng: &mut Rng, most: usize) -> Vec<Due> {
         if self.gaps.is_empty() {
             return Vec::new();
@@ -154,16 +168,17 @@ impl LossDetector {
         let mut asked: Vec<(Due, Time)> = Vec::new();
         let mut fired = Vec::new();
         let most = most.min(MAX_DUE);
-        for (&first, gap) in &self.gaps {
+        for (&first, gap) in self.gaps.iter().take(MAX_DUE) {
             if gap.due > now {
                 continue;
             }
             let attempt = gap.asked.saturating_add(1);
             let full = asked.len() >= most;
             match asked.last_mut() {
-                Some((previous, since)) if previous.last.checked_add(1) == Some(first) => {
+                Some((previous, since))
+                    if previous.last.checked_add(1) == Some(first) && previous.attempt == attempt =>
+                {
                     previous.last = gap.last;
-                    previous.attempt = previous.attempt.min(attempt);
                     *since = gap.since.min(*since);
                 }
                 _ if full => break,
@@ -184,7 +199,7 @@ impl LossDetector {
 
     /// When [`due`](Self::due) has something to say; [`Time::NEVER`] when nothing is missing.
     pub fn next_timeout(&self) -> Time {
-        self.gaps.values().map(|gap| gap.due).min().unwrap_or(Time::NEVER)
+        self.gaps.values().take(MAX_DUE).map(|gap| gap.due).min().unwrap_or(Time::NEVER)
     }
 
     /// Whether nothing is known to be missing.
@@ -220,10 +235,12 @@ impl LossDetector {
         }
     }
 
-    /// `max(5 ms, 2·RTT)`, from the request after [`RETRIES_AT_ONCE`] on twice as long each time, at most [`RETRY_MAX`].
+    /// `max(5 ms, 2·RTT)`, from the request after [`RETRIES_AT_ONCE`] on twice as long each time, at most [`RETRY_MAX`]; where
+    /// 2·RTT is more than that, at most [`RETRY_SLOWEST`].
     fn retry_wait(&self, attempt: u8) -> Duration {
-        let base = RETRY_MIN.max(self.answers.rtt().saturating_mul(2));
-        base.saturating_mul(1 << u32::from(attempt.saturating_sub(RETRIES_AT_ONCE)).min(8)).min(RETRY_MAX)
+        let base = self.answers.rtt().saturating_mul(2).clamp(RETRY_MIN, RETRY_SLOWEST);
+        let doubled = base.saturating_mul(1 << u32::from(attempt.saturating_sub(RETRIES_AT_ONCE)).min(8));
+        doubled.min(RETRY_MAX.max(base))
     }
 }
 
@@ -238,7 +255,7 @@ mod tests {
 
     #[test]
     fn gap_that_closes_within_the_reordering_time_is_never_asked_for() {
-        let mut detector = LossDetector::new();
+        let mut detector = LossDetector::new(Bugs::NONE);
         let mut rng = Rng::new(1);
         detector.observe(&[(3, 4)], ms(0));
         assert_eq!(detector.next_timeout(), ms(2));
@@ -250,7 +267,7 @@ mod tests {
 
     #[test]
     fn four_retries_follow_at_once_and_each_later_one_waits_twice_as_long_up_to_the_cap() {
-        let mut detector = LossDetector::new();
+        let mut detector = LossDetector::new(Bugs::NONE);
         let mut rng = Rng::new(1);
         detector.gap(ms(0), 7, 9);
         let mut asked = ms(2);
@@ -280,15 +297,38 @@ mod tests {
 
     #[test]
     fn slow_paths_are_given_two_round_trips_once_they_are_known() {
-        let mut detector = LossDetector::new();
+        let mut detector = LossDetector::new(Bugs::NONE);
         assert!(second_wait(&mut detector, 1, 0, 42) <= Duration::from_micros(6_250));
         let wait = second_wait(&mut detector, 2, 100, 142).as_millis();
         assert!((60..=100).contains(&wait), "{wait} ms, of a path that takes 40");
     }
 
     #[test]
+    fn path_through_long_queues_is_given_a_second_at_most() {
+        let mut detector = LossDetector::new(Bugs::NONE);
+        second_wait(&mut detector, 1, 0, 3_000);
+        let wait = second_wait(&mut detector, 2, 4_000, 7_000).as_millis();
+        assert!((750..=1_250).contains(&wait), "{wait} ms");
+    }
+
+    /// The answers to one request come one after the other: the first of them tells how long the path is.
+    #[test]
+    fn what_waits_behind_other_answers_makes_no_path_longer() {
+        let mut detector = LossDetector::new(Bugs::NONE);
+        let mut rng = Rng::new(3);
+        detector.observe(&[(1, 100)], ms(0));
+        detector.due(ms(2), &mut rng, 64);
+        for n in 1..=100 {
+            detector.observe(&[(n + 1, 101)], ms(2 + n * 20));
+        }
+        detector.observe(&[], ms(2_100));
+        let wait = second_wait(&mut detector, 200, 3_000, 3_030).as_millis();
+        assert!((30..=50).contains(&wait), "{wait} ms, of a path that takes 20");
+    }
+
+    #[test]
     fn losses_are_not_taken_for_a_slow_path() {
-        let mut detector = LossDetector::new();
+        let mut detector = LossDetector::new(Bugs::NONE);
         second_wait(&mut detector, 1, 0, 5);
         for n in 2..MAX_ANSWERS as u64 {
             assert!(second_wait(&mut detector, n, n * 1000, n * 1000 + 400) <= Duration::from_micros(6_250));
@@ -299,7 +339,7 @@ mod tests {
 
     #[test]
     fn what_arrives_is_cut_out_and_the_rest_keeps_its_clock() {
-        let mut detector = LossDetector::new();
+        let mut detector = LossDetector::new(Bugs::NONE);
         let mut rng = Rng::new(1);
         detector.observe(&[(1, 10)], ms(0));
         detector.observe(&[(1, 3), (6, 12)], ms(1));
@@ -312,7 +352,7 @@ mod tests {
 
     #[test]
     fn what_did_not_fit_stays_due_and_the_lowest_goes_first() {
-        let mut detector = LossDetector::new();
+        let mut detector = LossDetector::new(Bugs::NONE);
         let mut rng = Rng::new(1);
         let missing: Vec<(u64, u64)> = (0..400).map(|n| (n * 2, n * 2)).collect();
         detector.observe(&missing, ms(0));
@@ -320,13 +360,46 @@ mod tests {
         assert!(detector.due(ms(2), &mut rng, 0).is_empty());
         let firsts = |due: Vec<Due>| due.iter().map(|due| due.first).collect::<Vec<_>>();
         assert_eq!(firsts(detector.due(ms(2), &mut rng, 2)), [0, 2]);
-        assert_eq!(firsts(detector.due(ms(2), &mut rng, 999)), (2..66).map(|n| n * 2).collect::<Vec<_>>());
-        assert_eq!(detector.next_timeout(), ms(2));
+        assert_eq!(firsts(detector.due(ms(2), &mut rng, 999)), (2..64).map(|n| n * 2).collect::<Vec<_>>());
+        assert!(detector.next_timeout() > ms(2), "the others wait for these");
+        detector.observe(&missing[2..], ms(3));
+        assert_eq!(firsts(detector.due(ms(3), &mut rng, 999)), [128, 130]);
+    }
+
+    #[test]
+    fn range_that_is_beyond_reach_while_lower_ones_split_keeps_its_clock() {
+        let mut detector = LossDetector::new(Bugs::NONE);
+        let mut rng = Rng::new(1);
+        let lowest = |width: u64| (0..63).map(move |n| (n * 10, n * 10 + width));
+        detector.observe(&lowest(8).chain([(900, 900)]).collect::<Vec<_>>(), ms(0));
+        assert_eq!(detector.due(ms(2), &mut rng, 64).last().unwrap().first, 900);
+        let split = lowest(3).flat_map(|(first, last)| [(first, last), (first + 5, last + 5)]);
+        detector.observe(&split.chain([(900, 900)]).collect::<Vec<_>>(), ms(3));
+        assert!(detector.due(ms(20), &mut rng, 64).iter().all(|due| due.first < 900 && due.attempt == 2));
+        detector.observe(&[(900, 900)], ms(21));
+        assert_eq!(detector.due(ms(21), &mut rng, 64), [Due { first: 900, last: 900, attempt: 2 }]);
+    }
+
+    #[test]
+    fn back_off_is_not_begun_anew_by_a_younger_gap_beside() {
+        let mut detector = LossDetector::new(Bugs::NONE);
+        let mut rng = Rng::new(1);
+        detector.observe(&[(1, 9)], ms(0));
+        for attempt in 1..=6 {
+            let now = detector.next_timeout();
+            assert_eq!(detector.due(now, &mut rng, 64), [Due { first: 1, last: 9, attempt }]);
+        }
+        let now = detector.next_timeout();
+        detector.observe(&[(1, 12)], Time(now.0 - 2000));
+        assert_eq!(
+            detector.due(now, &mut rng, 64),
+            [Due { first: 1, last: 9, attempt: 7 }, Due { first: 10, last: 12, attempt: 1 }]
+        );
     }
 
     #[test]
     fn numbers_at_the_very_end_do_not_overflow() {
-        let mut detector = LossDetector::new();
+        let mut detector = LossDetector::new(Bugs::NONE);
         detector.gap(ms(0), 5, u64::MAX);
         detector.gap(ms(1), u64::MAX, u64::MAX);
         detector.filled(10, u64::MAX);
@@ -338,7 +411,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn tracks_exactly_what_is_missing(steps in proptest::collection::vec((0_u8..4, 0_u64..200, 0_u64..20), 1..80)) {
-            let mut detector = LossDetector::new();
+            let mut detector = LossDetector::new(Bugs::NONE);
             let mut rng = Rng::new(9);
             let mut missing = RangeSet::default();
             for (step, &(what, first, width)) in steps.iter().enumerate() {

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Most datagrams that one input may cause: a full burst of orders, of an origin's window and of repairs, and what the
 /// clocks want sent meanwhile.
 const MOST_A_STEP: usize = 1536;
-/// How often one number may be asked for again by one server within [`ASKING`]: with back-off it is eleven times.
+/// How often one number may be asked for again by one server within [`ASKING`]: with back-off it is fifteen times at most.
 const MOST_ASKED: u32 = 20;
 /// See [`MOST_ASKED`].
 const ASKING: Duration = Duration::from_secs(1);
