@@ -4,10 +4,11 @@
 //! one part at a time of each source; a part that does not come is asked of another.
 
 use crate::ids::{EpochId, Pid};
-use crate::proto::settings::{DIGEST_EVERY, WANT_AGAIN};
+use crate::proto::settings::{DIGEST_EVERY, WANT_AGAIN, WANT_LATEST};
 use crate::time::Time;
 use crate::wire::message::Digest;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// What others offer, and what is under way.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,8 @@ pub struct CatchUp {
     /// Who has told all that it has, or of all that differs.
     heard: BTreeSet<Pid>,
     asked: BTreeMap<Pid, Asked>,
+    /// How long a source is given; [`WANT_AGAIN`] before it was asked for anything.
+    patience: BTreeMap<Pid, Duration>,
     /// Who did not answer for which epoch: others are asked first.
     deaf: BTreeSet<(Pid, EpochId)>,
     told: BTreeMap<Pid, Time>,
@@ -26,6 +29,7 @@ pub struct CatchUp {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Asked {
     epoch: EpochId,
+    at: Time,
     again_at: Time,
 }
 
@@ -46,6 +50,7 @@ impl CatchUp {
         self.offers.clear();
         self.heard.clear();
         self.asked.clear();
+        self.patience.clear();
         self.deaf.clear();
         self.told.clear();
     }
@@ -88,10 +93,10 @@ impl CatchUp {
     /// What to ask for now: of each source that is not busy the newest epoch that nobody else is asked for.
     /// `lacks(epoch, offered)` gives the first gsn that is missing here of an epoch that is offered up to `offered`.
     pub fn wants(&mut self, now: Time, lacks: impl Fn(EpochId, u64) -> Option<u64>) -> Vec<Want> {
-        self.deaf.extend(
-            self.asked.iter().filter(|(_, asked)| asked.again_at <= now).map(|(from, asked)| (*from, asked.epoch)),
-        );
-        self.asked.retain(|_, asked| asked.again_at > now);
+        for (from, asked) in self.asked.extract_if(.., |_, asked| asked.again_at <= now) {
+            self.deaf.insert((from, asked.epoch));
+            self.patience.insert(from, (asked.again_at.since(asked.at) * 2).min(WANT_LATEST));
+        }
         let mut wants = self.ask(now, &lacks);
         if wants.is_empty() && self.asked.is_empty() && !self.deaf.is_empty() {
             self.deaf.clear();
@@ -113,7 +118,8 @@ impl CatchUp {
                     .map(|first| Want { from: *from, epoch: *epoch, first })
             });
             if let Some(want) = want {
-                self.asked.insert(*from, Asked { epoch: want.epoch, again_at: now + WANT_AGAIN });
+                let patience = self.patience.get(from).copied().unwrap_or(WANT_AGAIN);
+                self.asked.insert(*from, Asked { epoch: want.epoch, at: now, again_at: now + patience });
                 self.began.get_or_insert(now);
                 wants.push(want);
             }
@@ -121,9 +127,12 @@ impl CatchUp {
         wants
     }
 
-    /// A part of `epoch` came from `from`.
-    pub fn filled(&mut self, from: Pid, epoch: EpochId) {
-        self.asked.retain(|source, asked| *source != from || asked.epoch != epoch);
+    /// A part of `epoch` came from `from`: the next is given twice as long as this one took.
+    pub fn filled(&mut self, now: Time, from: Pid, epoch: EpochId) {
+        if let Some(asked) = self.asked.get(&from).filter(|asked| asked.epoch == epoch) {
+            self.patience.insert(from, (now.since(asked.at) * 2).clamp(WANT_AGAIN, WANT_LATEST));
+            self.asked.remove(&from);
+        }
     }
 
     /// So many messages that came this way are history here now.
@@ -179,9 +188,31 @@ mod tests {
         assert_eq!(catch_up.wants(Time(0), |_, _| Some(1)).len(), 1);
         let again = catch_up.next_timeout();
         assert_eq!(catch_up.wants(again, |_, _| Some(4))[0].first, 4);
-        catch_up.filled(pid(1), epoch(1));
+        catch_up.filled(again, pid(1), epoch(1));
         catch_up.came(3);
         assert_eq!(catch_up.next_timeout(), Time::NEVER);
         assert_eq!(catch_up.finish(), Some((3, Time(0))));
+    }
+
+    #[test]
+    fn source_is_given_twice_as_long_as_it_took_last_and_longer_each_time_that_it_is_late() {
+        let mut catch_up = CatchUp::default();
+        let mut now = Time(0);
+        catch_up.offered(pid(1), &all(&[(1, 1000)]));
+        let given = |catch_up: &mut CatchUp, now: Time| {
+            assert_eq!(catch_up.wants(now, |_, _| Some(1)).len(), 1);
+            catch_up.next_timeout().since(now).as_millis()
+        };
+        for expected in [500, 1000, 2000, 2000] {
+            assert_eq!(given(&mut catch_up, now), expected);
+            now = catch_up.next_timeout();
+        }
+        given(&mut catch_up, now);
+        now = now + Duration::from_millis(700);
+        catch_up.filled(now, pid(1), epoch(1));
+        assert_eq!(given(&mut catch_up, now), 1400);
+        now = now + Duration::from_millis(10);
+        catch_up.filled(now, pid(1), epoch(1));
+        assert_eq!(given(&mut catch_up, now), 500);
     }
 }

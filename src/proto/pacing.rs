@@ -141,6 +141,11 @@ impl Pacer {
         self.rate
     }
 
+    /// How many bytes go out in this time at the rate of the moment.
+    pub fn bytes_in(&self, time: Duration) -> u64 {
+        u64::try_from(u128::from(self.rate) * time.as_micros() / u128::from(MICRO)).unwrap_or(u64::MAX)
+    }
+
     /// Lets the rate follow the windows that have ended.
     fn turn(&mut self, now: Time) {
         let windows = now.since(self.window.start).as_micros() / WINDOW.as_micros();

@@ -156,10 +156,14 @@ pub const BUSY_RETRY_MS: u32 = 250;
 pub const FLOOR_RETRY_MS: u32 = 1000;
 /// A floor this far above every clock here is not taken yet.
 pub const FLOOR_AHEAD: Duration = Duration::from_hours(24);
-/// Bytes of entries in one answer to a want.
+/// Most bytes of entries in one answer to a want, and in one read of the log for whatever else.
 pub const FILL_BYTES: usize = 256 << 10;
-/// A want that nobody answered is sent again after this.
+/// An answer to a want is no longer than what the rate lets go in this time, or one entry: data waits behind it.
+pub const FILL_TIME: Duration = ms(100);
+/// A want that nobody answered is sent again after this, or twice what the source took last …
 pub const WANT_AGAIN: Duration = ms(500);
+/// … and twice as long each time, at most this.
+pub const WANT_LATEST: Duration = ms(2000);
 /// Histories are compared at most this often: it costs a walk over all epochs.
 pub const COMPARE_EVERY: Duration = ms(20);
 /// Members tell digests this often while they differ.

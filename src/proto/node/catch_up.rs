@@ -9,7 +9,7 @@ use crate::proto::event::Event;
 use crate::proto::fills::Asked;
 use crate::proto::io::{Action, ReadFor, Write};
 use crate::proto::pacing::Lane;
-use crate::proto::settings::{COMPARE_EVERY, FILL_BYTES};
+use crate::proto::settings::{COMPARE_EVERY, FILL_BYTES, FILL_TIME};
 use crate::record::Entry;
 use crate::time::Time;
 use crate::wire::datagram::MAX_DATAGRAM_BYTES;
@@ -109,7 +109,8 @@ impl Node {
                 self.fills.done();
                 continue;
             }
-            self.out.act(Action::Read { epoch, first, last, budget_bytes: FILL_BYTES, purpose: ReadFor::Fill(by) });
+            let budget_bytes = FILL_BYTES.min(self.pacer.bytes_in(FILL_TIME) as usize);
+            self.out.act(Action::Read { epoch, first, last, budget_bytes, purpose: ReadFor::Fill(by) });
         }
     }
 
@@ -145,7 +146,7 @@ impl Node {
             return self.drop_because("a fill of one's own last epoch, or from outside the view");
         }
         if fill.view.is_below(self.epochs.horizon()) {
-            self.catch_up.filled(from, epoch);
+            self.catch_up.filled(self.now.mono, from, epoch);
             return self.drop_because("a fill of what is below the horizon");
         }
         let end = fill.first.saturating_add(fill.entries.len() as u64);
@@ -159,7 +160,7 @@ impl Node {
         let have = log.appended;
         let leaves_gap = fill.first > have + 1 && !self.settings.bugs.has(Bug::FillGap);
         if leaves_gap || end <= have + 1 {
-            self.catch_up.filled(from, epoch);
+            self.catch_up.filled(self.now.mono, from, epoch);
             return self.drop_because("a fill that does not follow on the log");
         }
         let skip = (have + 1).saturating_sub(fill.first) as usize;
@@ -168,7 +169,7 @@ impl Node {
         let entries: Vec<Entry> = fill.entries.into_iter().skip(skip).collect();
         log.bytes += entries.iter().map(Entry::bytes).sum::<u64>();
         let committed = fill.committed.min(end - 1);
-        self.catch_up.filled(from, epoch);
+        self.catch_up.filled(self.now.mono, from, epoch);
         let write = Write::Fill { view: fill.view, first, entries: entries.clone(), closure: fill.closure, committed };
         if self.settings.bugs.has(Bug::FillRace) {
             self.on_filled(epoch, first, &entries, fill.closure, committed);

@@ -4,6 +4,7 @@ use super::pair::{Pair, pid};
 use crate::proto::io::{Action, Input, ReadFor, RecoveredEpoch, Route};
 use crate::proto::loss_detector::RETRY_MIN;
 use crate::proto::pacing::{Pacer, WINDOW};
+use crate::proto::settings::FILL_BYTES;
 use crate::record::tests::message;
 use crate::record::{Entry, Member, Taken, View, encode_batch};
 use crate::time::{Hlc, Time};
@@ -84,17 +85,19 @@ fn history_for_others_is_read_one_part_at_a_time_and_no_faster_than_its_share() 
     let reads = |pair: &mut Pair| {
         let node = &mut pair.nodes[0];
         node.send_fills();
-        std::iter::from_fn(|| node.poll_action()).filter(|action| matches!(action, Action::Read { .. })).count()
+        let budget = |action| if let Action::Read { budget_bytes, .. } = action { Some(budget_bytes) } else { None };
+        std::iter::from_fn(|| node.poll_action()).filter_map(budget).collect::<Vec<_>>()
     };
-    assert_eq!(reads(&mut pair), 1);
-    assert_eq!(reads(&mut pair), 0, "one is being read");
+    assert_eq!(reads(&mut pair), [400], "what the whole rate sends in 100 ms");
+    assert!(reads(&mut pair).is_empty(), "one is being read");
     let batch = encode_batch(&[message(1, 1, &"x".repeat(3000))]);
     let entry = Entry { origin: pid(1), oseq: 1, hlc: Hlc(1), taken: Taken::first(1), batch };
     pair.nodes[0].on_read(epoch, 1, vec![entry], ReadFor::Fill(pid(1)));
-    assert_eq!(reads(&mut pair), 0, "it cost more than there was");
+    assert!(reads(&mut pair).is_empty(), "it cost more than there was");
     let due = pair.nodes[0].fills_timeout();
     let wait = due.since(pair.now.mono);
     assert!((2_000..=2_800).contains(&wait.as_millis()), "{wait:?}");
     pair.nodes[0].now.mono = due;
-    assert_eq!(reads(&mut pair), 1);
+    pair.nodes[0].pacer = Pacer::new(125_000_000, 1 << 20);
+    assert_eq!(reads(&mut pair), [FILL_BYTES], "and no more at a high rate");
 }
