@@ -46,7 +46,11 @@ pub const KNOWN: &[Known] = &[
         "servers 4; clients 6; talk fast; wait 3s; disk 1 slow 100ms; disk 2 slow 100ms; disk 3 slow 100ms; disk 4 slow 100ms; \
          cut 1,2|3,4; wait 1s; heal; wait 1s; cut 1,3|2,4; wait 2s; heal; wait 3s",
     ),
-    by_chance(Bug::StaleForgotten, 321),
+    directed(
+        Bug::StaleForgotten,
+        1,
+        "servers 4; talk fast; wait 3s; on 1 commit: pause 2s; kill leader; wait 4s; start all; wait 4s; settle",
+    ),
     by_chance(Bug::LowerEpoch, 2),
     directed(
         Bug::ForgottenIncarnation,
@@ -156,7 +160,7 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::GistAlone, 6),
     by_chance(Bug::LeavesNothing, 6),
     by_chance(Bug::FirstClaimHeard, 2),
-    by_chance(Bug::CopiesGuessed, 31),
+    by_chance(Bug::CopiesGuessed, 43),
     by_chance(Bug::FeedTwice, 1),
     by_chance(Bug::LateAsLive, 1),
     by_chance(Bug::FeedSkipsFlush, 1),
