@@ -12,6 +12,9 @@ use std::time::Duration;
 const MAX_REQUESTS: usize = 4096;
 /// A connection is not waited for longer than this.
 const CONNECT: Duration = Duration::from_secs(1);
+/// After so many bytes of a reply it is told that more of it is coming: on a narrow wire one takes longer than a client waits
+/// for a server that says nothing.
+const PIECE: usize = 16 << 10;
 /// Nothing is written for longer than this: the server hangs.
 const WRITE: Duration = Duration::from_secs(5);
 
@@ -52,7 +55,8 @@ fn converse(id: ConnectionId, addr: SocketAddr, came: &Sender<Came>) -> io::Resu
     }
     let mut from = BufReader::with_capacity(64 << 10, &stream);
     loop {
-        let reply = read(&mut from)?;
+        // The driver may have ended first.
+        let reply = read(&mut from, || _ = came.send(Came::Arriving(id)))?;
         if came.send(Came::Reply(id, reply)).is_err() {
             return stream.shutdown(Shutdown::Both);
         }
@@ -78,8 +82,9 @@ fn write(stream: &TcpStream, requests: &Receiver<Request>) {
     _ = stream.shutdown(Shutdown::Both);
 }
 
-/// One reply; nothing is allocated before its length was checked, and no more than comes.
-fn read(from: &mut impl Read) -> io::Result<Reply> {
+/// One reply; nothing is allocated before its length was checked, and no more than comes. `arrives` is told of each piece but
+/// the last.
+fn read(from: &mut impl Read, mut arrives: impl FnMut()) -> io::Result<Reply> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;
     let length = u32::from_le_bytes(length) as usize;
@@ -87,8 +92,33 @@ fn read(from: &mut impl Read) -> io::Result<Reply> {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut body = Vec::with_capacity(length.min(8 << 10));
-    if from.take(length as u64).read_to_end(&mut body)? < length {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+    while body.len() < length {
+        if !body.is_empty() {
+            arrives();
+        }
+        let piece = PIECE.min(length - body.len());
+        if from.by_ref().take(piece as u64).read_to_end(&mut body)? < piece {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
     }
     session::decode(&body).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::session::Answer;
+
+    #[test]
+    fn long_reply_is_told_of_while_it_comes_and_a_short_one_is_not() {
+        let reply = |len| Reply::Answer { tag: 7, answer: Answer::Failed("x".repeat(len)) };
+        for (len, pieces) in [(10, 0), (PIECE - 100, 0), (PIECE, 1), (5 * PIECE, 5)] {
+            let bytes = session::encode(&reply(len));
+            let mut told = 0;
+            assert_eq!(read(&mut bytes.as_slice(), || told += 1).unwrap(), reply(len));
+            assert_eq!(told, pieces, "{len}");
+            let cut = &bytes[..bytes.len() - 1];
+            assert!(read(&mut &cut[..], || ()).is_err());
+        }
+    }
 }

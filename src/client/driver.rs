@@ -61,9 +61,15 @@ pub(super) enum Outbox {
 /// What comes from the other threads.
 #[derive(Debug)]
 pub(super) enum Came {
-    Datagram { from: SocketAddr, multicast: bool, bytes: Vec<u8> },
+    Datagram {
+        from: SocketAddr,
+        multicast: bool,
+        bytes: Vec<u8>,
+    },
     Connected(ConnectionId, Connection),
     Reply(ConnectionId, Reply),
+    /// A part of one.
+    Arriving(ConnectionId),
     Broken(ConnectionId),
 }
 
@@ -318,6 +324,7 @@ impl Driver {
                 self.handle(Input::Connected(id));
             }
             Came::Reply(id, reply) => self.handle(Input::Reply(id, reply)),
+            Came::Arriving(id) => self.handle(Input::Arriving(id)),
             Came::Broken(id) => {
                 self.connections.remove(&id);
                 self.handle(Input::Broken(id));

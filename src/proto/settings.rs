@@ -158,6 +158,9 @@ pub const FLOOR_RETRY_MS: u32 = 1000;
 pub const FLOOR_AHEAD: Duration = Duration::from_hours(24);
 /// Most bytes of entries in one answer to a want, and in one read of the log for whatever else.
 pub const FILL_BYTES: usize = 256 << 10;
+/// Bytes of entries in one block of a client's feed. A client takes a home of which nothing whole comes for a second and a half
+/// for gone: so much passes a narrow wire, shared with others, in that time.
+pub const FEED_BYTES: usize = 16 << 10;
 /// An answer to a want is no longer than what the rate lets go in this time, or one entry: data waits behind it.
 pub const FILL_TIME: Duration = ms(100);
 /// A want that nobody answered is sent again after this, or twice what the source took last …

@@ -57,3 +57,12 @@ fn sender_may_die_or_stop_amid_the_pieces_of_a_long_message() {
         ));
     }
 }
+
+/// A backlog was sent in blocks of which none was whole before its client took the server for gone: it went on to the next, and
+/// never got one.
+#[test]
+fn clients_behind_a_narrow_wire_get_their_backlog() {
+    holds(
+        "people; servers 3; clients 6; talk fast; wait 3s; bandwidth all 1mbit; wait 2s; mark; wait 3s; everyone 5s; settle",
+    );
+}

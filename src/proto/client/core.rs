@@ -189,7 +189,8 @@ impl Client {
             Input::Connected(connection) => self.connected(now, connection),
             Input::Broken(connection) => self.broken(now, connection),
             Input::Reply(connection, reply) if self.stage.connection() == Some(connection) => self.reply(now, reply),
-            Input::Reply(..) | Input::Timeout => {}
+            Input::Arriving(connection) if self.stage.connection() == Some(connection) => self.hear_home(now),
+            Input::Reply(..) | Input::Arriving(_) | Input::Timeout => {}
             Input::Command(command) => self.command(now, command),
             Input::Saved { cseq } => self.outbox.saved(cseq),
         }

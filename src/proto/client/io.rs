@@ -102,6 +102,8 @@ pub enum Input<'a> {
     Broken(ConnectionId),
     /// A server speaks.
     Reply(ConnectionId, Reply),
+    /// Part of a long reply has come, and more is coming: the server lives.
+    Arriving(ConnectionId),
     /// A user wants something.
     Command(Command),
     /// Everything that [`Action::Save`] asked for up to this message is durable.

@@ -137,11 +137,16 @@ impl Client {
         self.act(Action::Closed);
     }
 
-    /// The server speaks.
-    pub(super) fn reply(&mut self, now: Time, reply: Reply) {
+    /// The session brought something.
+    pub(super) fn hear_home(&mut self, now: Time) {
         if let Some(home) = self.stage.home_mut() {
             home.live.spoke(now);
         }
+    }
+
+    /// The server speaks.
+    pub(super) fn reply(&mut self, now: Time, reply: Reply) {
+        self.hear_home(now);
         match reply {
             Reply::Welcome(welcome) => self.welcome(now, *welcome),
             Reply::Refused(why) => self.refused(now, why),

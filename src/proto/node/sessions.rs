@@ -8,7 +8,7 @@ use crate::proto::bugs::Bug;
 use crate::proto::io::{Action, ReadFor, SessionId};
 use crate::proto::recent::Known;
 use crate::proto::session_table::{Feed, MAX_STRETCHES, Session, SessionTable, Stretch, cursor_of};
-use crate::proto::settings::{BUSY_RETRY_MS, CLIENT_WINDOW, FILL_BYTES, FLOOR_AHEAD, FLOOR_RETRY_MS, GONE_AFTER};
+use crate::proto::settings::{BUSY_RETRY_MS, CLIENT_WINDOW, FEED_BYTES, FLOOR_AHEAD, FLOOR_RETRY_MS, GONE_AFTER};
 use crate::record::{Entry, Kind, MAX_BODY_BYTES, Record, Submission, View};
 use crate::time::Hlc;
 use crate::wire::datagram::VERSION;
@@ -337,7 +337,7 @@ impl Node {
         if let Some(Stretch { epoch, next, last, .. }) = feed.backlog.front().copied() {
             feed.reading = true;
             let purpose = ReadFor::Session(id);
-            self.out.act(Action::Read { epoch, first: next, last, budget_bytes: FILL_BYTES, purpose });
+            self.out.act(Action::Read { epoch, first: next, last, budget_bytes: FEED_BYTES, purpose });
         }
     }
 

@@ -439,3 +439,17 @@ fn home_that_refuses_is_left_alone_for_a_while() {
     bench.pass(200);
     assert_eq!(bench.connects.len(), 2);
 }
+
+/// On a wire of a megabit a long answer took longer than a client waited for a silent home: it left, at each server again.
+#[test]
+fn home_whose_long_reply_is_still_coming_is_not_left() {
+    let mut bench = Bench::at_home();
+    let is_gone = |bench: &Bench| bench.notices().iter().any(|notice| matches!(notice, Notice::Gone { .. }));
+    for _ in 0..20 {
+        bench.pass(900);
+        bench.give(super::super::Input::Arriving(bench.connection()));
+    }
+    assert!(!is_gone(&bench));
+    bench.pass(3000);
+    assert!(is_gone(&bench), "and nothing more comes");
+}
