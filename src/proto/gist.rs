@@ -11,12 +11,12 @@ use crate::record::{Entry, Kind, Record, View};
 use crate::seq::IdSet;
 use serde::{Deserialize, Serialize};
 
-/// What one epoch says of one room, nick or client.
+/// What one epoch says of one room, of one client's claim on a nick, or of one client.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Gist {
     /// A room, by its folded name.
     Room(String, Room),
-    /// A nick, by its folded name.
+    /// A client's claim on a nick, by its folded name.
     Nick(String, Claim),
     /// A client.
     Person(ClientId, Person),
@@ -27,8 +27,8 @@ pub enum Gist {
 pub enum Subject {
     /// A room, by its folded name.
     Room(String),
-    /// A nick, by its folded name.
-    Nick(String),
+    /// A client's claim on a nick, by its folded name.
+    Nick(ClientId, String),
     /// A client.
     Person(ClientId),
 }
@@ -48,16 +48,13 @@ impl Subject {
     /// All that a record changes anything about.
     pub fn of(record: &Record) -> impl Iterator<Item = Self> {
         let message = &record.message;
-        let folded = |name: &str| Some(crate::name::fold(name)).filter(|folded| !folded.is_empty());
-        let of_writer = match message.kind {
-            Kind::Gone { client } => [None, None, Some(Self::Person(client))],
-            _ => [
-                folded(&message.room).map(Self::Room),
-                folded(&message.nick).map(Self::Nick),
-                Some(Self::Person(message.id.client)),
-            ],
+        let named = |name: &str| Some(crate::name::fold(name)).filter(|folded| !folded.is_empty());
+        let (room, nick, client) = match message.kind {
+            Kind::Gone { client } => (None, None, client),
+            _ => (named(&message.room), named(&message.nick), message.id.client),
         };
-        of_writer.into_iter().flatten()
+        let nick = nick.map(|folded| Self::Nick(client, folded));
+        [room.map(Self::Room), nick, Some(Self::Person(client))].into_iter().flatten()
     }
 }
 
@@ -66,7 +63,7 @@ impl Gist {
     pub fn subject(&self) -> Subject {
         match self {
             Self::Room(folded, _) => Subject::Room(folded.clone()),
-            Self::Nick(folded, _) => Subject::Nick(folded.clone()),
+            Self::Nick(folded, claim) => Subject::Nick(claim.owner(), folded.clone()),
             Self::Person(client, _) => Subject::Person(*client),
         }
     }
@@ -75,7 +72,7 @@ impl Gist {
 impl Gists {
     /// The gist of a log's first entries.
     pub fn of<'a>(view: &View, entries: impl Iterator<Item = &'a Entry>) -> Self {
-        let (mut rooms, mut upto) = (Rooms::default(), 0);
+        let (mut rooms, mut upto) = (Rooms::of_epoch(), 0);
         for (gsn, entry) in (1..).zip(entries) {
             let home = view.name_of(entry.origin);
             for record in entry.records(view.epoch, gsn) {
@@ -88,33 +85,34 @@ impl Gists {
 }
 
 impl Rooms {
-    /// All that is known, in the order of the subjects. Of records of one epoch it is that epoch's gist.
+    /// The gist of the epoch that this is of ([`Rooms::of_epoch`]), in the order of the subjects.
     pub fn gists(&self) -> impl Iterator<Item = Gist> {
         let rooms = self.by_name.iter().map(|(folded, room)| Gist::Room(folded.clone(), room.empty()));
-        let nicks = self.nicks.claims().iter().map(|(folded, claim)| Gist::Nick(folded.clone(), claim.clone()));
+        let claims = self.claims.iter().flatten();
+        let nicks = claims.map(|((_, folded), claim)| Gist::Nick(folded.clone(), claim.clone()));
         let people = self.people.iter().map(|(client, person)| Gist::Person(*client, person.clone()));
         rooms.chain(nicks).chain(people)
     }
 
     /// Takes in what an epoch says: the same as if all its records had been applied, those in `pruned` as copies of what was let
-    /// go of. What has no room under the bounds is passed over.
+    /// go of. Without regard to the bounds: trim it afterwards.
     ///
-    /// Of each epoch rooms before people, and its gist before later records of it.
+    /// Of each epoch rooms before people, and its gist before later records of it; older epochs first.
     pub fn absorb(&mut self, gist: Gist, pruned: &IdSet) {
         match gist {
-            Gist::Room(folded, room) => {
-                if let Some(known) = self.by_name.get_mut(&folded) {
-                    known.absorb(room);
-                } else if self.make_room_for_room() {
-                    self.by_name.insert(folded, room);
+            Gist::Room(folded, room) => match self.by_name.get_mut(&folded) {
+                Some(known) => known.absorb(room),
+                None => _ = self.by_name.insert(folded, room),
+            },
+            Gist::Nick(folded, claim) => {
+                if let Some(claims) = &mut self.claims {
+                    claims.insert((claim.owner(), folded.clone()), claim.clone());
                 }
+                self.nicks.absorb(&folded, claim);
             }
-            Gist::Nick(folded, claim) => _ = self.nicks.absorb(&folded, claim),
             Gist::Person(client, person) => {
-                if self.people.contains_key(&client) || self.make_room_for_client() {
-                    self.people.entry(client).or_default().absorb(client, person, pruned);
-                    self.seat_everywhere(client, &mut Vec::new());
-                }
+                self.people.entry(client).or_default().absorb(client, person, pruned);
+                self.seat_everywhere(client, &mut Vec::new());
             }
         }
     }
@@ -152,7 +150,7 @@ mod tests {
         let (mut gists, mut rest) = (Vec::new(), records);
         while !rest.is_empty() {
             let (step, behind) = rest.split_at((1 + rng.below(30) as usize).min(rest.len()));
-            let mut rooms = Rooms::default();
+            let mut rooms = Rooms::of_epoch();
             absorb_all(&mut rooms, gists, &IdSet::default());
             take_all(&mut rooms, step, &IdSet::default());
             gists = postcard::from_bytes(&postcard::to_stdvec(&rooms.gists().collect::<Vec<_>>()).unwrap()).unwrap();
@@ -213,6 +211,62 @@ mod tests {
             for rooms in [&rooms, &made_of_gists] {
                 assert_eq!(rooms.is_in("tea", ClientId(1)), seated, "{pruned_cseq}");
             }
+        }
+    }
+
+    /// A record of a client under a nick, so many days after the first.
+    fn said(client: u64, nick: &str, day: u64, epoch: u64, room: &str) -> (Record, Pid) {
+        let (mut record, origin) = history(&mut Rng::new(1))[0].clone();
+        record.key.hlc = crate::time::Hlc::from_wall_ms(day * 24 * 60 * 60 * 1000);
+        (record.key.epoch.num, record.key.gsn) = (epoch, day);
+        record.message.id = MessageId { client: ClientId(client), cseq: day + 1 };
+        (record.message.kind, record.message.nick, record.message.room) = (Kind::Join, nick.into(), room.into());
+        (record, origin)
+    }
+
+    #[test]
+    fn nicks_whose_time_is_over_are_whose_they_were_where_nobody_restarted() {
+        let lives = [
+            // The second claim loses, beyond a cut; the first is over when the third comes.
+            vec![said(1, "sam", 0, 1, "tea"), said(2, "sam", 20, 2, "tea"), said(3, "sam", 45, 3, "tea")],
+            // An epoch begins with somebody else's losing claim: that the owner was seen in it is known all the same.
+            vec![
+                said(1, "sam", 0, 1, "tea"),
+                said(2, "sam", 5, 2, "tea"),
+                said(1, "sam", 28, 2, "tea"),
+                said(3, "sam", 40, 3, "tea"),
+            ],
+        ];
+        for (life, owner) in lives.iter().zip([3, 1]) {
+            let (mut whole, mut made_of_gists, none) = (Rooms::default(), Rooms::default(), IdSet::default());
+            take_all(&mut whole, life, &none);
+            for epoch in 1..=3 {
+                let log: Vec<_> = life.iter().filter(|(record, _)| record.key.epoch.num == epoch).cloned().collect();
+                absorb_all(&mut made_of_gists, stored(&log, &mut Rng::new(epoch)), &none);
+            }
+            for rooms in [&whole, &made_of_gists] {
+                assert_eq!(rooms.resolve("sam"), Some(ClientId(owner)));
+            }
+        }
+    }
+
+    #[test]
+    fn room_with_people_stays_whatever_others_its_epoch_has() {
+        let many = crate::proto::rooms::MAX_ROOMS as u64 + 100;
+        let mut log = vec![said(1, "ana", 0, 1, "lobby")];
+        log.extend((1..=many).map(|n| {
+            let (mut record, origin) = said(2, "bob", n, 1, &format!("r{n}"));
+            record.message.kind = Kind::Text;
+            (record, origin)
+        }));
+        let (mut whole, mut loose, none) =
+            (Rooms::default(), Rooms::loose(crate::proto::bugs::Bugs::NONE), IdSet::default());
+        take_all(&mut whole, &log, &none);
+        absorb_all(&mut loose, stored(&log, &mut Rng::new(1)), &none);
+        assert!(loose.len() as u64 > many);
+        let bounded = loose.bounded();
+        for rooms in [&whole, &bounded] {
+            assert!(rooms.is_in("lobby", ClientId(1)) && rooms.len() <= crate::proto::rooms::MAX_ROOMS);
         }
     }
 }

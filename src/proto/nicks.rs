@@ -27,6 +27,22 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Of one record.
+    pub(super) fn new(owner: ClientId, key: RecordKey) -> Self {
+        Self { owner, since: key, seen: key.hlc }
+    }
+
+    /// The owner wrote under the name at this place, too.
+    pub(super) fn keep_up(&mut self, since: RecordKey, seen: Hlc) {
+        self.since = self.since.min(since);
+        self.seen = self.seen.max(seen);
+    }
+
+    /// Whose it is.
+    pub(super) fn owner(&self) -> ClientId {
+        self.owner
+    }
+
     fn is_over(&self, at: Hlc) -> bool {
         self.seen.wall_ms().saturating_add(KEPT_MS) < at.wall_ms()
     }
@@ -36,7 +52,7 @@ impl Nicks {
     /// `client` wrote under `nick` at `key`: claims it if it is free then, or if this key is the lesser one. Returns who is
     /// without it: who thereby lost it, or `client` itself, where it is another's and stays so.
     pub fn claim(&mut self, nick: &str, client: ClientId, key: RecordKey) -> Option<ClientId> {
-        self.absorb(&name::folded(nick), Claim { owner: client, since: key, seen: key.hlc })
+        self.absorb(&name::folded(nick), Claim::new(client, key))
     }
 
     /// The same with a claim by a folded name that was kept up for a while.
@@ -47,8 +63,7 @@ impl Nicks {
             return None;
         };
         if held.owner == claim.owner {
-            held.seen = held.seen.max(claim.seen);
-            held.since = held.since.min(claim.since);
+            held.keep_up(claim.since, claim.seen);
             return None;
         }
         let is_earlier = claim.since < held.since && !claim.is_over(held.since.hlc);
@@ -57,11 +72,6 @@ impl Nicks {
             return Some(std::mem::replace(held, claim).owner);
         }
         Some(claim.owner)
-    }
-
-    /// Every claim, by folded name.
-    pub(super) fn claims(&self) -> &BTreeMap<String, Claim> {
-        &self.claims
     }
 
     /// Who holds the nick at this time, if anyone does.

@@ -3,16 +3,26 @@
 use crate::ids::EpochId;
 use crate::proto::epochs::{EpochLog, Epochs};
 use crate::proto::gist::Subject;
-use std::collections::BTreeMap;
+use crate::record::Entry;
+use std::collections::{BTreeMap, VecDeque};
 
-/// Of each epoch first its gist, then the entries behind it, up to what this server has shown by then (`PROTOCOL.md` §8).
+/// Most entries kept that are shown while those before them are read; beyond, they are read, too.
+pub const MAX_KEPT: usize = 4096;
+
+/// Of each epoch first its gist, then the entries behind it, up to what this server has shown by then (`PROTOCOL.md` §8). The
+/// oldest epochs first, and of each its entries in their order, as whoever was there from the beginning has taken them in.
+///
+/// What is shown of an epoch while the last of it is read is kept and follows from memory: it would have to be read for as long as
+/// people talk.
 #[derive(Clone, Debug, Default)]
 pub struct Replay {
-    /// Epochs still to be looked at, the newest last.
-    queue: Vec<EpochId>,
+    /// Epochs still to be looked at, the oldest first.
+    queue: VecDeque<EpochId>,
     read: BTreeMap<EpochId, Progress>,
     /// What was asked for last.
     asked: Option<Step>,
+    /// What was shown behind it meanwhile, without a gap.
+    kept: VecDeque<Entry>,
 }
 
 /// How far an epoch is read.
@@ -34,17 +44,18 @@ pub enum Step {
 }
 
 impl Replay {
-    /// What to read next, newest epochs first; `None` when there is no more.
+    /// What to read next; `None` when there is no more.
     pub fn next(&mut self, epochs: &Epochs) -> Option<Step> {
         loop {
-            while let Some(&epoch) = self.queue.last() {
-                self.asked = epochs.get(epoch).and_then(|log| self.step(epoch, log));
-                if self.asked.is_some() {
-                    return self.asked.clone();
+            while let Some(&epoch) = self.queue.front() {
+                let step = epochs.get(epoch).and_then(|log| self.step(epoch, log));
+                if step.is_some() {
+                    self.asked.clone_from(&step);
+                    return step;
                 }
-                self.queue.pop();
+                self.queue.pop_front();
             }
-            // What was shown while others were read follows, so that each epoch comes in its order.
+            // Others may have come meanwhile, by a fill, or grown.
             let has_more = |(epoch, log): (EpochId, &EpochLog)| self.step(epoch, log).map(|_| epoch);
             self.queue = epochs.iter().filter_map(has_more).collect();
             if self.queue.is_empty() {
@@ -61,9 +72,13 @@ impl Replay {
         match self.read.get(&epoch) {
             None => Some(Step::Gists(epoch, None)),
             Some(Progress::Gists { last, .. }) => Some(Step::Gists(epoch, Some(last.clone()))),
-            Some(Progress::Entries(upto)) => {
-                (*upto < log.delivered).then(|| Step::Entries(epoch, upto + 1, log.delivered))
-            }
+            Some(Progress::Entries(upto)) => match self.asked {
+                // The rest of what was asked for: what comes behind it is kept.
+                Some(Step::Entries(of, _, last)) if of == epoch && *upto < last => {
+                    Some(Step::Entries(epoch, upto + 1, last))
+                }
+                _ => (*upto < log.delivered).then(|| Step::Entries(epoch, upto + 1, log.delivered)),
+            },
         }
     }
 
@@ -84,11 +99,46 @@ impl Replay {
         };
         let progress = more.map_or(Progress::Entries(upto), |last| Progress::Gists { last, upto });
         self.read.insert(epoch, progress);
+        self.kept.clear();
     }
 
-    /// Entries of the epoch were read up to `upto`; `None` when what follows cannot be read.
-    pub fn read_entries(&mut self, epoch: EpochId, upto: Option<u64>) {
-        self.read.insert(epoch, Progress::Entries(upto.unwrap_or(u64::MAX)));
+    /// Entries of the epoch were read up to `upto`, `None` when what follows cannot be read. Returns those that follow it and were
+    /// kept: with them, too, it is at an end.
+    pub fn read_entries(&mut self, epoch: EpochId, upto: Option<u64>) -> VecDeque<Entry> {
+        let last = if let Some(Step::Entries(_, _, last)) = self.asked { last } else { 0 };
+        let mut kept = VecDeque::new();
+        match upto {
+            Some(upto) if upto < last => {
+                self.read.insert(epoch, Progress::Entries(upto));
+                return kept;
+            }
+            Some(_) => std::mem::swap(&mut kept, &mut self.kept),
+            None => self.kept.clear(),
+        }
+        let upto = upto.unwrap_or(u64::MAX);
+        self.read.insert(epoch, Progress::Entries(upto.saturating_add(kept.len() as u64)));
+        self.asked = None;
+        kept
+    }
+
+    /// An entry is shown. Whether it follows what was read of its epoch and may be taken in at once; if what comes before it is being
+    /// read, it is kept.
+    pub fn follows(&mut self, epoch: EpochId, gsn: u64, entry: &Entry) -> bool {
+        if let Some(Step::Entries(of, _, last)) = self.asked
+            && of == epoch
+        {
+            if gsn == last + 1 + self.kept.len() as u64 && self.kept.len() < MAX_KEPT {
+                self.kept.push_back(entry.clone());
+            }
+            return false;
+        }
+        match self.read.get_mut(&epoch) {
+            Some(Progress::Entries(upto)) if gsn == *upto + 1 => {
+                *upto = gsn;
+                true
+            }
+            _ => false,
+        }
     }
 }
 
@@ -97,7 +147,8 @@ mod tests {
     use super::*;
     use crate::ids::Pid;
     use crate::proto::io::{Recovered, RecoveredEpoch};
-    use crate::record::View;
+    use crate::record::{Payload, Taken, View};
+    use crate::time::Hlc;
 
     fn epoch(num: u64) -> EpochId {
         EpochId { num, leader: Pid::default() }
@@ -111,25 +162,66 @@ mod tests {
         Epochs::recovered(&Recovered { epochs: (1..).zip(stable).map(one).collect(), ..Recovered::default() })
     }
 
+    fn entry(oseq: u64) -> Entry {
+        let (origin, hlc, taken, batch) = (Pid::default(), Hlc(0), Taken(0), Payload::default());
+        Entry { origin, oseq, hlc, taken, batch }
+    }
+
     #[test]
-    fn gist_of_each_epoch_comes_before_its_entries_and_newest_epochs_first() {
-        let (mut replay, mut epochs) = (Replay::default(), epochs(&[5, 0, 9]));
-        assert_eq!(replay.next(&epochs), Some(Step::Gists(epoch(3), None)));
-        replay.read_gists(epoch(3), 7, Some(Subject::Room("tea".into())));
-        assert_eq!(replay.next(&epochs), Some(Step::Gists(epoch(3), Some(Subject::Room("tea".into())))));
-        replay.read_gists(epoch(3), 8, None);
-        assert_eq!(replay.next(&epochs), Some(Step::Entries(epoch(3), 8, 9)), "the first page told of 7");
-        assert!(replay.awaits(&Step::Entries(epoch(3), 8, 8)) && !replay.awaits(&Step::Gists(epoch(3), None)));
-        replay.read_entries(epoch(3), Some(8));
-        assert_eq!(replay.next(&epochs), Some(Step::Entries(epoch(3), 9, 9)));
-        replay.read_entries(epoch(3), Some(9));
+    fn gist_of_each_epoch_comes_before_its_entries_and_oldest_epochs_first() {
+        let (mut replay, mut epochs) = (Replay::default(), epochs(&[9, 0, 5]));
         assert_eq!(replay.next(&epochs), Some(Step::Gists(epoch(1), None)));
-        replay.read_gists(epoch(1), 0, None);
-        replay.read_entries(epoch(1), None);
+        replay.read_gists(epoch(1), 7, Some(Subject::Room("tea".into())));
+        assert_eq!(replay.next(&epochs), Some(Step::Gists(epoch(1), Some(Subject::Room("tea".into())))));
+        replay.read_gists(epoch(1), 8, None);
+        assert_eq!(replay.next(&epochs), Some(Step::Entries(epoch(1), 8, 9)), "the first page told of 7");
+        assert!(replay.awaits(&Step::Entries(epoch(1), 8, 8)) && !replay.awaits(&Step::Gists(epoch(1), None)));
+        replay.read_entries(epoch(1), Some(8));
+        assert_eq!(replay.next(&epochs), Some(Step::Entries(epoch(1), 9, 9)));
+        replay.read_entries(epoch(1), Some(9));
+        assert_eq!(replay.next(&epochs), Some(Step::Gists(epoch(3), None)));
+        replay.read_gists(epoch(3), 0, None);
+        assert_eq!(replay.next(&epochs), Some(Step::Entries(epoch(3), 1, 5)));
+        replay.read_entries(epoch(3), None);
         // In `--let-go` seed 973000077 a merge brought an epoch while the last one was read.
         epochs.get_mut(epoch(2)).unwrap().delivered = 3;
         assert_eq!(replay.next(&epochs), Some(Step::Gists(epoch(2), None)));
         replay.read_gists(epoch(2), 3, None);
         assert_eq!(replay.next(&epochs), None, "what could not be read is not asked for again");
+    }
+
+    #[test]
+    fn what_is_shown_while_the_end_of_an_epoch_is_read_is_taken_from_memory_and_then_at_once() {
+        let (mut replay, mut epochs) = (Replay::default(), epochs(&[5]));
+        let show = |replay: &mut Replay, epochs: &mut Epochs, gsn| {
+            epochs.get_mut(epoch(1)).unwrap().delivered = gsn;
+            replay.follows(epoch(1), gsn, &entry(gsn))
+        };
+        replay.next(&epochs);
+        replay.read_gists(epoch(1), 2, None);
+        assert_eq!(replay.next(&epochs), Some(Step::Entries(epoch(1), 3, 5)));
+        assert!(!show(&mut replay, &mut epochs, 6));
+        assert!(replay.read_entries(epoch(1), Some(3)).is_empty());
+        assert_eq!(replay.next(&epochs), Some(Step::Entries(epoch(1), 4, 5)), "and no further");
+        assert!(!show(&mut replay, &mut epochs, 7));
+        let kept: Vec<u64> = replay.read_entries(epoch(1), Some(5)).iter().map(|entry| entry.oseq).collect();
+        assert_eq!((kept, replay.next(&epochs)), (vec![6, 7], None));
+        assert!(show(&mut replay, &mut epochs, 8));
+        assert_eq!(replay.next(&epochs), None);
+    }
+
+    #[test]
+    fn beyond_what_may_be_kept_entries_are_read() {
+        let (mut replay, mut epochs) = (Replay::default(), epochs(&[5]));
+        replay.next(&epochs);
+        replay.read_gists(epoch(1), 0, None);
+        replay.next(&epochs);
+        let most = 5 + MAX_KEPT as u64;
+        for gsn in 6..=most + 9 {
+            epochs.get_mut(epoch(1)).unwrap().delivered = gsn;
+            assert!(!replay.follows(epoch(1), gsn, &entry(gsn)));
+        }
+        assert_eq!(replay.read_entries(epoch(1), Some(5)).len(), MAX_KEPT);
+        assert_eq!(replay.next(&epochs), Some(Step::Entries(epoch(1), most + 1, most + 9)));
     }
 }

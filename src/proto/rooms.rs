@@ -3,7 +3,7 @@
 use crate::ids::{ClientId, MessageId, Pid, RecordKey};
 use crate::name;
 use crate::proto::bugs::{Bug, Bugs, bug};
-use crate::proto::nicks::Nicks;
+use crate::proto::nicks::{Claim, Nicks};
 use crate::proto::person::Person;
 use crate::record::{Kind, Record, View};
 use crate::time::Hlc;
@@ -28,6 +28,10 @@ pub struct Rooms {
     pub(super) by_name: BTreeMap<String, Room>,
     pub(super) people: BTreeMap<ClientId, Person>,
     pub(super) nicks: Nicks,
+    /// Of an epoch's gist: every client's claims.
+    pub(super) claims: Option<BTreeMap<(ClientId, String), Claim>>,
+    /// Whether there may be more than the bounds allow, until [`Rooms::trim`].
+    is_loose: bool,
     bugs: Bugs,
 }
 
@@ -109,6 +113,34 @@ impl Rooms {
     /// Nobody anywhere.
     pub fn new(bugs: Bugs) -> Self {
         Self { bugs, ..Self::default() }
+    }
+
+    /// Nobody anywhere, and room for more than the bounds allow: what history says is put together, and cut to the bounds when it is
+    /// whole ([`Rooms::trim`]).
+    pub fn loose(bugs: Bugs) -> Self {
+        Self { is_loose: true, ..Self::new(bugs) }
+    }
+
+    /// What one epoch says, to be made its gist ([`Rooms::gists`]).
+    pub fn of_epoch() -> Self {
+        Self { claims: Some(BTreeMap::new()), ..Self::loose(Bugs::NONE) }
+    }
+
+    /// Lets go of rooms and clients beyond so many times the bounds, as it is done at them: of rooms that nobody is in, and clients in
+    /// none, the longest unused.
+    pub fn trim(&mut self, times: usize) {
+        let rooms = self.by_name.len().saturating_sub(MAX_ROOMS * times);
+        self.let_go_of_rooms(rooms);
+        let clients = self.people.len().saturating_sub(MAX_CLIENTS * times);
+        self.let_go_of_clients(clients);
+    }
+
+    /// Cuts to the bounds what was put together without them.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        self.trim(1);
+        self.is_loose = false;
+        self
     }
 
     /// Takes in a record that became history; `origin` is the server it came from, `server` that one's name in the view.
@@ -244,17 +276,6 @@ impl Rooms {
         self.present_where(|home| !view.has(home))
     }
 
-    /// Whether `client` can enter or use `room` under the bounds: what a server asks before it takes a submit.
-    pub fn has_room_for(&self, room: &str, client: ClientId) -> bool {
-        let folded = name::fold(room);
-        let is_known = room.is_empty() || self.by_name.contains_key(&folded);
-        let person = self.people.get(&client);
-        let seats = person.map_or(0, |person| person.rooms().filter(|at| **at != folded).count());
-        (is_known || self.by_name.len() < MAX_ROOMS || self.by_name.values().any(|room| room.people.is_empty()))
-            && (person.is_some() || self.people.len() < MAX_CLIENTS || self.people.values().any(Person::is_absent))
-            && seats < MAX_ROOMS_EACH
-    }
-
     fn person(&self, client: ClientId) -> Option<&Person> {
         self.people.get(&client).filter(|person| !person.is_new())
     }
@@ -278,6 +299,10 @@ impl Rooms {
         let (key, nick, MessageId { client, cseq }) = (record.key, &record.message.nick, record.message.id);
         if !self.people.contains_key(&client) && !self.make_room_for_client() {
             return false;
+        }
+        if let Some(claims) = self.claims.as_mut().filter(|_| !nick.is_empty()) {
+            let claim = claims.entry((client, name::fold(nick))).or_insert_with(|| Claim::new(client, key));
+            claim.keep_up(key, key.hlc);
         }
         let passed_over = bug!(self, Bug::FirstClaimHeard) && self.nicks.resolve(nick).is_some();
         if !nick.is_empty()
@@ -372,24 +397,36 @@ impl Rooms {
         }
     }
 
-    pub(super) fn make_room_for_room(&mut self) -> bool {
-        if self.by_name.len() >= MAX_ROOMS {
+    fn make_room_for_room(&mut self) -> bool {
+        if self.by_name.len() >= MAX_ROOMS && !self.is_loose {
+            self.let_go_of_rooms(MAX_ROOMS / 16);
+        }
+        self.by_name.len() < MAX_ROOMS || self.is_loose
+    }
+
+    fn let_go_of_rooms(&mut self, count: usize) {
+        if count > 0 {
             let empty = self.by_name.iter().filter(|(_, room)| room.people.is_empty());
-            for folded in oldest(empty.map(|(folded, room)| (room.used, folded.clone())), MAX_ROOMS / 16) {
+            for folded in oldest(empty.map(|(folded, room)| (room.used, folded.clone())), count) {
                 self.by_name.remove(&folded);
             }
         }
-        self.by_name.len() < MAX_ROOMS
     }
 
-    pub(super) fn make_room_for_client(&mut self) -> bool {
-        if self.people.len() >= MAX_CLIENTS {
+    fn make_room_for_client(&mut self) -> bool {
+        if self.people.len() >= MAX_CLIENTS && !self.is_loose {
+            self.let_go_of_clients(MAX_CLIENTS / 16);
+        }
+        self.people.len() < MAX_CLIENTS || self.is_loose
+    }
+
+    fn let_go_of_clients(&mut self, count: usize) {
+        if count > 0 {
             let absent = self.people.iter().filter(|(_, person)| person.is_absent());
-            for client in oldest(absent.map(|(&client, person)| (person.last(), client)), MAX_CLIENTS / 16) {
+            for client in oldest(absent.map(|(&client, person)| (person.last(), client)), count) {
                 self.people.remove(&client);
             }
         }
-        self.people.len() < MAX_CLIENTS
     }
 }
 
@@ -597,8 +634,8 @@ pub(super) mod tests {
             apply(&mut rooms, OAK, room, ANA, &format!("r{room}"), Kind::Join);
         }
         assert_eq!(rooms.rooms_of(ClientId(ANA)).len(), MAX_ROOMS_EACH);
-        assert!(!rooms.has_room_for("other", ClientId(ANA)));
-        assert!(rooms.has_room_for("r0", ClientId(ANA)) && rooms.has_room_for("other", ClientId(BOB)));
+        apply(&mut rooms, OAK, 1 + MAX_ROOMS_EACH as u64 + 5, ANA, "other", Kind::Join);
+        assert!(!rooms.is_in("other", ClientId(ANA)) && rooms.is_in("r0", ClientId(ANA)));
         for room in 0..3 * MAX_ROOMS_EACH as u64 {
             apply(&mut rooms, OAK, 1000 + room, BOB, &format!("r{room}"), Kind::Leave);
         }
@@ -612,11 +649,9 @@ pub(super) mod tests {
         for room in 0..ms {
             apply(&mut rooms, OAK, room, room / 100, &format!("r{room}"), Kind::Join);
         }
-        assert!(!rooms.has_room_for("one-more", ClientId(7777)));
         apply(&mut rooms, OAK, ms, 7777, "one-more", Kind::Join);
         assert_eq!((rooms.len(), rooms.is_in("one-more", ClientId(7777))), (MAX_ROOMS, false));
         apply(&mut rooms, OAK, ms + 1, 0, "r5", Kind::Leave);
-        assert!(rooms.has_room_for("one-more", ClientId(7777)));
         apply(&mut rooms, OAK, ms + 2, 7777, "one-more", Kind::Join);
         assert!(rooms.is_in("one-more", ClientId(7777)) && rooms.room("r5").is_none());
     }

@@ -31,20 +31,26 @@ pub fn portion(ids: &IdSet, buckets: u32, above: Option<ClientId>, size: Portion
 
 /// Pieces of portions as they come, of each sender in their order: a link may lose one and carry the next, when its queue is full.
 #[derive(Clone, Debug, Default)]
-pub struct Pieces(BTreeMap<Pid, u32>);
+pub struct Pieces(BTreeMap<Pid, (u32, u32)>);
 
 impl Pieces {
-    /// Whether a piece follows the one before it, or is the first. What follows one that was lost is not: nothing is known of
-    /// what comes behind it, and all is asked for again (simulator seed 980000279).
+    /// Whether a piece follows the one before it, or is the first. What follows one that was lost does not: nothing is known of
+    /// what comes behind it, and all is asked for again (simulator seed 980000279). With its last piece a portion is over. Two
+    /// portions of the same buckets have the same pieces.
     ///
     /// Grows by one for each sender: take those of members of the view only.
-    pub fn follows(&mut self, from: Pid, piece: u32) -> bool {
+    pub fn follows(&mut self, from: Pid, buckets: u32, piece: u32, then: Then) -> bool {
         let next = self.0.entry(from).or_default();
-        let follows = piece == 0 || piece == *next;
+        let follows = piece == 0 || (buckets, piece) == *next;
         if follows {
-            *next = piece.saturating_add(1);
+            *next = (buckets, if then == Then::Piece { piece.saturating_add(1) } else { 0 });
         }
         follows
+    }
+
+    /// A portion of other buckets is asked for: it begins with its first piece.
+    pub fn asked(&mut self, from: Pid) {
+        self.0.remove(&from);
     }
 }
 
@@ -113,8 +119,12 @@ mod tests {
             (one, u32::MAX, false),
             (one, 1, true),
         ] {
-            assert_eq!(pieces.follows(from, piece), follows, "{from} {piece}");
+            assert_eq!(pieces.follows(from, 5, piece, Then::Piece), follows, "{from} {piece}");
         }
+        assert!(!pieces.follows(one, 4, 2, Then::Piece), "of other buckets");
+        pieces.asked(one);
+        assert!(!pieces.follows(one, 5, 2, Then::Piece), "of a portion that was asked for before");
+        assert!(pieces.follows(one, 5, 0, Then::Nothing) && !pieces.follows(one, 5, 1, Then::Nothing));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a store holds, as a plain value: what a simulated disk is made of, and what the real store is compared with.
 
 use crate::ids::{EpochId, Pid};
-use crate::proto::gist::Gists;
+use crate::proto::gist::{Gist, Gists, Subject};
 use crate::proto::io::{Recovered, RecoveredEpoch, Write};
 use crate::record::{Entry, View};
 use crate::seq::IdSet;
@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 /// Entries after which the index makes its next step.
 const INDEX_STEP: u64 = 32;
+/// Gists in one page.
+const GIST_PAGE: usize = 5;
 
 /// The log of one epoch.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -258,13 +260,19 @@ impl Image {
         stretch.take_while(fits).cloned().collect()
     }
 
-    /// What an index that is somewhat behind says of an epoch.
-    pub fn gists(&self, epoch: EpochId) -> Gists {
+    /// A page of what an index that is somewhat behind says of an epoch.
+    pub fn gists(&self, epoch: EpochId, after: Option<&Subject>) -> Gists {
         let Some(log) = self.logs.get(&epoch).filter(|_| !self.pruned.contains(&epoch)) else {
             return Gists::default();
         };
         let indexed = log.stable.min(self.committed(epoch)) / INDEX_STEP * INDEX_STEP;
-        Gists::of(&log.view, log.entries.iter().take(indexed as usize).map(AsRef::as_ref))
+        let mut gists = Gists::of(&log.view, log.entries.iter().take(indexed as usize).map(AsRef::as_ref));
+        gists.gists.retain(|gist| after.is_none_or(|after| gist.subject() > *after));
+        if gists.gists.len() > GIST_PAGE {
+            gists.gists.truncate(GIST_PAGE);
+            gists.more = gists.gists.last().map(Gist::subject);
+        }
+        gists
     }
 
     /// What a start finds, for a life of this name.

@@ -9,7 +9,7 @@ use crate::proto::gist::{Gist, Gists, Subject};
 use crate::proto::rooms::Rooms;
 use crate::record::{Record, View};
 use crate::seq::IdSet;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 impl<E: Engine> Store<E> {
     /// Gists of an epoch behind a subject, at least one if there is one, then no more than `budget_bytes`. None of one that was let
@@ -66,7 +66,7 @@ pub(super) struct GistStep<'a, E> {
 
 impl<'a, E: Engine> GistStep<'a, E> {
     pub(super) fn new(engine: &'a E, epoch: EpochId) -> Self {
-        Self { engine, epoch, rooms: Rooms::default(), asked: BTreeMap::new() }
+        Self { engine, epoch, rooms: Rooms::of_epoch(), asked: BTreeMap::new() }
     }
 
     /// Adds the records of an entry, in the order of the log.
@@ -109,8 +109,8 @@ impl<'a, E: Engine> GistStep<'a, E> {
 /// The gists of all epochs, as they are counted when a store is opened.
 #[derive(Default)]
 pub(super) struct Count {
-    /// How many there are of each epoch, and how many there ought to be.
-    rows: BTreeMap<EpochId, (u64, u64)>,
+    /// How many there are of each epoch, and how many there ought to be, as far as that is told.
+    rows: BTreeMap<EpochId, (u64, Option<u64>)>,
     is_bad: bool,
 }
 
@@ -121,16 +121,17 @@ impl Count {
         let told = || unseal_row::<u64>(Table::Gists, row);
         match of_epoch {
             Some((found, _)) if gist_of(row).is_some() => *found += 1,
-            Some((_, ought)) if row.0.len() == 24 && told().is_some() => *ought = told().unwrap_or(0),
+            Some((_, ought)) if row.0.len() == 24 && told().is_some() => *ought = told(),
             _ => self.is_bad = true,
         }
     }
 
-    /// Whether every epoch has as many as it ought to have, and those that are covered have some.
-    pub(super) fn is_whole<'a>(&self, logs: impl Iterator<Item = (&'a EpochId, &'a Log)>) -> bool {
-        let pruned: BTreeSet<EpochId> = logs.filter(|(_, log)| log.is_pruned()).map(|(epoch, _)| *epoch).collect();
-        let sound = |(epoch, (found, ought)): (&EpochId, &(u64, u64))| found == ought || pruned.contains(epoch);
-        !self.is_bad && self.rows.iter().all(sound)
+    /// Whether every epoch has as many as it ought to have, those that are indexed among them.
+    pub(super) fn is_whole(&self, logs: &BTreeMap<EpochId, Log>, covered: &[(EpochId, u64)]) -> bool {
+        let is_kept = |epoch: &EpochId| logs.get(epoch).is_none_or(|log| !log.is_pruned());
+        let is_sound = |epoch: &EpochId| self.rows.get(epoch).is_some_and(|(found, ought)| Some(*found) == *ought);
+        let indexed = covered.iter().filter(|(_, upto)| *upto > 0).map(|(epoch, _)| epoch);
+        !self.is_bad && self.rows.keys().chain(indexed).filter(|epoch| is_kept(epoch)).all(is_sound)
     }
 }
 
@@ -138,7 +139,7 @@ impl Count {
 fn row_key(epoch: EpochId, subject: &Subject) -> Vec<u8> {
     let (kind, name) = match subject {
         Subject::Room(folded) => (1, folded.as_bytes().to_vec()),
-        Subject::Nick(folded) => (2, folded.as_bytes().to_vec()),
+        Subject::Nick(client, folded) => (2, [&client.0.to_be_bytes()[..], folded.as_bytes()].concat()),
         Subject::Person(client) => (3, client.0.to_be_bytes().to_vec()),
     };
     [&epoch.to_bytes()[..], &[kind], &name].concat()

@@ -86,7 +86,8 @@ impl<E: Engine> Recovery<E> {
         if let Some(found) = found.filter(|&found: &u32| found > FORMAT) {
             return Err(StoreError::Newer { found, known: FORMAT });
         }
-        let is_older = found.is_some_and(|found| found < FORMAT);
+        // One that cannot be read may be older, too.
+        let is_older = format.is_some() && found.is_none_or(|found| found < FORMAT);
         let is_new_format = found != Some(FORMAT);
         if is_new_format {
             migrate(&mut engine)?;

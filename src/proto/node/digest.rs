@@ -2,8 +2,9 @@
 
 use super::Node;
 use super::disk::Pending;
-use crate::ids::Pid;
+use crate::ids::{EpochId, Pid};
 use crate::proto::bugs::Bug;
+use crate::proto::epochs::EpochLog;
 use crate::proto::io::Write;
 use crate::wire::message::{Digest, EpochDigest, Message, StretchDigest};
 use std::collections::BTreeMap;
@@ -52,6 +53,7 @@ impl Node {
             let known = self.epochs.get(epoch.epoch).map(|log| log.closure);
             if let (Some(known), Some(closure)) = (known, epoch.closure)
                 && known < Some(closure)
+                && !self.is_closing(epoch.epoch, closure)
             {
                 self.write(Write::Close { epoch: epoch.epoch, cut: closure }, Pending::Closed(epoch.epoch, closure));
             }
@@ -110,10 +112,17 @@ impl Node {
         self.live.as_ref().is_some_and(|live| live.view.has(pid))
     }
 
+    /// Whether this closure is being written already.
+    fn is_closing(&self, epoch: EpochId, cut: u64) -> bool {
+        let closes = |pending: &Pending| matches!(pending, Pending::Closed(of, known) if *of == epoch && *known >= cut);
+        self.writes.iter().any(|(_, pending)| closes(pending))
+    }
+
     /// Another server counts more of an epoch as history than this one does, which has the entries too.
     fn hear_committed(&mut self, digest: &EpochDigest) {
         let EpochDigest { epoch, committed, .. } = *digest;
-        let Some(log) = self.epochs.get(epoch).filter(|_| self.epochs.last() != Some(epoch)) else {
+        let is_past = |log: &&EpochLog| log.is_kept() && self.epochs.last() != Some(epoch);
+        let Some(log) = self.epochs.get(epoch).filter(is_past) else {
             return;
         };
         let upto = committed.min(log.durable);

@@ -94,6 +94,7 @@ impl Node {
             self.wrote_in = self.now.mono.since(self.writing_since);
         }
         self.writing_since = self.now.mono;
+        let mut learns = false;
         while let Some((_, pending)) = self.writes.pop_front_if(|(ticket, _)| *ticket <= upto) {
             match pending {
                 Pending::Milestone { milestone, closures } => {
@@ -112,21 +113,22 @@ impl Node {
                 }
                 Pending::Closed(epoch, cut) => {
                     self.epochs.close(epoch, cut);
-                    self.read_uncounted();
+                    learns = true;
                 }
                 Pending::Heard(epoch, committed) => {
                     self.epochs.hear_stable(epoch, committed);
-                    self.read_uncounted();
+                    learns = true;
                 }
-                Pending::Installed => {
-                    self.read_uncounted();
-                    self.open_when_read();
-                }
+                Pending::Installed => learns = true,
                 Pending::Pruned { epoch, ids } => self.on_pruned(epoch, &ids),
                 Pending::Echo { to, nonce, pad } if to == self.me => self.on_echo(to, nonce, &pad),
                 Pending::Echo { to, nonce, pad } => self.send(to, Message::Echo { nonce, pad }),
                 Pending::Nothing => {}
             }
+        }
+        if learns {
+            self.read_uncounted();
+            self.open_when_read();
         }
         if self.is_disk_slow() && self.writes.is_empty() {
             // Nobody asks such a disk for anything: whether it works again is found out by this server.

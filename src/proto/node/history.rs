@@ -149,6 +149,7 @@ impl Node {
         // By the name that the epoch's view has: what is known of the server now is not the same everywhere (seed 740000490).
         let view = self.epochs.get(epoch).map(|log| &log.view);
         let home = view.map_or_else(String::new, |view| view.name_of(entry.origin).to_owned());
+        self.enter_rebuilt(epoch, gsn, entry, &home);
         let (mut records, mut losers) = (entry.records(epoch, gsn), Vec::new());
         records.retain(|record| {
             let is_new = self.ids.insert(record.message.id);

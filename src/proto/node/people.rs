@@ -13,10 +13,14 @@ use crate::record::{Entry, Record};
 use crate::seq::IdSet;
 use crate::wire::session::Refusal;
 
+/// So many times the bounds of rooms and clients are known while they are put together: of an epoch its rooms come before the
+/// people in them.
+const LOOSE: usize = 4;
+
 impl Node {
     /// Who is where follows from what is history (`PROTOCOL.md` §8). Until all of it is read what was known before is told.
     pub(super) fn rebuild_rooms(&mut self) {
-        self.rebuilt = Some(Rooms::new(self.settings.bugs));
+        self.rebuilt = Some(Rooms::loose(self.settings.bugs));
         self.replay = Replay::default();
         self.replay_rooms();
     }
@@ -37,10 +41,13 @@ impl Node {
             }
             None => {
                 if let Some(rebuilt) = self.rebuilt.take() {
-                    self.rooms = rebuilt;
+                    self.rooms = rebuilt.bounded();
                     self.dismiss_all_losers();
                 }
-                self.knows_rooms = true;
+                if !std::mem::replace(&mut self.knows_rooms, true) {
+                    // The view may have begun before anyone was known.
+                    self.part_homeless();
+                }
             }
         }
     }
@@ -52,6 +59,7 @@ impl Node {
         for gist in gists.gists {
             rooms.absorb(gist, self.pruning.ids());
         }
+        rooms.trim(LOOSE);
         let upto = if self.settings.bugs.has(Bug::GistAlone) { u64::MAX } else { gists.upto };
         self.replay.read_gists(epoch, upto, gists.more);
         self.replay_rooms();
@@ -61,15 +69,24 @@ impl Node {
     pub(super) fn on_rooms_read(&mut self, epoch: EpochId, first: u64, entries: &[Entry]) {
         let step = Step::Entries(epoch, first, first);
         let Some(rooms) = self.rebuilt.as_mut().filter(|_| self.replay.awaits(&step)) else { return };
-        let view = self.epochs.get(epoch).map(|log| &log.view);
-        for (gsn, entry) in (first..).zip(entries) {
-            let home = view.map_or("", |view| view.name_of(entry.origin));
+        let view = self.epochs.get(epoch).map(|log| log.view.clone()).unwrap_or_default();
+        let upto = (!entries.is_empty()).then(|| first + entries.len() as u64 - 1);
+        let kept = self.replay.read_entries(epoch, upto);
+        for (gsn, entry) in (first..).zip(entries.iter().chain(&kept)) {
             for record in entry.records(epoch, gsn) {
-                enter(rooms, &record, entry.origin, home, self.pruning.ids());
+                enter(rooms, &record, entry.origin, view.name_of(entry.origin), self.pruning.ids());
             }
         }
-        self.replay.read_entries(epoch, (!entries.is_empty()).then(|| first + entries.len() as u64 - 1));
+        rooms.trim(LOOSE);
         self.replay_rooms();
+    }
+
+    /// An entry is shown while rooms are made anew: it is taken in there, too, once what comes before it in its epoch was.
+    pub(super) fn enter_rebuilt(&mut self, epoch: EpochId, gsn: u64, entry: &Entry, home: &str) {
+        let Some(rooms) = self.rebuilt.as_mut().filter(|_| self.replay.follows(epoch, gsn, entry)) else { return };
+        for record in entry.records(epoch, gsn) {
+            enter(rooms, &record, entry.origin, home, self.pruning.ids());
+        }
     }
 
     /// Two people were given one nick, at once (simulator seed 902000142) or on two sides of a cut: who is without it is told, with

@@ -232,6 +232,7 @@ impl Node {
 
     fn want_pruned(&mut self, from: Pid, above: Option<ClientId>) {
         if let Some(addr) = self.detector.addr(from) {
+            self.pruning.pieces.asked(from);
             let hashes = self.pruning.ids().hashes().to_vec();
             self.out.send_by_link(from, addr, Message::WantPruned { hashes, above });
         }
@@ -263,7 +264,7 @@ impl Node {
         if !self.is_in_view(from) {
             return self.drop_because("ids that were let go of, from outside the view");
         }
-        if !self.settings.bugs.has(Bug::PieceMissed) && !self.pruning.pieces.follows(from, piece) {
+        if !self.settings.bugs.has(Bug::PieceMissed) && !self.pruning.pieces.follows(from, 0, piece, then) {
             return self.drop_because("a piece behind one that was lost");
         }
         self.pruning.told(self.now.mono, from, hash);

@@ -401,7 +401,7 @@ impl Node {
         }
     }
 
-    /// A view began: clients are told, and those of servers that are not in it are gone unless they come back in time.
+    /// A view began: clients are told.
     pub(super) fn tell_view(&mut self, reason: &'static str, previous: Option<&View>) {
         let Some(live) = &self.live else {
             return;
@@ -412,9 +412,15 @@ impl Node {
             self.reply(session, Reply::View(note.clone()));
         }
         self.tell_members(&view, reason, previous);
+        self.part_homeless();
+    }
+
+    /// Clients of servers that are not in the view are gone unless they come back in time.
+    pub(super) fn part_homeless(&mut self) {
+        let Some(live) = &self.live else { return };
         // Whoever is still there when the leader should have told of it is told of by someone else.
-        let until = self.now.mono + if view.epoch.leader == self.me { GONE_AFTER } else { GONE_AFTER * 3 };
-        for client in self.rooms.homeless(&view) {
+        let until = self.now.mono + if live.view.epoch.leader == self.me { GONE_AFTER } else { GONE_AFTER * 3 };
+        for client in self.rooms.homeless(&live.view) {
             self.sessions.part(until, client);
         }
     }

@@ -258,7 +258,9 @@ impl Node {
             return;
         };
         let gaps = self.settings.bugs.has(Bug::PieceMissed);
-        let Some(sequencer) = live.sequencer.as_mut().filter(|_| gaps || live.pieces.follows(from, piece)) else {
+        let Some(sequencer) =
+            live.sequencer.as_mut().filter(|_| gaps || live.pieces.follows(from, buckets, piece, then))
+        else {
             return;
         };
         for (client, numbers) in clients {

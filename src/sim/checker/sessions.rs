@@ -79,9 +79,10 @@ impl Checker {
         let holds =
             |disk: &Disk| fact.places.iter().any(|place| (*place == key || counts(place)) && is_held(disk, place));
         let held = servers.iter().filter(|server| holds(&server.disk)).count() as u32;
+        let lost = servers.iter().filter(|server| server.unsound && !holds(&server.disk)).count() as u32;
         hold!(
             10,
-            held + self.unsound.count_ones() >= u32::from(copies),
+            held + lost >= u32::from(copies),
             "s{} tells c{} of {copies} copies of {cseq}, and there are {held}",
             at + 1,
             client + 1

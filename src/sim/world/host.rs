@@ -19,7 +19,7 @@ impl World {
                 self.answer_read(at, Input::Read { epoch, first, entries, purpose });
             }
             Action::ReadGists { epoch, after, .. } => {
-                let gists = self.servers[at].disk.live().gists(epoch);
+                let gists = self.servers[at].disk.live().gists(epoch, after.as_ref());
                 self.answer_read(at, Input::Gists { epoch, after, gists });
             }
             Action::Reply { session, reply } => self.reply(at, session, reply),

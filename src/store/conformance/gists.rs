@@ -6,7 +6,7 @@ use crate::proto::io::Write;
 use crate::record::tests::message;
 use crate::record::{Entry, Kind, Submission};
 use crate::store::Store;
-use crate::store::engine::{Engine, Table};
+use crate::store::engine::{Batch, Engine, Op, Table};
 
 /// People who come, talk, go and take other names, in a few rooms.
 fn talk() -> Vec<Entry> {
@@ -65,10 +65,15 @@ pub(crate) fn gists_are_those_of_the_log_whatever_steps_made_them(medium: &mut i
     assert_eq!((found.damaged, second.upto, left), (false, 2, second.gists.len() + 1), "and the count of them");
 }
 
+/// All of a table is hidden, the row that counts it among it.
+fn clear<E: Engine>(engine: &mut E, table: Table, _: usize) {
+    engine.commit(Batch(vec![Op::Clear { table }])).unwrap();
+}
+
 pub(crate) fn gists_that_are_not_whole_are_made_anew(medium: &mut impl Medium) {
     let many = right(40).gists.len();
     for which in [0, 1, many / 2, many] {
-        for harm in [flip, remove] {
+        for harm in [flip, remove, clear] {
             let mut store = talked(medium.fresh());
             index_all(&mut store);
             harm(store.engine_mut(), Table::Gists, which);

@@ -46,7 +46,7 @@ impl<E: Engine> Recovery<E> {
         })?;
         let mut gists = Count::default();
         each_row(&self.engine, Table::Gists, &[], &[0xff; 25], |row| gists.add(&row))?;
-        sound &= gists.is_whole(self.logs.iter());
+        sound &= gists.is_whole(&self.logs, &covered);
         let totals = self.single::<Totals>(word::TOTALS)?;
         self.totals = totals.unwrap_or_default();
         self.forget_history = totals.is_none();
