@@ -83,7 +83,7 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::NoFlush, 3),
     by_chance(Bug::NoResend, 1),
     by_chance(Bug::StaleBuffers, 1),
-    by_chance(Bug::OrderAfterFreeze, 76),
+    by_chance(Bug::OrderAfterFreeze, 47),
     by_chance(Bug::TableUncommitted, 1),
     directed(
         Bug::WorksInSilence,
@@ -153,8 +153,8 @@ pub const KNOWN: &[Known] = &[
     ),
     directed(
         Bug::PieceMissed,
-        7,
-        "servers 2; clients 8; talk fast; wait 3s; cut 1|2; wait 2s; on 1 table: lose; heal; slow 20ms; wait 400ms; \
+        31,
+        "servers 2; clients 8; talk fast; wait 3s; cut 1|2; wait 2s; on 1 table: lose; heal; slow 20ms; wait 420ms; \
          move 1; move 2; move 3; move 4; move 5; move 6; move 7; move 8; wait 3s; settle",
     ),
     by_chance(Bug::GistAlone, 6),

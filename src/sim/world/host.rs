@@ -35,10 +35,12 @@ impl World {
     }
 
     fn answer_read(&mut self, at: usize, answer: Input<'static>) {
+        // One thread reads and writes.
+        let free = self.servers[at].disk_free.max(self.time);
         let wait = Duration::from_micros(50 + self.rng.below(200));
         let life = self.servers[at].life;
         let answer = Box::new(answer);
-        self.queue.plan(self.time + wait, Happening::Read { server: at, life, answer });
+        self.queue.plan(free + wait, Happening::Read { server: at, life, answer });
     }
 
     fn watch(&mut self, at: usize, successor: Option<(Pid, SocketAddr)>) {
@@ -68,7 +70,7 @@ impl World {
         let life = self.servers[at].life;
         let Self { servers, checker, .. } = self;
         match servers[at].disk.write(ticket, write, &|epoch, gsn| checker.written(epoch, gsn)) {
-            Ok(Some(wait)) => self.queue.plan(self.time + wait, Happening::Synced { server: at, life }),
+            Ok(Some(wait)) => self.plan_sync(at, life, wait),
             Ok(None) => {}
             Err(misuse) => {
                 let text = format!("s{} misuses its store: {}", at + 1, misuse.0);
@@ -77,13 +79,18 @@ impl World {
         }
     }
 
+    fn plan_sync(&mut self, at: usize, life: u32, wait: Duration) {
+        self.servers[at].disk_free = self.time + wait;
+        self.queue.plan(self.time + wait, Happening::Synced { server: at, life });
+    }
+
     pub(super) fn synced(&mut self, at: usize, life: u32) {
         if !self.lives(at, life) {
             return;
         }
         let (sync, next) = self.servers[at].disk.synced();
         if let Some(wait) = next {
-            self.queue.plan(self.time + wait, Happening::Synced { server: at, life });
+            self.plan_sync(at, life, wait);
         }
         match sync {
             Sync::Done(upto) => {

@@ -46,6 +46,8 @@ pub struct Server {
     pub powered: bool,
     /// Which life, counted by the world.
     pub life: u32,
+    /// Until when its disk is busy with a write.
+    pub disk_free: Time,
     /// Until when the process does not run.
     pub paused: Option<Time>,
     /// Lost history: its disk was destroyed or came back older.
@@ -72,6 +74,7 @@ impl World {
         }
         server.powered = true;
         server.life += 1;
+        server.disk_free = Time(0);
         let boot = server.disk.open();
         let random = self.rng.draw() as u32;
         let incarnation = Incarnation { boot, random };
@@ -291,6 +294,7 @@ impl Server {
             clock: Clock::new(ppm, rng.below(1 << 40), ahead_ms),
             powered: true,
             life: 0,
+            disk_free: Time(0),
             paused: None,
             unsound: false,
             sessions: BTreeMap::new(),
