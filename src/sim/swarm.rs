@@ -183,7 +183,7 @@ fn everything_found(world: &mut World, servers: &[usize]) -> Result<(), Violatio
             world.run_until(world.time + ms(50))?;
         }
         let home = world.clients[at].home().map_or(servers[0], |home| home.0);
-        world.checker.walked(at, &query, &world.servers[home])?;
+        world.checker.walked(at, &query, home, &world.servers)?;
         world.counts.rare("walks through history");
     }
     Ok(())

@@ -129,7 +129,7 @@ impl World {
         let mut wishes = std::mem::take(&mut self.wishes);
         let query = self.clients[client].study(self.time, &mut wishes);
         if query.is_some() {
-            self.checker.begins_walk(client);
+            self.checker.begins_walk(client, &self.servers);
         }
         self.grant(client, wishes);
         query
