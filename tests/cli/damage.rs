@@ -26,7 +26,7 @@ fn damaged_store_is_told_to_be_whole_once_others_have_filled_it() {
     ring.kill("elm");
     damage(&ring.home.path().join("oak"));
     ring.add("oak");
-    // It meets the damage when it reads, and opens its store anew.
+    // It meets the damage when it looks through what is there, and opens its store anew.
     let damaged = ring.told("oak", "damaged", |_| true);
     assert!(damaged["what"].as_str().is_some_and(|what| what.contains("from entry 1 on")), "{damaged}");
     assert!(damaged["aside"].as_str().is_some_and(|aside| aside.contains("row")), "{damaged}");

@@ -12,12 +12,12 @@ use rusqlite::Connection;
 use std::path::Path;
 
 /// Entries that take some seconds to be indexed; people are told within one.
-const MANY: u64 = 20_000;
+const MANY: u64 = 40_000;
 /// Words of each.
 const WORDS: u64 = 300;
 
 /// The first word of the last one.
-const LAST: &str = "word140000 ";
+const LAST: &str = "word280000 ";
 
 /// Entries whose index takes some pages, and their words.
 const FEW: u64 = 400;

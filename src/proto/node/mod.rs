@@ -109,7 +109,9 @@ pub struct Node {
     /// Rooms while they are made anew from the store: after a start, and when something is below the horizon.
     rebuilt: Option<Rooms>,
     replay: Replay,
-    /// Who is where was found out since the start.
+    /// When this life began.
+    began: Time,
+    /// Who is where was found out since then.
     knows_rooms: bool,
     /// When this server's history is compared with others' again.
     compare_at: Time,
@@ -170,6 +172,7 @@ impl Node {
             rooms: Rooms::new(bugs),
             rebuilt: None,
             replay: Replay::default(),
+            began: now.mono,
             knows_rooms: false,
             compare_at: now.mono,
             pacer: Pacer::new(RATE_BYTES, BURST_BYTES),

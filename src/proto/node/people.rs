@@ -12,10 +12,13 @@ use crate::proto::settings::FILL_BYTES;
 use crate::record::{Entry, Record};
 use crate::seq::IdSet;
 use crate::wire::session::Refusal;
+use std::time::Duration;
 
 /// So many times the bounds of rooms and clients are known while they are put together: of an epoch its rooms come before the
 /// people in them.
 const LOOSE: usize = 4;
+/// A server that has just started is not ready before it knows who is where, but for no longer than this.
+const ROOMS_WAIT: Duration = Duration::from_secs(3);
 
 impl Node {
     /// Who is where follows from what is history (`PROTOCOL.md` §8). Until all of it is read what was known before is told.
@@ -25,9 +28,10 @@ impl Node {
         self.replay_rooms();
     }
 
-    /// Whether who is where has been found out since the start.
+    /// Whether who is where has been found out since the start, or clients wait for it no longer: all of a history that is not indexed
+    /// may take minutes to read.
     pub(super) fn knows_rooms(&self) -> bool {
-        self.knows_rooms
+        self.knows_rooms || self.now.mono.since(self.began) > ROOMS_WAIT
     }
 
     pub(super) fn replay_rooms(&mut self) {

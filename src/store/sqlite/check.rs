@@ -3,14 +3,15 @@
 //! `SQLite` believes the headers of its pages. A wrong one, of a table or of an index, takes cells out of what is read, without
 //! an error, and no row is there whose hash could fail. So each message that [`Table::Ids`] tells of, and that was not let go of, is
 //! looked for here on every way that questions take to it: by its number, its key, its room, its nick, as a topic; its row has to be
-//! what was written. Of every [`WORDS_EACH`]th message one word is searched for.
+//! what was written. Of every [`WORDS_EACH`]th message one word is searched for. And the entry of the log that begins with it has to be there
+//! as it was written: what rots behind the index, which no start reads again, is found while others still have it.
 //!
 //! A slice of this is one read transaction, and what it compares is changed together, so that these are no damage:
 //!
 //! | what goes on | why it is not taken for damage |
 //! |---|---|
 //! | messages are indexed | their numbers come with their rows, in one batch |
-//! | messages are let go of | they leave what is expected before their rows go, or with them; a row that is still there is no matter |
+//! | messages are let go of | their entries go with them; they leave what is expected before their rows go, or with them; a row that is still there is no matter |
 //! | the index is made anew | its numbers are taken away before its rows, or with them |
 //! | a file is salvaged, or restored from a copy | numbers are not carried over, and a copy is of one moment |
 //! | the disk is full, or takes nothing | nothing is written; errors that are not of damage say nothing about the index |
@@ -18,11 +19,11 @@
 //! Not found: messages whose numbers are not there either, or that the log itself lacks; words of messages that are not searched for.
 
 use super::schema::{COLUMNS, read_row, table_name};
-use crate::ids::{ClientId, MessageId};
+use crate::ids::{ClientId, MessageId, RecordKey};
 use crate::record::{Kind, Submission};
 use crate::seq::RangeSet;
 use crate::store::engine::Table;
-use crate::store::rows::unseal;
+use crate::store::rows::{entry_key, is_sealed, unseal};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Of so many numbers of a client the message of one is searched for by a word, too.
@@ -145,6 +146,9 @@ fn look_for(conn: &Connection, client: ClientId, low: u64, high: u64) -> Result<
                 return Err(lacks(way));
             }
         }
+        if !is_logged(conn, known.record.key)? {
+            return Err(lacks("in its log"));
+        }
         let said = &known.record.message;
         if cseq % WORDS_EACH == 0
             && let Some(word) = word_of(said)
@@ -154,6 +158,17 @@ fn look_for(conn: &Connection, client: ClientId, low: u64, high: u64) -> Result<
         }
     }
     Ok(())
+}
+
+/// Whether the entry that brought a message is what was written. Once for each entry: with its first message.
+fn is_logged(conn: &Connection, key: RecordKey) -> rusqlite::Result<bool> {
+    if key.idx > 0 {
+        return Ok(true);
+    }
+    let sql = format!("SELECT value FROM {} WHERE key = ?", table_name(Table::Entries));
+    let key = entry_key(key.epoch, key.gsn);
+    let value = conn.prepare_cached(&sql)?.query_row([key], |row| row.get::<_, Vec<u8>>(0)).optional()?;
+    Ok(value.is_some_and(|value| is_sealed(Table::Entries, &key, &value)))
 }
 
 /// The longest word of what was said that is the same word to all who take texts apart: of plain letters and digits, between

@@ -308,3 +308,17 @@ fn rates() {
         );
     }
 }
+
+/// An entry behind the index is read by no start; the look at the index finds that it is not what was written.
+#[test]
+fn entry_that_rots_behind_the_index_is_missed() {
+    let dir = quick_dir();
+    filled_with_talk(dir.path());
+    let reader = SqliteReader::open(dir.path()).unwrap();
+    assert!(check_all(&reader).is_ok());
+    let conn = rusqlite::Connection::open(dir.path().join(FILE_NAME)).unwrap();
+    let rotten = "UPDATE entries SET value = CAST(substr(value, 1, length(value) - 1) || x'ff' AS BLOB) WHERE id = 77";
+    assert_eq!(conn.execute(rotten, []).unwrap(), 1);
+    let found = check_all(&reader).unwrap_err().to_string();
+    assert!(found.contains("in its log"), "{found}");
+}
