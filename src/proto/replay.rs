@@ -53,13 +53,15 @@ impl Replay {
                     self.asked.clone_from(&step);
                     return step;
                 }
+                // It is at an end, or history no more.
                 self.queue.pop_front();
+                self.asked = None;
+                self.kept.clear();
             }
             // Others may have come meanwhile, by a fill, or grown.
             let has_more = |(epoch, log): (EpochId, &EpochLog)| self.step(epoch, log).map(|_| epoch);
             self.queue = epochs.iter().filter_map(has_more).collect();
             if self.queue.is_empty() {
-                self.asked = None;
                 return None;
             }
         }
@@ -99,7 +101,6 @@ impl Replay {
         };
         let progress = more.map_or(Progress::Entries(upto), |last| Progress::Gists { last, upto });
         self.read.insert(epoch, progress);
-        self.kept.clear();
     }
 
     /// Entries of the epoch were read up to `upto`, `None` when what follows cannot be read. Returns those that follow it and were
@@ -146,6 +147,7 @@ impl Replay {
 mod tests {
     use super::*;
     use crate::ids::Pid;
+    use crate::proto::epochs::Kept;
     use crate::proto::io::{Recovered, RecoveredEpoch};
     use crate::record::{Payload, Taken, View};
     use crate::time::Hlc;
@@ -208,6 +210,22 @@ mod tests {
         assert_eq!((kept, replay.next(&epochs)), (vec![6, 7], None));
         assert!(show(&mut replay, &mut epochs, 8));
         assert_eq!(replay.next(&epochs), None);
+    }
+
+    #[test]
+    fn what_was_kept_of_an_epoch_that_is_history_no_more_is_not_taken_for_another_s() {
+        let (mut replay, mut epochs) = (Replay::default(), epochs(&[5, 5]));
+        replay.next(&epochs);
+        replay.read_gists(epoch(1), 5, None);
+        assert_eq!(replay.next(&epochs), Some(Step::Gists(epoch(2), None)));
+        replay.read_gists(epoch(2), 0, None);
+        replay.next(&epochs);
+        assert!(!replay.follows(epoch(2), 6, &entry(6)));
+        assert!(replay.read_entries(epoch(2), Some(2)).is_empty());
+        epochs.get_mut(epoch(2)).unwrap().kept = Kept::Due;
+        epochs.get_mut(epoch(1)).unwrap().delivered = 8;
+        assert_eq!(replay.next(&epochs), Some(Step::Entries(epoch(1), 6, 8)));
+        assert!(replay.read_entries(epoch(1), Some(8)).is_empty());
     }
 
     #[test]
