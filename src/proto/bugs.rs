@@ -86,6 +86,8 @@ pub enum Bug {
     NoBackoff,
     /// No more gaps are tracked than are asked for: the back-off of one that is beyond reach for a while begins anew.
     BackOffAnew,
+    /// The time that an answer takes counts from the first request, also where that went to one that is not heard.
+    DeafTimed,
     /// A repair answers every asker by a multicast of its own.
     NoSuppression,
     /// Data ahead of the order is kept without a bound.
@@ -282,6 +284,7 @@ impl Bug {
         Self::NackShort,
         Self::NoBackoff,
         Self::BackOffAnew,
+        Self::DeafTimed,
         Self::NoSuppression,
         Self::UnboundedPending,
         Self::NoWindow,

@@ -172,22 +172,23 @@ impl LossDetector {
         let mut asked: Vec<(Due, Time)> = Vec::new();
         let mut fired = Vec::new();
         let most = most.min(MAX_DUE);
+        let sources = if self.bugs.has(Bug::DeafTimed) { 1 } else { SOURCES };
         for (&first, gap) in self.gaps.iter().take(MAX_DUE) {
             if gap.due > now {
                 continue;
             }
             let attempt = gap.asked.saturating_add(1);
+            let since = if attempt <= sources { now } else { gap.since };
             let full = asked.len() >= most;
             match asked.last_mut() {
-                Some((previous, since))
+                Some((previous, earliest))
                     if previous.last.checked_add(1) == Some(first) && previous.attempt == attempt =>
                 {
                     previous.last = gap.last;
-                    *since = gap.since.min(*since);
+                    *earliest = since.min(*earliest);
                 }
                 _ if full => break,
-                _ => asked
-                    .push((Due { first, last: gap.last, attempt }, if attempt <= SOURCES { now } else { gap.since })),
+                _ => asked.push((Due { first, last: gap.last, attempt }, since)),
             }
             fired.push(first);
         }

@@ -114,6 +114,7 @@ pub const KNOWN: &[Known] = &[
         5,
         "servers 4; talk fast; wait 3s; loss 30%; wait 300ms; on 1 order: pause 2s; wait 2s; heal; wait 2s; settle",
     ),
+    directed(Bug::DeafTimed, 5, "servers 3; clients 6; talk fast; wait 3s; cut 1>2; wait 6s; everyone 100ms"),
     directed(
         Bug::BackOffAnew,
         1,

@@ -344,3 +344,10 @@ fn readers_leave_for_a_server_that_takes_what_they_say() {
         ));
     }
 }
+
+/// A server does not hear another, which hears it. Each request went there first, and the time until someone else answered was taken
+/// for the path's: waits grew by themselves, to a second, and everyone's messages with them (the LAN's trial `one-way`).
+#[test]
+fn waits_do_not_grow_by_a_source_that_is_not_heard() {
+    holds("servers 3; clients 6; talk fast; wait 3s; cut 1>2; wait 6s; everyone 100ms; heal; wait 2s; settle");
+}
