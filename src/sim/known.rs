@@ -114,12 +114,12 @@ pub const KNOWN: &[Known] = &[
         5,
         "servers 4; talk fast; wait 3s; loss 30%; wait 300ms; on 1 order: pause 2s; wait 2s; heal; wait 2s; settle",
     ),
-    directed(Bug::DeafTimed, 5, "servers 3; clients 6; talk fast; wait 3s; cut 1>2; wait 6s; everyone 100ms"),
     directed(
         Bug::BackOffAnew,
         1,
         "people; clients 6; talk not; wait 3s; bandwidth all 10mbit; talk huge; wait 5s; talk not; wait 5s; bandwidth all free; settle",
     ),
+    directed(Bug::DeafTimed, 5, "servers 3; clients 6; talk fast; wait 3s; cut 1>2; wait 6s; everyone 100ms"),
     by_chance(Bug::NoSuppression, 1),
     directed(Bug::UnboundedPending, 1, "servers 3; talk fast; wait 3s; flood 1; wait 2s; settle"),
     directed(
