@@ -126,13 +126,13 @@ impl Rooms {
         Self { claims: Some(BTreeMap::new()), ..Self::loose(Bugs::NONE) }
     }
 
-    /// Lets go of rooms and clients beyond so many times the bounds, as it is done at them: of rooms that nobody is in, and clients in
-    /// none, the longest unused.
+    /// Lets go of rooms and clients beyond so many times the bounds: of rooms that nobody is in, and clients in none, the longest
+    /// unused, and of the others where that is not enough.
     pub fn trim(&mut self, times: usize) {
         let rooms = self.by_name.len().saturating_sub(MAX_ROOMS * times);
-        self.let_go_of_rooms(rooms);
+        self.let_go_of_rooms(rooms, true);
         let clients = self.people.len().saturating_sub(MAX_CLIENTS * times);
-        self.let_go_of_clients(clients);
+        self.let_go_of_clients(clients, true);
     }
 
     /// Cuts to the bounds what was put together without them.
@@ -399,15 +399,16 @@ impl Rooms {
 
     fn make_room_for_room(&mut self) -> bool {
         if self.by_name.len() >= MAX_ROOMS && !self.is_loose {
-            self.let_go_of_rooms(MAX_ROOMS / 16);
+            self.let_go_of_rooms(MAX_ROOMS / 16, false);
         }
         self.by_name.len() < MAX_ROOMS || self.is_loose
     }
 
-    fn let_go_of_rooms(&mut self, count: usize) {
+    /// Lets go of so many rooms, if there are: first of those that nobody is in, and of others only if `any` may go.
+    fn let_go_of_rooms(&mut self, count: usize, any: bool) {
         if count > 0 {
-            let empty = self.by_name.iter().filter(|(_, room)| room.people.is_empty());
-            for folded in oldest(empty.map(|(folded, room)| (room.used, folded.clone())), count) {
+            let rooms = self.by_name.iter().map(|(folded, room)| (!room.people.is_empty(), room.used, folded.clone()));
+            for folded in first(rooms.filter(|room| any || !room.0), count) {
                 self.by_name.remove(&folded);
             }
         }
@@ -415,26 +416,30 @@ impl Rooms {
 
     fn make_room_for_client(&mut self) -> bool {
         if self.people.len() >= MAX_CLIENTS && !self.is_loose {
-            self.let_go_of_clients(MAX_CLIENTS / 16);
+            self.let_go_of_clients(MAX_CLIENTS / 16, false);
         }
         self.people.len() < MAX_CLIENTS || self.is_loose
     }
 
-    fn let_go_of_clients(&mut self, count: usize) {
+    /// Lets go of so many clients, if there are: first of those who are in no room, and of others only if `any` may go.
+    fn let_go_of_clients(&mut self, count: usize, any: bool) {
         if count > 0 {
-            let absent = self.people.iter().filter(|(_, person)| person.is_absent());
-            for client in oldest(absent.map(|(&client, person)| (person.last(), client)), count) {
-                self.people.remove(&client);
+            let people = self.people.iter().map(|(client, person)| (!person.is_absent(), person.last(), *client));
+            for client in first(people.filter(|person| any || !person.0), count) {
+                let rooms = self.people.remove(&client).map_or_else(Vec::new, |person| person.all_rooms());
+                for folded in rooms {
+                    self.by_name.get_mut(&folded).map(|room| room.people.remove(&client));
+                }
             }
         }
     }
 }
 
-/// The `count` that were used longest ago.
-fn oldest<T: Ord>(all: impl Iterator<Item = (RecordKey, T)>, count: usize) -> Vec<T> {
-    let mut all: Vec<(RecordKey, T)> = all.collect();
+/// The first `count`: those that nobody needs, then those that were used longest ago.
+fn first<T: Ord>(all: impl Iterator<Item = (bool, RecordKey, T)>, count: usize) -> Vec<T> {
+    let mut all: Vec<(bool, RecordKey, T)> = all.collect();
     all.sort_unstable();
-    all.into_iter().take(count).map(|(_, one)| one).collect()
+    all.into_iter().take(count).map(|(.., one)| one).collect()
 }
 
 impl Room {
@@ -654,6 +659,30 @@ pub(super) mod tests {
         apply(&mut rooms, OAK, ms + 1, 0, "r5", Kind::Leave);
         apply(&mut rooms, OAK, ms + 2, 7777, "one-more", Kind::Join);
         assert!(rooms.is_in("one-more", ClientId(7777)) && rooms.room("r5").is_none());
+    }
+
+    #[test]
+    fn what_was_put_together_is_cut_to_the_bounds_also_where_every_room_has_people() {
+        let mut rooms = Rooms::loose(Bugs::NONE);
+        let ms = MAX_ROOMS as u64 + 300;
+        for room in 0..ms {
+            apply(&mut rooms, OAK, room, room / 100, &format!("r{room}"), Kind::Join);
+        }
+        assert_eq!(rooms.len() as u64, ms);
+        apply(&mut rooms, OAK, ms, 3, "r350", Kind::Leave);
+        let bounded = rooms.bounded();
+        assert_eq!(
+            (bounded.len(), bounded.room("r350").is_none(), bounded.room("r0").is_none()),
+            (MAX_ROOMS, true, true)
+        );
+        assert!(bounded.is_in("r4000", ClientId(40)) && bounded.room("r299").is_some());
+        let mut crowd = Rooms::loose(Bugs::NONE);
+        for client in 0..MAX_CLIENTS as u64 + 5 {
+            apply(&mut crowd, OAK, client, client, "lobby", Kind::Join);
+        }
+        let crowd = crowd.bounded();
+        assert_eq!((crowd.people.len(), crowd.people("lobby").len()), (MAX_CLIENTS, MAX_CLIENTS));
+        assert!(!crowd.is_in("lobby", ClientId(4)) && crowd.is_in("lobby", ClientId(5)));
     }
 
     #[test]
