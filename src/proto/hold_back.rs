@@ -5,6 +5,7 @@
 //! whoever lacks them can be repaired.
 
 use crate::proto::bugs::{Bug, Bugs};
+use crate::proto::loss_detector::MAX_TRACKED;
 use crate::proto::settings::ORDER_WINDOW;
 use crate::record::{Entry, Payload, Taken, View};
 use crate::seq::RangeSet;
@@ -19,7 +20,7 @@ pub const MAX_PIECES: usize = 32_768;
 /// Most places kept: none further above what is settled is taken.
 pub const MAX_PLACES: usize = MAX_AHEAD as usize;
 /// Most ranges reported as missing of each stream: as many as are tracked.
-const MAX_GAPS: usize = 256;
+const MAX_GAPS: usize = MAX_TRACKED;
 
 /// One datagram of an origin.
 #[derive(Clone, Debug)]
