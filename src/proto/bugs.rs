@@ -136,6 +136,9 @@ pub enum Bug {
     FirstCopySeats,
     /// Of a table that comes in pieces the next one is taken, also where one before it is missing.
     PieceMissed,
+    /// What another server counts as history, and what the view that a member installs closes, is told to clients before it is on
+    /// the disk that it is history.
+    HeardEarly,
     /// Who is where is known as far as the index tells, and no further.
     GistAlone,
     /// Who leaves all rooms at once stays in those that he is in.
@@ -308,6 +311,7 @@ impl Bug {
         Self::SkippedSilent,
         Self::FirstCopySeats,
         Self::PieceMissed,
+        Self::HeardEarly,
         Self::GistAlone,
         Self::LeavesNothing,
         Self::FirstClaimHeard,

@@ -158,6 +158,7 @@ pub const KNOWN: &[Known] = &[
         "servers 2; clients 8; talk fast; wait 3s; cut 1|2; wait 2s; on 1 table: lose; heal; slow 20ms; wait 420ms; \
          move 1; move 2; move 3; move 4; move 5; move 6; move 7; move 8; wait 3s; settle",
     ),
+    by_chance(Bug::HeardEarly, 35),
     by_chance(Bug::GistAlone, 6),
     by_chance(Bug::LeavesNothing, 6),
     by_chance(Bug::FirstClaimHeard, 2),

@@ -128,7 +128,10 @@ impl Node {
         let upto = committed.min(log.durable);
         let is_heard =
             |pending: &Pending| matches!(pending, Pending::Heard(of, known) if *of == epoch && *known >= upto);
-        if upto > log.committed() && !self.writes.iter().any(|(_, pending)| is_heard(pending)) {
+        if upto > log.committed() && self.settings.bugs.has(Bug::HeardEarly) {
+            self.epochs.hear_stable(epoch, upto);
+            self.read_uncounted();
+        } else if upto > log.committed() && !self.writes.iter().any(|(_, pending)| is_heard(pending)) {
             // Clients are told only of what is on the disk: that this is history, too. Who told of it may be lost with its own.
             self.commit(epoch, upto);
             self.write(Write::Seen { num: self.epochs.max_num() }, Pending::Heard(epoch, upto));

@@ -123,7 +123,9 @@ impl Node {
             self.epochs.raise_horizon(view.horizon);
         }
         if epoch.leader != self.me {
-            self.write(Write::Install { view: view.clone() }, Pending::Installed);
+            let early = self.settings.bugs.has(Bug::HeardEarly);
+            let pending = if early { Pending::Nothing } else { Pending::Installed };
+            self.write(Write::Install { view: view.clone() }, pending);
         }
         if !self.settings.bugs.has(Bug::StartHlcOwn) {
             self.hlc = self.hlc.max(view.began);

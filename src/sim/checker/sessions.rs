@@ -88,6 +88,18 @@ impl Checker {
             client + 1
         );
         hold!(10, held > 0, "s{} tells c{} that {cseq} is stable, and nobody has it", at + 1, client + 1);
+        // What counts as history by a closure, or by what another server told, must count on this disk, too: who told of it may
+        // be lost with its own. What was stable in the view that stands is on all of its members' disks.
+        let view = servers[at].node.as_ref().and_then(|node| node.inspect().view);
+        let is_known = key.gsn == 0 || view == Some(key.epoch);
+        let known = servers[at].disk.durable().committed(key.epoch);
+        hold!(
+            10,
+            is_known || known >= key.gsn,
+            "s{} tells c{} that {cseq} is stable at {key:?}, and its disk knows of {known}",
+            at + 1,
+            client + 1
+        );
         // What is promised leans on the place that was told. Of a message that was ordered twice another place may be above
         // a cut that is yet to be made (seed 620000791: on the disk of a dead server, in an epoch that nobody had closed).
         // And who is not in the view holds what nobody counts on: it does not know that it is history (seed 770002339: it
@@ -95,7 +107,6 @@ impl Checker {
         // history tells no place: then it leans on the one that it has (seed 940000694: it passed for one that all have).
         let own_place = || Extents::whole(servers[at].disk.durable()).place(&fact.places, RecordKey::min);
         let place = if key.gsn > 0 { Some(key) } else { own_place() };
-        let view = servers[at].node.as_ref().and_then(|node| node.inspect().view);
         let members = view.and_then(|view| self.epochs.get(&view)).map(|known| &known.view);
         let is_counted = |bit: usize| bit == at || members.is_some_and(|view| view.has(servers[bit].pid));
         let is_leaned_on = |server: &Server| place.is_some_and(|place| is_held(&server.disk, &place));
