@@ -351,3 +351,28 @@ fn readers_leave_for_a_server_that_takes_what_they_say() {
 fn waits_do_not_grow_by_a_source_that_is_not_heard() {
     holds("servers 3; clients 6; talk fast; wait 3s; cut 1>2; wait 6s; everyone 100ms; heal; wait 2s; settle");
 }
+
+/// A server that starts reads back who is where. Its disk hangs, fails or takes nothing meanwhile, or it dies again; and people
+/// talk on, or all begin at once.
+#[test]
+fn who_is_where_is_found_out_whatever_happens_to_the_disk_it_is_read_from() {
+    for amid in [
+        "wait 6s; kill 1; start 1; disk 1 slow 3s; wait 6s; disk 1 good; wait 2s",
+        "wait 6s; kill 1; disk 1 broken; start 1; wait 3s; disk 1 good; wait 4s",
+        "wait 6s; power-off 1; start 1; wait 1ms; kill 1; start 1; wait 1ms; power-off 1; start 1; wait 4s",
+        "keep 3s,3s,3s; wait 8s; disk 2 slow 1s; wait 8s; kill 2; start 2; disk 2 good; wait 4s",
+        "wait 5s; power-off 1; power-off 2; start 1; start 2; disk 1 slow 6s; wait 8s; disk 1 good; wait 3s",
+    ] {
+        holds(&format!("servers 3; clients 8; people; talk fast; {amid}; settle"));
+    }
+}
+
+/// A new server is told what was let go of, in pieces over a link, and each of the first is lost in turn.
+#[test]
+fn what_was_let_go_of_is_known_to_a_new_server_though_a_piece_of_it_is_lost() {
+    for lost in 1..=3 {
+        holds(&format!(
+            "servers 3; clients 8; keep 3s,3s,3s; talk slow; wait 14s; destroy 3; on {lost} pruned: lose; start 3; wait 8s; settle"
+        ));
+    }
+}
