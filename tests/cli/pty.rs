@@ -46,8 +46,13 @@ fn size(columns: u16, rows: u16) -> Winsize {
 
 impl Window {
     /// Starts the program on a terminal of this size.
+    pub(crate) fn open(command: Command, columns: u16, rows: u16) -> Self {
+        Self::open_on("", command, columns, rows)
+    }
+
+    /// Starts the program on a terminal that was shown this before.
     #[expect(unsafe_code, reason = "the terminal must be the child's own, which only the child can say")]
-    pub(crate) fn open(mut command: Command, columns: u16, rows: u16) -> Self {
+    pub(crate) fn open_on(shown: &str, mut command: Command, columns: u16, rows: u16) -> Self {
         let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pty");
         grantpt(&keys).and_then(|()| unlockpt(&keys)).expect("its side may be opened");
         let name = ptsname(&keys, Vec::new()).expect("it has a name").into_string().expect("text");
@@ -76,7 +81,8 @@ impl Window {
                 }
             }
         });
-        let parser = vt100::Parser::new(rows, columns, 0);
+        let mut parser = vt100::Parser::new(rows, columns, 0);
+        parser.process(shown.as_bytes());
         Self { keys, side, before, child, came, written: Vec::new(), parser }
     }
 
@@ -90,6 +96,11 @@ impl Window {
     #[allow(dead_code, reason = "for the pictures of the browser's tests")]
     pub(crate) fn screen(&self) -> &vt100::Screen {
         self.parser.screen()
+    }
+
+    /// Something else writes on the screen.
+    pub(crate) fn spoil(&mut self) {
+        self.parser.process(b"\x1b7\x1b[5;20Hleft over\x1b8");
     }
 
     /// Types.

@@ -211,3 +211,31 @@ fn window_without_a_server_says_what_to_do_and_goes_on_looking() {
     ring.add("oak");
     ana.until_shown("at oak");
 }
+
+/// Drawing anew used to ask the terminal where the cursor is; who reads the keys took the answer, and the window ended.
+#[test]
+fn what_is_being_typed_stands_when_everything_is_drawn_anew_and_after_a_stop() {
+    let ring = Ring::start(&["oak"]);
+    let mut ana = open(&ring, "ana", &["chat"], (80, 24));
+    ana.until_shown("at oak");
+    for (nth, key) in ["\u{c}", "\u{1a}", "\u{c}"].into_iter().enumerate() {
+        ana.press(&format!("{nth} not sent yet"));
+        ana.until_shown(&format!("{nth} not sent yet"));
+        ana.spoil();
+        ana.press(key);
+        ana.until("it is drawn anew", |screen| screen.contains("at oak") && !screen.contains("left over"));
+        ana.until_shown(&format!("{nth} not sent yet"));
+    }
+    ana.press("\r");
+    ana.until("it is sent", |screen| line_of(screen, "ana  0 not sent yet").contains("1 not sent yet"));
+}
+
+#[test]
+fn window_begins_with_an_empty_screen_also_where_somebody_was_killed_on_the_other_one() {
+    let ring = Ring::start(&["oak"]);
+    let args = ring.args(&["chat", "--nick", "ana"]);
+    let command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut window = Window::open_on("\u{1b}[?1049h\u{1b}[3;20Hleft over", command, 80, 24);
+    window.until_shown("at oak");
+    assert!(!window.text().contains("left over"), "{}", window.text());
+}

@@ -14,7 +14,7 @@ use ratatui::crossterm::event::{
 use ratatui::crossterm::style::Colored;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use ratatui::crossterm::{cursor, execute};
-use ratatui::layout::Position;
+use ratatui::layout::{Position, Rect};
 use std::io::{self, IsTerminal, Stdout, Write};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +48,12 @@ impl Screen {
         let opened = Terminal::new(CrosstermBackend::new(io::stdout())).map_err(|error| unusable(&error));
         let inputs = opened.and_then(|terminal| Ok((terminal, read_inputs()?)));
         match inputs {
-            Ok((terminal, inputs)) => Ok(Self { terminal, inputs, has_mouse: false }),
+            Ok((terminal, inputs)) => {
+                let mut screen = Self { terminal, inputs, has_mouse: false };
+                // The other screen may have been in use already, by who was killed there.
+                screen.redraw()?;
+                Ok(screen)
+            }
             Err(failure) => {
                 give_back();
                 Err(failure)
@@ -76,9 +81,11 @@ impl Screen {
         drawn.map(drop).map_err(|error| unusable(&error))
     }
 
-    /// Draws everything anew at the next frame.
+    /// Draws everything anew at the next frame. `Terminal::clear` would ask the terminal where the cursor is, and the answer come
+    /// to the thread that reads what comes from it.
     pub(crate) fn redraw(&mut self) -> Result<(), Failure> {
-        self.terminal.clear().map_err(|error| unusable(&error))
+        let cleared = self.terminal.size().and_then(|size| self.terminal.resize(Rect::from((Position::ORIGIN, size))));
+        cleared.map_err(|error| unusable(&error))
     }
 
     /// Rings the bell.
