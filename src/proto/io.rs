@@ -139,7 +139,8 @@ pub enum Action {
         /// What.
         write: Write,
     },
-    /// Read entries of the log, also such as were just written; answer with [`Input::Read`].
+    /// Read entries of the log, also such as were just written; answer with [`Input::Read`]. For a client that has more than
+    /// [`BACKLOG_BYTES`](super::settings::BACKLOG_BYTES) to take, when it has taken them.
     Read {
         /// The epoch.
         epoch: EpochId,

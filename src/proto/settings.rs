@@ -161,6 +161,10 @@ pub const FILL_BYTES: usize = 256 << 10;
 /// Bytes of entries in one block of a client's feed. A client takes a home of which nothing whole comes for a second and a half
 /// for gone: so much passes a narrow wire, shared with others, in that time.
 pub const FEED_BYTES: usize = 16 << 10;
+/// With more bytes than this waiting for a client, its host reads nothing more of its backlog: else who reads slower than the disk
+/// would be cut off before the end of it, and begin anew at the next server. What it asks for then comes behind all of this: on a narrow
+/// wire, a second later for each megabit.
+pub const BACKLOG_BYTES: usize = 128 << 10;
 /// An answer to a want is no longer than what the rate lets go in this time, or one entry: data waits behind it.
 pub const FILL_TIME: Duration = ms(100);
 /// A want that nobody answered is sent again after this, or twice what the source took last …

@@ -6,6 +6,7 @@ use super::frame::{read_body, read_frame};
 use super::inbox::Closed;
 use crate::ids::ClientId;
 use crate::proto::io::SessionId;
+use crate::proto::settings::BACKLOG_BYTES;
 use crate::wire::session::{Answer, MAX_FRAME_BYTES, Query, Refusal, Reply, Request, decode, encode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,9 +21,6 @@ use tokio::time::timeout;
 const QUEUE: usize = 4096;
 /// Bytes of replies that wait for a client, about; more and it is cut off.
 const QUEUE_BYTES: usize = 16 << 20;
-/// With more than this waiting for a client, nothing more of its backlog is read: else who reads slower than the disk would
-/// be cut off before the end of it, and begin anew at the next server.
-const BACKLOG_BYTES: usize = 1 << 20;
 /// How long a client may take to accept one reply.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 

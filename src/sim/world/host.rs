@@ -3,7 +3,7 @@
 use super::{Happening, World};
 use crate::ids::{Incarnation, Pid};
 use crate::proto::event::Event;
-use crate::proto::io::{Action, Input, Recovered, Ticket, Trouble, Write};
+use crate::proto::io::{Action, Input, ReadFor, Recovered, Ticket, Trouble, Write};
 use crate::sim::checker::Violation;
 use crate::sim::disk::Sync;
 use crate::sim::lan::Station;
@@ -14,6 +14,7 @@ impl World {
     pub(super) fn act(&mut self, at: usize, action: Action) {
         match action {
             Action::Write { ticket, write } => self.write(at, ticket, write),
+            Action::Read { purpose: ReadFor::Session(id), .. } if self.is_held(at, id, &action) => {}
             Action::Read { epoch, first, last, budget_bytes, purpose } => {
                 let entries = self.servers[at].disk.live().read(epoch, first, last, budget_bytes);
                 self.answer_read(at, Input::Read { epoch, first, entries, purpose });

@@ -3,7 +3,8 @@
 use super::server::SOCKET_DATAGRAMS;
 use super::{Happening, World};
 use crate::ids::MessageId;
-use crate::proto::io::{Input, SessionId};
+use crate::proto::io::{Action, Input, SessionId};
+use crate::proto::settings::BACKLOG_BYTES;
 use crate::sim::archive::Archive;
 use crate::sim::checker::Violation;
 use crate::sim::client::{Wish, body_bytes};
@@ -30,6 +31,10 @@ pub(super) struct Conn {
     open: bool,
     /// Something on it was lost: nothing passes any more, but the ends do not know yet.
     broken: bool,
+    /// Bytes of replies that are on their way.
+    waiting: usize,
+    /// What is read of the client's backlog when it has taken most of them.
+    held: Option<Action>,
 }
 
 /// A client whose process is paused.
@@ -43,7 +48,16 @@ impl World {
     fn connect(&mut self, client: usize, to: Station) {
         let from = self.clients[client].at();
         let conn = self.conns.len();
-        self.conns.push(Conn { client, server: to.0, life: 0, session: SessionId(0), open: true, broken: false });
+        self.conns.push(Conn {
+            client,
+            server: to.0,
+            life: 0,
+            session: SessionId(0),
+            open: true,
+            broken: false,
+            waiting: 0,
+            held: None,
+        });
         self.conn_of[client] = Some(conn);
         self.stream(from, to, 0, Happening::Opens(conn));
     }
@@ -147,6 +161,7 @@ impl World {
             return;
         }
         let bytes = self.frame_bytes(&reply);
+        self.conns[conn].waiting += bytes;
         if !self.stream(from, to, bytes, Happening::ToClient(conn, Box::new(reply))) {
             self.break_conn(conn, false);
         }
@@ -183,8 +198,31 @@ impl World {
         self.grant(client, wishes);
     }
 
+    /// Whether a client has so much to take that its backlog waits: then this is done later.
+    pub(super) fn is_held(&mut self, at: usize, session: SessionId, action: &Action) -> bool {
+        let conn = self.servers[at].sessions.get(&session).map(|conn| &mut self.conns[conn.0]);
+        let Some(conn) = conn.filter(|conn| conn.waiting > BACKLOG_BYTES) else { return false };
+        conn.held = Some(action.clone());
+        true
+    }
+
+    /// The client has taken so much of what is on its way.
+    fn taken(&mut self, conn: usize, bytes: usize) {
+        let Conn { server, life, waiting, held, .. } = &mut self.conns[conn];
+        *waiting = waiting.saturating_sub(bytes);
+        let (at, life) = (*server, *life);
+        if *waiting <= BACKLOG_BYTES
+            && let Some(action) = held.take()
+            && self.lives(at, life)
+        {
+            self.act(at, action);
+        }
+    }
+
     pub(super) fn client_hears(&mut self, conn: usize, reply: Reply) {
         let client = self.conns[conn].client;
+        let bytes = self.frame_bytes(&reply);
+        self.taken(conn, bytes);
         if self.conn_of[client] != Some(conn) {
             return;
         }
