@@ -59,6 +59,12 @@ impl Feed {
         self.backlog.is_empty()
     }
 
+    /// Whether all of these entries are to be read anyway.
+    pub fn will_read(&self, epoch: EpochId, first: u64, last: u64) -> bool {
+        let holds = |one: &Stretch| one.epoch == epoch && one.next <= first && last <= one.last;
+        self.backlog.iter().any(|one| holds(one) && one.floor == crate::ids::RecordKey::default())
+    }
+
     /// An entry has nothing for the client.
     pub fn pass_over(&mut self, epoch: EpochId, gsn: u64) {
         self.passed_over.entry(epoch).or_insert(gsn);
@@ -219,6 +225,17 @@ mod tests {
 
     fn epoch(num: u64) -> EpochId {
         EpochId { num, ..EpochId::default() }
+    }
+
+    #[test]
+    fn what_waits_to_be_read_need_not_be_asked_for_again() {
+        let mut feed = Feed::default();
+        let stretch =
+            |num, next, last| Stretch { epoch: epoch(num), next, last, floor: crate::ids::RecordKey::default() };
+        feed.backlog.extend([stretch(1, 5, 9), stretch(2, 1, 4)]);
+        let will = |num, first, last| feed.will_read(epoch(num), first, last);
+        assert!(will(1, 5, 9) && will(1, 6, 6) && will(2, 1, 4));
+        assert!(!will(1, 4, 9) && !will(1, 5, 10) && !will(3, 1, 1));
     }
 
     /// Seed 190 of the simulator, `--people`: the first entry of a merge was known already, the second came with a hole

@@ -26,6 +26,8 @@ const REORDER: Duration = Duration::from_millis(2);
 const BACK_OFF: Duration = Duration::from_millis(20);
 /// A fetch that brought nothing is repeated after this, doubled each time …
 const FETCH_AGAIN: Duration = Duration::from_millis(50);
+/// … but of one whose answer has begun the rest is waited for as long as this: a block takes 130 ms on a wire of a megabit …
+const FETCH_REST: Duration = Duration::from_millis(300);
 /// … and after this many the feed is begun anew.
 const MAX_FETCHES: u32 = 4;
 /// Entries looked over for gaps at once, and ranges asked for.
@@ -95,17 +97,27 @@ struct Current {
 }
 
 /// The clock of the hole behind the client's place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Gap {
     next: Time,
     tries: u32,
-    outstanding: usize,
+    /// Asked for, and the answer is not all here.
+    awaited: Vec<(u64, u64)>,
     /// Asked for up to here.
     asked: u64,
 }
 
 impl Gap {
-    const NONE: Self = Self { next: Time::NEVER, tries: 0, outstanding: 0, asked: 0 };
+    const NONE: Self = Self { next: Time::NEVER, tries: 0, awaited: Vec::new(), asked: 0 };
+
+    /// What was asked for has come up to `last`, in the sequence in which it was: the next may go at once when it is all here,
+    /// and until then the rest is on its way.
+    fn answered(&mut self, now: Time, last: u64) {
+        if self.next != Time::NEVER {
+            self.awaited.retain(|range| range.1 > last);
+            self.next = if self.awaited.is_empty() { now } else { now + FETCH_REST };
+        }
+    }
 }
 
 impl Reception {
@@ -201,7 +213,7 @@ impl Reception {
         self.settle = self.settle.min(now);
         let source = if self.hearing.is_on() { Source::Fetch } else { Source::Session };
         current.hold(first, Block { last, content: block, source });
-        current.answered(now);
+        current.gap.answered(now, last);
         None
     }
 
@@ -217,7 +229,7 @@ impl Reception {
             current.hold(gsn, Block { last: gsn, content: block, source: Source::Fetch });
         }
         if !entries.is_empty() {
-            current.answered(now);
+            current.gap.answered(now, first + (entries.len() as u64 - 1));
         }
     }
 
@@ -333,14 +345,6 @@ impl Current {
         Some(Block { last: next, content: block, source: Source::Multicast })
     }
 
-    /// A fetch was answered: the next may go at once.
-    fn answered(&mut self, now: Time) {
-        self.gap.outstanding = self.gap.outstanding.saturating_sub(1);
-        if self.gap.outstanding == 0 && self.gap.next != Time::NEVER {
-            self.gap.next = now;
-        }
-    }
-
     fn pass(&mut self, last: u64) {
         self.place = last;
         self.assembly.forget(last);
@@ -366,7 +370,7 @@ impl Current {
         let ranges = self.missing(target.min(self.place + LOOK_AHEAD));
         self.gap.next = now + FETCH_AGAIN * (1 << self.gap.tries.min(MAX_FETCHES));
         self.gap.tries += 1;
-        self.gap.outstanding = ranges.len();
+        self.gap.awaited.clone_from(&ranges);
         self.gap.asked = ranges.last().map_or(0, |range| range.1);
         ranges.into_iter().map(|(first, last)| Want::Fetch { view: self.tag, first, last }).collect()
     }

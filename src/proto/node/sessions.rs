@@ -295,11 +295,12 @@ impl Node {
             let Some(feed) = &mut session.feed else {
                 continue;
             };
-            if !feed.is_live() {
-                feed.extend_backlog(epoch, gsn);
+            // Whoever hears the multicast asks for what it misses, also while something that it asked for is being read.
+            if feed.multicast && current && !how.late {
                 continue;
             }
-            if feed.multicast && current && !how.late {
+            if !feed.is_live() {
+                feed.extend_backlog(epoch, gsn);
                 continue;
             }
             let visible = visible_to(&records, client);
@@ -383,7 +384,8 @@ impl Node {
         let Some(feed) = self.sessions.get_mut(id).and_then(|session| session.feed.as_mut()) else {
             return;
         };
-        if first <= last && feed.backlog.len() < MAX_STRETCHES {
+        // Whoever waits long asks again.
+        if first <= last && feed.backlog.len() < MAX_STRETCHES && !feed.will_read(epoch, first, last) {
             feed.backlog.push_back(Stretch { epoch, next: first, last, floor: RecordKey::default() });
             self.read_backlog(id);
         }

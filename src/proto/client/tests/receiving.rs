@@ -103,6 +103,26 @@ fn fetch_that_is_answered_by_a_feed_block_is_as_good() {
     assert_eq!(bench.shown(), texts(1, 1, 4));
 }
 
+/// An answer comes in blocks: after each of them all the rest was asked for again, and came again.
+#[test]
+fn answer_that_comes_in_blocks_is_waited_for_to_its_end() {
+    let mut bench = Bench::on_multicast();
+    bench.take_requests();
+    multicast(&mut bench, 1, 6);
+    bench.pass(23);
+    assert_eq!(fetches(&mut bench), [(1, 5)]);
+    for gsn in 1..=3 {
+        bench.pass(if gsn == 1 { 25 } else { 250 });
+        bench.beacon(1, true);
+        bench.reply(feed(1, gsn, gsn));
+        assert!(fetches(&mut bench).is_empty(), "the rest is on its way");
+    }
+    bench.pass(301);
+    assert_eq!(fetches(&mut bench), [(4, 5)], "it is not");
+    bench.reply(feed(1, 4, 5));
+    assert_eq!(bench.shown(), texts(1, 1, 6));
+}
+
 #[test]
 fn fetch_that_is_lost_with_its_server_busy_is_repeated_and_then_the_feed_begun_anew() {
     let mut bench = Bench::on_multicast();
