@@ -17,8 +17,11 @@ pub(super) const WINDOW: u64 = 32;
 const UNHEARD_BYTES: usize = 64 << 10;
 /// The first that is unacknowledged is sent again after this long without progress, doubled each time …
 const RESEND: Duration = Duration::from_millis(250);
-/// … to at most this.
+/// … to at most this …
 const RESEND_MOST: Duration = Duration::from_secs(4);
+/// … and not before it has had so long for each of its bytes: a fourth of a megabit a second. A session loses nothing, and a long
+/// message that is said again while the first copy is under way only lies in the way.
+const RESEND_A_BYTE: Duration = Duration::from_micros(32);
 
 /// The outbox: messages in the order of their numbers, from the first that is not done with.
 #[derive(Debug)]
@@ -206,9 +209,15 @@ impl Outbox {
         if !self.is_expecting() {
             self.resend_at = Time::NEVER;
         } else if self.resend_at == Time::NEVER {
-            self.resend_at = now + self.wait;
+            self.resend_at = now + self.wait.max(self.least_wait());
         }
         due
+    }
+
+    /// How long the first that is unacknowledged has at least.
+    fn least_wait(&self) -> Duration {
+        let first = self.between(self.acked_upto, self.sent_upto).find(|item| !item.done);
+        first.map_or(Duration::ZERO, |item| RESEND_A_BYTE * item.draft.body.len() as u32)
     }
 
     /// How far may be sent now: up to this number, as long as little is under way of which the server has said nothing.
@@ -275,7 +284,7 @@ impl Outbox {
 
     fn progressed(&mut self, now: Time) {
         self.wait = RESEND;
-        self.resend_at = if self.is_expecting() { now + RESEND } else { Time::NEVER };
+        self.resend_at = if self.is_expecting() { now + RESEND.max(self.least_wait()) } else { Time::NEVER };
     }
 }
 
@@ -371,6 +380,22 @@ mod tests {
         assert_eq!(numbers(&outbox.due(at(2))), [3]);
         outbox.busy(at(3), 2, Duration::from_millis(10));
         assert_eq!(numbers(&outbox.due(at(13))), [2, 3]);
+    }
+
+    #[test]
+    fn long_message_has_the_time_that_a_narrow_wire_takes_for_it() {
+        let mut outbox = Outbox::new(0, 0, Hlc(0), Vec::new());
+        outbox.submit(draft(&"x".repeat(62_500)));
+        outbox.submit(draft("short"));
+        outbox.saved(2);
+        outbox.connected(32);
+        assert_eq!(numbers(&outbox.due(at(0))), [1, 2]);
+        assert_eq!(outbox.next_timeout(at(0)), at(2_000));
+        outbox.accepted(at(600), 1);
+        assert_eq!(outbox.next_timeout(at(600)), at(2_600));
+        assert_eq!(numbers(&outbox.due(at(2_600))), [1]);
+        outbox.stable(at(3_000), 1, key(1));
+        assert_eq!(outbox.next_timeout(at(3_000)), at(3_250));
     }
 
     #[test]
