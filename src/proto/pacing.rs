@@ -9,8 +9,9 @@ pub const WINDOW: Duration = Duration::from_millis(100);
 const DATAGRAM_BYTES: u64 = 1400;
 /// Fewer lost datagrams than this in a window do not slow a sender: one lost of ten sent says nothing.
 const LEAST_LOST: u64 = 4;
-/// Share of the rate that repairs may take, in per cent.
-const REPAIR_PERCENT: u64 = 30;
+/// Share of the rate that repairs may take, in per cent: whoever waits for them takes nothing of what is new, and a storm of requests
+/// leaves data something.
+const REPAIR_PERCENT: u64 = 70;
 /// Share of the rate that catch-up may take, in per cent.
 const CATCH_UP_PERCENT: u64 = 25;
 /// Tokens are counted in millionths of a byte, so that no microsecond of credit is lost to rounding.
@@ -36,7 +37,7 @@ const MOST_BYTES: u64 = 1 << 40;
 pub enum Lane {
     /// New data: whatever the rate leaves.
     Data,
-    /// Repairs: at most 30 % of the rate, and taken before data.
+    /// Repairs: at most 70 % of the rate, and taken before data.
     Repair,
     /// Catch-up of those who were away: at most 25 % of the rate.
     CatchUp,
@@ -46,7 +47,9 @@ pub enum Lane {
 ///
 /// More than 1 % of a window's datagrams asked for again: the rate falls to 7/10, below a sixteenth of the ceiling only when
 /// every second was. A window without that: it rises by 5 %, or below that sixteenth by 1 % if less than half of it was
-/// used. What may go at once after a pause falls and rises with it. Control does not ask the pacer: it never waits for data.
+/// used. What may go at once after a pause falls and rises with it. What left before the rate fell says nothing of the lower
+/// one (the recovery point of RFC 6582 §3): else repairs alone, each for one that was lost, would keep the rate where it is.
+/// Control does not ask the pacer: it never waits for data.
 #[derive(Clone, Debug)]
 pub struct Pacer {
     rate: u64,
@@ -57,6 +60,8 @@ pub struct Pacer {
     repairs: Bucket,
     catch_up: Bucket,
     window: Window,
+    /// When the rate fell last.
+    fell: Time,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,6 +95,7 @@ impl Pacer {
             repairs: Bucket::full(burst),
             catch_up: Bucket::full(burst),
             window: Window::default(),
+            fell: Time(0),
         };
         pacer.set_rate(ceiling);
         pacer
@@ -136,6 +142,11 @@ impl Pacer {
         self.window.lost = self.window.lost.saturating_add(datagrams);
     }
 
+    /// Whether the loss of a datagram that left then tells of the rate of the moment.
+    pub fn is_told_by(&self, left: Time) -> bool {
+        left >= self.fell
+    }
+
     /// The rate of the moment, in bytes a second.
     pub fn rate(&self) -> u64 {
         self.rate
@@ -160,6 +171,9 @@ impl Pacer {
             rate = self.risen(rate.max(self.floor), false);
         }
         self.bring_up(now);
+        if rate < self.rate {
+            self.fell = now;
+        }
         self.set_rate(rate);
         self.window = Window { start: now, ..Window::default() };
     }
@@ -318,7 +332,7 @@ mod tests {
     fn repairs_take_their_share_and_data_pays_for_them() {
         let mut pacer = Pacer::new(1_000_000, 14_000);
         let repairs = drain(&mut pacer, Lane::Repair, ms(0), ms(1000), 1400);
-        assert!((300_000..=315_400).contains(&repairs), "{repairs}");
+        assert!((700_000..=715_400).contains(&repairs), "{repairs}");
         let mut pacer = Pacer::new(1_000_000, 14_000);
         let (mut data, mut other) = (0, 0);
         for step in 0..10_000 {
@@ -329,7 +343,8 @@ mod tests {
             data += if pacer.take(now, Lane::Data, 1400) { 1400 } else { 0 };
         }
         assert!((990_000..=1_040_000).contains(&(data + other)), "{data} and {other}");
-        assert!((540_000..=585_000).contains(&other), "{other}");
+        assert!((930_000..=990_000).contains(&other), "{other}");
+        assert!(data >= 40_000, "{data}");
     }
 
     #[test]
@@ -404,6 +419,18 @@ mod tests {
         pacer.nacked(ms(150), 3);
         pacer.nacked(ms(200), 0);
         assert_eq!(pacer.rate(), 10_000_000, "three lost datagrams are no congestion");
+    }
+
+    #[test]
+    fn what_left_before_the_rate_fell_does_not_tell_of_it() {
+        let mut pacer = Pacer::new(10_000_000, 1_000_000);
+        pacer.pay(ms(50), Lane::Data, 700_000);
+        assert!(pacer.is_told_by(ms(50)));
+        pacer.nacked(ms(50), 100);
+        pacer.nacked(ms(120), 0);
+        assert!(!pacer.is_told_by(ms(119)) && pacer.is_told_by(ms(120)));
+        pacer.nacked(ms(300), 0);
+        assert!(pacer.is_told_by(ms(120)), "it rose since, and fell not");
     }
 
     #[test]

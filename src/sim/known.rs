@@ -120,6 +120,11 @@ pub const KNOWN: &[Known] = &[
         "people; clients 6; talk not; wait 3s; bandwidth all 10mbit; talk huge; wait 5s; talk not; wait 5s; bandwidth all free; settle",
     ),
     directed(Bug::DeafTimed, 5, "servers 3; clients 6; talk fast; wait 3s; cut 1>2; wait 6s; everyone 100ms"),
+    directed(
+        Bug::SlowedTwice,
+        5,
+        "people; servers 3; clients 6; talk not; wait 3s; bandwidth all 10mbit; mark; talk huge; wait 22s; views 0",
+    ),
     by_chance(Bug::NoSuppression, 1),
     directed(Bug::UnboundedPending, 1, "servers 3; talk fast; wait 3s; flood 1; wait 2s; settle"),
     directed(
