@@ -173,6 +173,8 @@ pub enum Bug {
     ShowsEarly,
     /// A client goes on behind what it misses.
     ShowsPastGap,
+    /// A client takes for old whatever sorts before its beginning, also what its server did not know.
+    NewsLost,
     /// A client believes in its server for ever.
     Faithful,
     /// A client shows what comes by multicast whomever it is for.
@@ -330,6 +332,7 @@ impl Bug {
         Self::ShowsTwice,
         Self::ShowsEarly,
         Self::ShowsPastGap,
+        Self::NewsLost,
         Self::Faithful,
         Self::ShowsLetters,
         Self::AsksOnce,

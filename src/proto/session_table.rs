@@ -1,6 +1,6 @@
 //! Clients' sessions at one server: who they are, what of their numbers is here, how far their feeds are.
 
-use crate::ids::{ClientId, EpochId, MessageId, Pid};
+use crate::ids::{ClientId, EpochId, MessageId, Pid, RecordKey};
 use crate::proto::epochs::Epochs;
 use crate::proto::io::SessionId;
 use crate::proto::settings::{CLIENT_WINDOW, GONE_AFTER, MAX_SESSIONS};
@@ -50,7 +50,7 @@ pub struct Stretch {
     /// The last one.
     pub last: u64,
     /// Only what sorts from here on is wanted: the rest was there before the feed began.
-    pub floor: crate::ids::RecordKey,
+    pub floor: RecordKey,
 }
 
 impl Feed {
@@ -62,7 +62,7 @@ impl Feed {
     /// Whether all of these entries are to be read anyway.
     pub fn will_read(&self, epoch: EpochId, first: u64, last: u64) -> bool {
         let holds = |one: &Stretch| one.epoch == epoch && one.next <= first && last <= one.last;
-        self.backlog.iter().any(|one| holds(one) && one.floor == crate::ids::RecordKey::default())
+        self.backlog.iter().any(|one| holds(one) && one.floor == RecordKey::default())
     }
 
     /// An entry has nothing for the client.
@@ -91,7 +91,7 @@ impl Feed {
                 let seen = listed.get(&epoch).copied();
                 let next = seen.unwrap_or(0) + 1;
                 let floor =
-                    if seen.is_some() || listed.is_empty() { crate::ids::RecordKey::default() } else { cursor.floor };
+                    if seen.is_some() || listed.is_empty() { RecordKey::default() } else { cursor.floor_of_others() };
                 (log.delivered >= next).then_some(Stretch { epoch, next, last: log.delivered, floor })
             })
             .collect();
@@ -214,7 +214,7 @@ impl SessionTable {
 }
 
 /// Where a feed that begins now begins: the latest epochs with what was delivered of them.
-pub fn cursor_of(epochs: &Epochs, floor: crate::ids::RecordKey) -> Cursor {
+pub fn cursor_of(epochs: &Epochs, floor: RecordKey) -> Cursor {
     let latest = epochs.iter().rev().take(MAX_CURSOR_EPOCHS);
     Cursor { epochs: latest.map(|(epoch, log)| (epoch, log.delivered)).collect(), floor }
 }
@@ -230,8 +230,7 @@ mod tests {
     #[test]
     fn what_waits_to_be_read_need_not_be_asked_for_again() {
         let mut feed = Feed::default();
-        let stretch =
-            |num, next, last| Stretch { epoch: epoch(num), next, last, floor: crate::ids::RecordKey::default() };
+        let stretch = |num, next, last| Stretch { epoch: epoch(num), next, last, floor: RecordKey::default() };
         feed.backlog.extend([stretch(1, 5, 9), stretch(2, 1, 4)]);
         let will = |num, first, last| feed.will_read(epoch(num), first, last);
         assert!(will(1, 5, 9) && will(1, 6, 6) && will(2, 1, 4));

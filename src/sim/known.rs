@@ -195,6 +195,7 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::ShowsTwice, 2),
     by_chance(Bug::ShowsEarly, 2),
     by_chance(Bug::ShowsPastGap, 10),
+    by_chance(Bug::NewsLost, 6),
     by_chance(Bug::Faithful, 22),
     by_chance(Bug::ShowsLetters, 2),
     by_chance(Bug::AsksOnce, 6),

@@ -11,6 +11,7 @@ use crate::wire::trace::RecordPage;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use crate::wire::status::{ElectionInfo, RingInfo, ServerState, ServerStatus, Status};
 
@@ -18,6 +19,8 @@ pub use crate::wire::status::{ElectionInfo, RingInfo, ServerState, ServerStatus,
 pub const MAX_FRAME_BYTES: usize = 1 << 20;
 /// Most epochs in a [`Cursor`].
 pub const MAX_CURSOR_EPOCHS: usize = 256;
+/// What a feed did not know when it began is shown, as late, if it was said this long before at most.
+pub const NEWS: Duration = Duration::from_hours(24);
 
 /// From the client.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -87,8 +90,22 @@ pub enum Follow {
 pub struct Cursor {
     /// Lengths seen of the latest epochs; at most [`MAX_CURSOR_EPOCHS`].
     pub epochs: Vec<(EpochId, u64)>,
-    /// Of epochs that are not listed, what sorts below this was there before the feed began.
+    /// The greatest key that was there when the feed began; of epochs that are not listed, see
+    /// [`floor_of_others`](Self::floor_of_others).
     pub floor: RecordKey,
+}
+
+impl Cursor {
+    /// Of epochs that are not listed, what sorts up to here is not shown. A list that is not full has all that the server knew: another
+    /// epoch came since, from the other side of a cut, and is news if it is not older than [`NEWS`]. One that is full left out old
+    /// ones, that were there before.
+    pub fn floor_of_others(&self) -> RecordKey {
+        if self.epochs.len() >= MAX_CURSOR_EPOCHS {
+            return self.floor;
+        }
+        let hlc = Hlc(self.floor.hlc.0.saturating_sub(Hlc::from_wall_ms(NEWS.as_millis() as u64).0));
+        RecordKey { hlc, ..RecordKey::default() }
+    }
 }
 
 /// A message for history.

@@ -8,6 +8,7 @@
 //! stands with a server. `core` and `session` wire them.
 
 mod assembly;
+mod beginning;
 mod core;
 mod directory;
 mod feed;
@@ -23,6 +24,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+pub use self::beginning::Beginning;
 pub use self::core::Client;
 pub use io::{
     Action, Command, ConnectionId, Draft, Event, FeedCursor, Input, Loaded, Message, Notice, Progress, Save, Settings,

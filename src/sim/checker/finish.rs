@@ -67,12 +67,13 @@ impl Checker {
 
     /// A message of a server's history that a client follows and has not been shown: every feed is complete.
     pub fn unshown(&self, server: &Server, client: &dyn Client) -> Option<MessageId> {
-        let floor = client.began()?;
+        let began = client.began()?;
         let extents = Extents::of(server.disk.live());
-        let hidden = self.not_in(client.shown());
+        // Of a message that has a second place the first may have been there before.
+        let hidden =
+            self.not_in(client.shown()).filter(|(_, places)| !places.iter().any(|place| began.is_after(place)));
         let missing = hidden.filter_map(|(id, places)| Some((extents.place_of(id, places, RecordKey::min)?, id)));
-        let is_owed = |(place, id): &(RecordKey, MessageId)| *place >= floor && self.talk.is_for(*id, client.id());
-        missing.filter(is_owed).min().map(|(_, id)| id)
+        missing.filter(|(_, id)| self.talk.is_for(*id, client.id())).min().map(|(_, id)| id)
     }
 
     /// 11 and 12: what was acknowledged or shown is there, unless every disk that held it is gone, or it was let go of.

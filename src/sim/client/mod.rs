@@ -12,7 +12,8 @@ pub use real::Real;
 pub use words::{HUGE, LOBBY, body, body_bytes, is_body, is_said, nick, room};
 
 use super::lan::Station;
-use crate::ids::{ClientId, MessageId, RecordKey};
+use crate::ids::{ClientId, MessageId};
+use crate::proto::client::Beginning;
 use crate::proto::io::Route;
 use crate::record::{Kind, Record};
 use crate::seq::IdSet;
@@ -135,8 +136,8 @@ pub trait Client {
     }
     /// The server it is at, once welcomed.
     fn home(&self) -> Option<Station>;
-    /// From where on in the canonical order it is shown everything; `None` before its feed began.
-    fn began(&self) -> Option<RecordKey>;
+    /// From where on it is shown everything; `None` before its feed began.
+    fn began(&self) -> Option<&Beginning>;
     /// What servers have shown it.
     fn shown(&self) -> &IdSet;
     /// Leaves its server for another.

@@ -4,6 +4,7 @@
 use super::{Client, Habit, Wish, body, nick, room};
 use crate::ids::{ClientId, EpochId, MessageId, RecordKey};
 use crate::proto::bugs::{Bug, Bugs};
+use crate::proto::client::Beginning;
 use crate::record::{Kind, Record};
 use crate::seq::IdSet;
 use crate::sim::lan::Station;
@@ -44,6 +45,7 @@ pub struct Plain {
     acked_upto: u64,
     floor: Hlc,
     cursor: Cursor,
+    began: Option<Beginning>,
     following: bool,
     shown: IdSet,
     heard_at: Time,
@@ -85,8 +87,8 @@ impl Client for Plain {
         if self.link == Link::Standing { self.server } else { None }
     }
 
-    fn began(&self) -> Option<RecordKey> {
-        self.following.then_some(self.cursor.floor)
+    fn began(&self) -> Option<&Beginning> {
+        self.began.as_ref()
     }
 
     fn shown(&self) -> &IdSet {
@@ -129,6 +131,7 @@ impl Client for Plain {
             Reply::Welcome(welcome) => {
                 self.link = Link::Standing;
                 if let (false, Some(cursor)) = (self.following, welcome.cursor) {
+                    self.began = Some(Beginning::of(&cursor));
                     self.cursor = cursor;
                     self.following = true;
                 }
@@ -199,6 +202,7 @@ impl Plain {
             acked_upto: 0,
             floor: Hlc(0),
             cursor: Cursor::default(),
+            began: None,
             following: false,
             shown: IdSet::default(),
             heard_at: Time(0),

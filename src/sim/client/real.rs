@@ -5,10 +5,11 @@ use super::pastime::{Deed, Pastime};
 use super::shelf::Shelf;
 use super::study;
 use super::{Aside, Client, Habit, LOBBY, Wish, body, room};
-use crate::ids::{ClientId, MessageId, RecordKey};
+use crate::ids::{ClientId, MessageId};
 use crate::proto::bugs::Bugs;
 use crate::proto::client::{
-    self, Action, Command, ConnectionId, Draft, Event, FeedCursor, Input, Loaded, Notice, Progress, Save, Settings,
+    self, Action, Beginning, Command, ConnectionId, Draft, Event, FeedCursor, Input, Loaded, Notice, Progress, Save,
+    Settings,
 };
 use crate::record::Kind;
 use crate::seq::IdSet;
@@ -42,7 +43,7 @@ pub struct Real {
     made: u64,
     unacked: BTreeSet<u64>,
     floor: Hlc,
-    began: Option<RecordKey>,
+    began: Option<Beginning>,
     shown: IdSet,
     next_made: Time,
     pastime: Pastime,
@@ -156,7 +157,9 @@ impl Real {
                 wishes.push(Wish::Refused { cseq: id.cseq });
             }
             Event::Cursor { cursor, .. } => {
-                self.began = self.began.or_else(|| cursor.seen.as_ref().map(|seen| seen.floor));
+                if self.began.is_none() {
+                    self.began = cursor.seen.as_ref().map(Beginning::of);
+                }
                 self.seen = Some(cursor);
             }
             Event::Answer { tag, answer } => self.answered(now, tag, answer, wishes),
@@ -196,7 +199,7 @@ impl Real {
         let loaded = self.shelf.load(told);
         let told = loaded.seen.is_some();
         if let Some((seen, _)) = &loaded.seen {
-            self.began = self.began.max(Some(seen.floor));
+            self.began.get_or_insert_with(|| Beginning::of(seen)).go_on(seen);
         } else {
             (self.began, self.shown) = (None, IdSet::default());
         }
@@ -330,8 +333,8 @@ impl Client for Real {
         number.checked_sub(1).map(Station)
     }
 
-    fn began(&self) -> Option<RecordKey> {
-        self.began
+    fn began(&self) -> Option<&Beginning> {
+        self.began.as_ref()
     }
 
     fn shown(&self) -> &IdSet {
