@@ -16,7 +16,11 @@ struct Chat {
 
 impl Chat {
     fn start(ring: &Ring, nick: &str) -> Self {
-        let args = ring.args(&["chat", "lobby", "--plain", "--nick", nick]);
+        Self::start_at(ring, nick, &[])
+    }
+
+    fn start_at(ring: &Ring, nick: &str, args: &[&str]) -> Self {
+        let args = ring.args(&[&["chat", "lobby", "--plain", "--nick", nick], args].concat());
         let mut command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
         let mut child = command.stdin(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("it starts");
         let (typed, said) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
@@ -159,4 +163,58 @@ fn tail_marks_what_came_late() {
     ring.fault("oak", "heal");
     assert!(until("over there").ends_with("over there (late)"));
     tail.kill().and_then(|()| tail.wait()).expect("it ends");
+}
+
+/// A line of a server's history with this in it, once it is there.
+fn written(ring: &Ring, server: &str, text: &str) -> String {
+    loop {
+        let history = ring.run(&["history", "--all", "--server", server]).stdout;
+        if let Some(line) = history.lines().find(|line| line.contains(text)) {
+            return line.to_owned();
+        }
+    }
+}
+
+/// Two of one nick, each on a side of a cut: who had it second was told of it once a second, for ever, and got no further.
+#[test]
+fn who_lost_a_nick_when_two_sides_met_goes_on_under_a_free_one() {
+    let mut ring = Ring::start(&[]);
+    ring.add_faulty("oak");
+    ring.add_faulty("elm");
+    ring.until_one_view();
+    let elm = ring.addr("elm");
+    ring.fault("oak", &format!("cut {elm} both"));
+    while !ring.run(&["send", "lobby", "cut", "--server", "oak"]).stderr.contains("1 of 1") {}
+    let mut chats = ["oak", "elm"].map(|server| {
+        let mut chat = Chat::start_at(&ring, "sam", &["--server", server]);
+        chat.say(&format!("first at {server}"));
+        assert!(written(&ring, server, &format!("first at {server}")).contains("sam"));
+        chat
+    });
+    ring.fault("oak", "heal");
+    chats[1].until("you are sam2 now");
+    chats[1].say("and now");
+    assert!(written(&ring, "oak", "and now").contains("sam2"));
+    chats[0].say("still");
+    assert!(!written(&ring, "elm", "still").contains("sam2"));
+}
+
+/// A window, or a tail, that was opened during a cut was never shown what the other side had said before.
+#[test]
+fn who_comes_during_a_cut_is_shown_what_the_other_side_had_said_before() {
+    let mut ring = Ring::start(&[]);
+    ring.add_faulty("oak");
+    ring.add_faulty("elm");
+    ring.until_one_view();
+    let elm = ring.addr("elm");
+    ring.fault("oak", &format!("cut {elm} both"));
+    for server in ["elm", "oak"] {
+        while !ring.run(&["send", "lobby", "before", "--server", server]).stderr.contains("1 of 1") {}
+    }
+    assert_eq!(ring.run(&["send", "lobby", "over there", "--server", "elm"]).code, 0);
+    let mut newcomer = Chat::start_at(&ring, "newcomer", &["--server", "oak"]);
+    newcomer.say("here I am");
+    newcomer.until("here I am");
+    ring.fault("oak", "heal");
+    newcomer.until("over there");
 }

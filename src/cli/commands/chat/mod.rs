@@ -60,6 +60,8 @@ struct Chat {
     interrupt: Interrupt,
     output: Output,
     nick: String,
+    /// Whether another nick was asked for, and nothing was heard of it yet.
+    is_renaming: bool,
     /// Rooms that were entered; what is typed goes to the last.
     rooms: Vec<Name>,
     ladder: Ladder,
@@ -92,6 +94,7 @@ impl Chat {
             interrupt,
             output,
             nick: nick.as_str().to_owned(),
+            is_renaming: false,
             rooms: Vec::new(),
             ladder: Ladder::default(),
             asked: BTreeMap::new(),
@@ -214,10 +217,7 @@ impl Chat {
             }
             Said::Join(room) => self.enter(&room),
             Said::Leave(room) => self.leave(room),
-            Said::Nick(nick) => {
-                self.contact.command(Command::Nick(nick.as_str().to_owned()));
-                self.submit("", Kind::Nick, nick.as_str().to_owned());
-            }
+            Said::Nick(nick) => self.rename(nick.as_str()),
             Said::Rooms => self.ask(Query::Rooms, Asked::Rooms),
             Said::Who(room) => self.ask(Query::Who(room.map(|room| room.as_str().to_owned())), Asked::Who),
             Said::View | Said::Status => self.ask(Query::Status, Asked::Status),
@@ -326,11 +326,18 @@ impl Chat {
     }
 
     /// A server has it that one goes by this nick; at the start that is no news.
+    fn rename(&mut self, nick: &str) {
+        self.is_renaming = true;
+        self.contact.command(Command::Nick(nick.to_owned()));
+        self.submit("", Kind::Nick, nick.to_owned());
+    }
+
     fn renamed(&mut self, told: &Told) -> Result<(), Failure> {
         let nick = &told.record.message.nick;
         if *nick == self.nick {
             return Ok(());
         }
+        self.is_renaming = false;
         nick.clone_into(&mut self.nick);
         let at = self.output.paint(Style::Dim, &time_of_day(told.at_ms()));
         self.output.line(&format!("{at} -- you are {} now", shown(nick)))
@@ -414,6 +421,12 @@ impl Chat {
 
     fn told(&mut self, event: &Event, news: &Notice) {
         self.contact.take_note(event);
+        if let Notice::Refused { why: Refusal::NickTaken(free), .. } = news
+            && self.contact.home().is_some()
+            && !std::mem::take(&mut self.is_renaming)
+        {
+            return self.yield_nick(free);
+        }
         if self.output.json {
             return self.told_json(news);
         }
@@ -426,6 +439,12 @@ impl Chat {
             Notice::Refused { .. } | Notice::Elsewhere { .. } if self.contact.home().is_some() => {}
             news => self.notice(&shown(&news.to_string())),
         }
+    }
+
+    /// Two sides of a cut met, and someone of the other had the nick first: to insist would be refused again and again.
+    fn yield_nick(&mut self, free: &str) {
+        self.notice(&format!("{} is someone else's, who had it first; {} is free and yours", self.nick, shown(free)));
+        self.rename(free);
     }
 
     /// Scripts are told what they asked for and did not get, as of any error.

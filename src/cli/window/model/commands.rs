@@ -144,7 +144,8 @@ impl Model {
         self.here = here.min(self.places.len().saturating_sub(1));
     }
 
-    fn rename(&mut self, nick: &str) {
+    pub(super) fn rename(&mut self, nick: &str) {
+        self.is_renaming = true;
         self.effects.push(Effect::Rename(nick.to_owned()));
         self.submit(None, Draft { room: String::new(), kind: Kind::Nick, body: nick.to_owned() });
     }

@@ -83,6 +83,7 @@ impl Model {
         }
         if client == self.person.id && *nick != self.person.nick {
             nick.clone_into(&mut self.person.nick);
+            self.is_renaming = false;
             self.note(format!("you are {nick} now"));
         }
         let now_ms = self.now_ms;
@@ -221,7 +222,16 @@ impl Model {
                 self.ask_for_people();
             }
             Notice::Refused { why: Refusal::NickTaken(free), .. } => {
-                self.note(format!("that nick is someone else's; {free} is free: /nick {free}"));
+                if std::mem::take(&mut self.is_renaming) {
+                    self.note(format!("that nick is someone else's; {free} is free: /nick {free}"));
+                } else {
+                    // Two sides of a cut met: to insist would be refused again and again.
+                    self.note(format!(
+                        "{} is someone else's, who had it first; {free} is free and yours",
+                        self.person.nick
+                    ));
+                    self.rename(free);
+                }
             }
             Notice::Refused { .. } | Notice::Elsewhere { .. } | Notice::OtherVersion { .. } => {
                 if self.ring.home.is_none() || self.ring.is_lost {

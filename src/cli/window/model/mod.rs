@@ -158,6 +158,8 @@ struct Submitting {
 #[derive(Debug)]
 pub(crate) struct Model {
     person: Person,
+    /// Whether another nick was asked for, and nothing was heard of it yet.
+    is_renaming: bool,
     places: Vec<Place>,
     here: usize,
     input: InputLine,
@@ -190,6 +192,7 @@ impl Model {
     pub(crate) fn new(person: Person, size: (u16, u16)) -> Self {
         Self {
             person,
+            is_renaming: false,
             places: Vec::new(),
             here: 0,
             input: InputLine::default(),

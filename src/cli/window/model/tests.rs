@@ -497,4 +497,15 @@ fn taken_nick_is_told_with_one_that_is_free() {
     bench.hear(Event::Notice(Notice::Refused { server: "oak".into(), why }));
     assert!(bench.texts().iter().any(|text| text.contains("/nick bob2")));
     assert_eq!(bench.model.person().nick, "ana");
+    // Not asked for: two sides of a cut met. The loser's window told so once a second, for ever.
+    bench.done.clear();
+    let why = Refusal::NickTaken("ana2".into());
+    bench.hear(Event::Notice(Notice::Refused { server: "oak".into(), why }));
+    assert!(bench.done.contains(&Effect::Rename("ana2".into())));
+    assert!(
+        bench
+            .texts()
+            .iter()
+            .any(|text| text.contains("ana is someone else's, who had it first; ana2 is free and yours"))
+    );
 }
