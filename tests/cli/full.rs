@@ -122,9 +122,18 @@ fn server_that_is_to_start_on_a_full_disk_says_so_and_exits_with_7() {
     if !is_inside() {
         return on_a_small_disk("server_that_is_to_start_on_a_full_disk_says_so_and_exits_with_7");
     }
+    let ring = Ring::start(&[]);
+    // One that has a history there, and a new one.
+    let args = ring.args(&["server", "--name", "elm", "--data", "/mnt/elm", "--web", "off", "--quiet"]);
+    let mut command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let elm = Program(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
+    assert_eq!(ring.run(&["send", "lobby", "before it was full"]).code, 0);
+    drop(elm);
     fill();
     let home = Home::new();
-    let Ran { code, stderr, .. } = home.run(&["server", "--local", "--web", "off", "--data", "/mnt/oak"]);
-    assert_eq!(code, 7, "{stderr}");
-    assert!(stderr.contains("ringtalk: No space in /mnt/oak.\nhint: make room"), "{stderr}");
+    for dir in ["/mnt/oak", "/mnt/elm"] {
+        let Ran { code, stderr, .. } = home.run(&["server", "--local", "--web", "off", "--data", dir]);
+        assert_eq!(code, 7, "{stderr}");
+        assert!(stderr.contains(&format!("ringtalk: No space in {dir}.\nhint: make room")), "{stderr}");
+    }
 }

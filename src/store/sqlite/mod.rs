@@ -146,6 +146,10 @@ fn failure(op: &'static str, path: &Path, error: rusqlite::Error) -> StoreError 
     }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full { path },
+        // Of its shared memory, which is a file, too, it tells no more.
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) if room::is_used_up(&path) => {
+            StoreError::Full { path }
+        }
         Some(ErrorCode::OperationInterrupted) => StoreError::TooBroad,
         // Without a code: tables or columns that are not what the schema says.
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => {
