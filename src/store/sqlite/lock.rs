@@ -11,7 +11,7 @@ const FILE_NAME: &str = "lock";
 
 /// Holds a server's directory until it is dropped.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "the lock is in the open file")] File);
+pub(super) struct Lock(File);
 
 impl Lock {
     /// Takes the directory, making it when it is not there.
@@ -43,6 +43,15 @@ impl Lock {
     }
 }
 
+impl Drop for Lock {
+    /// A process that was forked meanwhile, and has not begun its program yet, holds the file open, too, and the lock with it.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            log::debug!("a lock could not be given back: {error}");
+        }
+    }
+}
+
 /// Makes a directory that only the user can enter; one that is there stays as it is.
 pub(super) fn make_private_dir(dir: &Path) -> Result<(), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| io_failure("create", dir, error))
@@ -52,4 +61,21 @@ pub(super) fn make_private_dir(dir: &Path) -> Result<(), StoreError> {
 pub(super) fn make_private_file(path: &Path) -> Result<(), StoreError> {
     let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     made.map(drop).map_err(|error| io_failure("create", path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A test that took a directory again at once found it in use, by its own process: another was starting a program.
+    #[test]
+    fn directory_is_free_at_once_also_when_a_child_has_the_file_open_still() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::take(dir.path()).unwrap();
+        let child = lock.0.try_clone().unwrap();
+        assert!(matches!(Lock::take(dir.path()), Err(StoreError::InUse { .. })));
+        drop(lock);
+        assert!(Lock::take(dir.path()).is_ok());
+        drop(child);
+    }
 }
