@@ -1,6 +1,6 @@
 //! Starts the library's client as settings have it, and puts what keeps it from starting into words.
 
-use super::config::{DEFAULT_PORT, Settings, state_home};
+use super::config::{DEFAULT_PORT, Settings, file_of, state_home};
 use super::contact::Talk;
 use super::failure::{Code, Failure, plain};
 use super::values::Peer;
@@ -57,8 +57,7 @@ impl Kind {
 
 /// Where the user's identity under this nick is kept.
 fn own_outbox(settings: &Settings) -> PathBuf {
-    let file = crate::name::fold(settings.nick.value.as_str()).replace('/', "%");
-    state_home().join(crate::name::fold(settings.net.value.as_str()).replace('/', "%")).join(file + ".outbox")
+    state_home().join(file_of(&settings.net.value)).join(file_of(&settings.nick.value) + ".outbox")
 }
 
 /// Who the user is under this nick, if ever: the owner of the outbox, which another process may be using.

@@ -155,7 +155,7 @@ impl Settings {
 
     fn resolve(layers: &[(Origin, Layer)]) -> Self {
         let net = pick(layers, |layer| layer.net.clone(), || name_or(DEFAULT_NET, DEFAULT_NET));
-        let data_dir = || data_home().join(net.value.as_str());
+        let data_dir = || data_home().join(file_of(&net.value));
         Self {
             iface: pick(layers, |layer| layer.iface.clone(), Vec::new),
             local: pick(layers, |layer| layer.local, || false),
@@ -357,6 +357,12 @@ pub(crate) fn user_file() -> PathBuf {
     home("XDG_CONFIG_HOME", ".config").join("ringtalk/config.toml")
 }
 
+/// The file of a name: one however it is written, and never outside of its directory.
+pub(crate) fn file_of(name: &Name) -> String {
+    let file = crate::name::fold(name.as_str()).replace('/', "%");
+    if file.starts_with('.') { format!("%{file}") } else { file }
+}
+
 /// Where data directories of nets are made.
 pub(crate) fn data_home() -> PathBuf {
     home("XDG_DATA_HOME", ".local/share").join("ringtalk")
@@ -403,6 +409,17 @@ mod tests {
 
     fn layer(text: &str) -> Layer {
         Layer::parse(text).unwrap()
+    }
+
+    /// A net named `..` had its history outside of all nets' directory.
+    #[test]
+    fn files_of_a_name_are_the_same_in_any_case_and_never_elsewhere() {
+        let file = |name: &str| file_of(&name.parse().unwrap());
+        assert_eq!(file("Casey"), file("casey"));
+        assert_eq!(
+            (file(".."), file("."), file("../../evil"), file("a/b")),
+            ("%..".into(), "%.".into(), "%..%..%evil".into(), "a%b".into())
+        );
     }
 
     #[test]
