@@ -7,6 +7,7 @@ use super::io::{
     SubmitError, Waiting,
 };
 use super::liveness::{Liveness, Verdict};
+use super::merging::Merging;
 use super::outbox::Outbox;
 use super::patience::Patience;
 use super::reception::{FeedBlock, Reception, Want};
@@ -49,6 +50,7 @@ pub struct Client {
     pub(super) outbox: Outbox,
     pub(super) feed: Option<Feed>,
     pub(super) reception: Reception,
+    merging: Merging,
     pub(super) stage: Stage,
     /// The last home's name, and since when it is gone.
     pub(super) gone: Option<(String, Time)>,
@@ -90,8 +92,9 @@ impl Client {
             me: client,
             rng: Rng::new(seed),
             outbox: Outbox::new(last_cseq, acked_upto, floor, messages),
-            feed: shown.map(|(shown, greatest)| Feed::resumed(client, shown, greatest)),
+            feed: shown.map(|(shown, greatest)| Feed::resumed(client, &shown, greatest)),
             reception: Reception::new(),
+            merging: Merging::new(),
             stage: Stage::NOBODY,
             gone: None,
             queries: BTreeMap::new(),
@@ -252,19 +255,18 @@ impl Client {
         }
     }
 
-    /// Shows a block's records, each once; tells how many came late, and the first's and last's time.
-    pub(super) fn show(&mut self, block: FeedBlock, leader: &str) -> Option<(u64, u64, u64)> {
+    /// Shows a block's records, each once.
+    pub(super) fn show(&mut self, block: FeedBlock, leader: &str) {
         let FeedBlock { records, copies, of, late: behind } = block;
-        let mut came_late: Option<(u64, u64, u64)> = None;
         for record in records {
             let Some(late) = self.feed.as_mut().and_then(|feed| feed.show(&record, behind)) else {
                 continue;
             };
             self.outbox.raise_floor(record.key.hlc);
             if late {
-                let ms = record.key.hlc.wall_ms();
-                let (count, from, until) = came_late.unwrap_or((0, ms, ms));
-                came_late = Some((count + 1, from.min(ms), until.max(ms)));
+                self.merging.add(&record.message, record.key.hlc.wall_ms());
+            } else if let Some(merged) = self.merging.take() {
+                self.tell(merged);
             }
             // Late, too: the other side of a cut saw nothing of this client, and its word empties the seats from before the cut.
             let heeded = !late || !bug!(self.settings, Bug::StaysGone);
@@ -274,7 +276,6 @@ impl Client {
                 self.come_back();
             }
         }
-        came_late
     }
 
     /// The servers took this client for gone: it enters its rooms again.
@@ -380,6 +381,9 @@ impl Client {
             self.send(Request::Submit(submit));
         }
         self.complain(now);
+        if let Some(merged) = self.merging.due(now) {
+            self.tell(merged);
+        }
         self.expected = self.deadline(now);
     }
 
@@ -394,6 +398,7 @@ impl Client {
             .min(self.reception.next_timeout(now))
             .min(self.homeless.next_timeout())
             .min(self.unacknowledged.next_timeout())
+            .min(self.merging.next_timeout())
     }
 
     fn is_expecting(&self) -> bool {

@@ -31,16 +31,16 @@ pub(super) struct Feed {
 
 impl Feed {
     /// A feed that begins at this cursor.
-    pub(super) fn new(me: ClientId, began: Cursor) -> Self {
+    pub(super) fn new(me: ClientId, began: &Cursor) -> Self {
         let (floor, lengths) = (began.floor, began.epochs.iter().copied().collect());
-        let began = Beginning::of(&began);
+        let began = Beginning::of(began);
         let (greatest, fallen) = (RecordKey::default(), RecordKey::default());
         let (shown, tops) = (IdSet::default(), BTreeMap::new());
         Self { me, shown, greatest, began, floor, lengths, tops, fallen, bugs: Bugs::NONE }
     }
 
     /// A feed that goes on where another process was: it had been shown what `seen` says, up to `greatest`.
-    pub(super) fn resumed(me: ClientId, seen: Cursor, greatest: RecordKey) -> Self {
+    pub(super) fn resumed(me: ClientId, seen: &Cursor, greatest: RecordKey) -> Self {
         // Which was the greatest of each epoch only the other process knew; none was greater than this.
         let tops = seen.epochs.iter().map(|(epoch, _)| (*epoch, greatest)).collect();
         Self { greatest, tops, ..Self::new(me, seen) }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn feed() -> Feed {
-        Feed::new(ClientId(1), Cursor { epochs: vec![(epoch(3), 10)], floor: key(100, 3, 10) })
+        Feed::new(ClientId(1), &Cursor { epochs: vec![(epoch(3), 10)], floor: key(100, 3, 10) })
     }
 
     #[test]
@@ -192,7 +192,7 @@ mod tests {
             feed.advance(epoch(num), 1);
         }
         let (seen, greatest) = feed.place();
-        let mut resumed = Feed::resumed(ClientId(1), seen, greatest);
+        let mut resumed = Feed::resumed(ClientId(1), &seen, greatest);
         for num in 4..400 {
             assert_eq!(resumed.show(&record(key(100 + num, num, 1), 7, num), false), None, "{num}");
         }
@@ -211,13 +211,13 @@ mod tests {
         assert_eq!(first.show(&record(key(104, 4, 1), 7, 4), false), Some(false));
         first.advance(epoch(4), 1);
         let (seen, greatest) = first.place();
-        let mut second = Feed::resumed(ClientId(1), seen, greatest);
+        let mut second = Feed::resumed(ClientId(1), &seen, greatest);
         for num in 5..100 {
             assert_eq!(second.show(&record(key(100 + num, num, 1), 7, num), false), Some(false));
             second.advance(epoch(num), 1);
         }
         let (seen, greatest) = second.place();
-        let mut third = Feed::resumed(ClientId(1), seen, greatest);
+        let mut third = Feed::resumed(ClientId(1), &seen, greatest);
         assert_eq!(third.show(&record(key(104, 4, 1), 7, 4), true), None);
     }
 }

@@ -231,7 +231,7 @@ pub enum Event {
         /// view, was heard last. A beacon comes each quarter of a second.
         took: Option<Duration>,
     },
-    /// Messages from a merge or a catch-up have just been shown as late ones.
+    /// Messages from a merge or a catch-up have just been shown as late ones: told once for all that come together.
     Merged {
         /// How many.
         messages: u64,

@@ -15,6 +15,7 @@ mod feed;
 mod hearing;
 mod io;
 mod liveness;
+mod merging;
 mod outbox;
 mod patience;
 mod reception;

@@ -254,7 +254,7 @@ impl Client {
         {
             cursor.epochs.push((note.view.epoch, note.from));
         }
-        let mut feed = Feed::new(self.me, cursor);
+        let mut feed = Feed::new(self.me, &cursor);
         feed.bugs = self.settings.bugs;
         self.feed = Some(feed);
         self.reception.begins_now(now);
@@ -366,12 +366,9 @@ impl Client {
         let Some(block) = self.reception.feed(now, epoch, first, last, block) else {
             return;
         };
-        let came_late = self.show(block, leader);
+        self.show(block, leader);
         if let Some(feed) = self.feed.as_mut().filter(|_| contiguous) {
             feed.advance(epoch, last);
-        }
-        if let Some((messages, from_ms, until_ms)) = came_late {
-            self.tell(Event::Merged { messages, from_ms, until_ms });
         }
     }
 }

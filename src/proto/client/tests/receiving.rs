@@ -241,7 +241,11 @@ fn merged_messages_are_marked_late_and_counted() {
     let upto = (epoch(2), 2);
     bench.reply(Reply::Feed { records, late: true, copies: 2, of: 2, first: 1, upto, leader: "ash".into() });
     assert_eq!(bench.shown(), ["3.1", "2.1!", "2.2!"]);
+    let told = |bench: &Bench| bench.events.iter().filter(|event| matches!(event, Event::Merged { .. })).count();
+    assert_eq!(told(&bench), 0, "more may come");
+    bench.pass(251);
     assert!(bench.events.contains(&Event::Merged { messages: 2, from_ms: 2000, until_ms: 2000 }));
+    assert_eq!(told(&bench), 1);
 }
 
 #[test]
