@@ -1,7 +1,7 @@
 //! The commands of a person or a script, at a ring of real servers.
 
 use crate::ring::{Ring, documents};
-use crate::support::Home;
+use crate::support::{Home, Lines};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
@@ -223,4 +223,40 @@ fn file_that_cannot_be_used_is_told_by_name_with_what_to_do() {
         assert!(ran.stderr.contains(named) && ran.stderr.contains("\nhint: "), "{args:?}: {ran:?}");
     }
     assert!(!home.join("new").exists(), "nothing is left behind");
+}
+
+/// `/who` and the like printed tables among the lines of JSON, and what could not be done as plain text.
+#[test]
+fn chat_for_scripts_answers_slash_commands_with_documents_too() {
+    let ring = Ring::start(&["oak"]);
+    let long = "x".repeat(70_000);
+    let typed = format!("hi\n/who\n/rooms\n/status\n/topic\n/search hi\n/nosuch\n/msg nobody hi\n{long}\n");
+    let args = ring.args(&["chat", "lobby", "--nick", "ana", "--json"]);
+    let mut command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut typing = child.stdin.take().expect("a pipe");
+    let said = Lines::of(child.stdout.take().expect("a pipe"));
+    let told = Lines::of(child.stderr.take().expect("a pipe"));
+    writeln!(typing, "first").and_then(|()| typing.flush()).expect("it reads");
+    let mut lines = Vec::new();
+    let until = |lines: &mut Vec<Value>, is_it: &dyn Fn(&Value) -> bool| {
+        while lines.last().is_none_or(|line| !is_it(line)) {
+            lines.push(serde_json::from_str(&said.next().expect("it goes on")).expect("JSON"));
+        }
+    };
+    until(&mut lines, &|line| line["event"] == "message" && line["text"] == "first");
+    write!(typing, "{typed}").and_then(|()| typing.flush()).expect("it reads");
+    until(&mut lines, &|line| line["room"] == "lobby" && line["topic"] == "");
+    drop(typing);
+    for document in ["people", "rooms", "servers"] {
+        assert!(lines.iter().any(|line| line[document].is_array()), "{document}: {lines:?}");
+    }
+    let codes: Vec<Value> = std::iter::from_fn(|| told.next())
+        .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
+        .map(|line| line["error"]["code"].clone())
+        .collect();
+    for code in ["usage", "no_such_nick", "too_long"] {
+        assert!(codes.iter().any(|told| told == code), "{code}: {codes:?}");
+    }
+    child.wait().expect("it ends");
 }

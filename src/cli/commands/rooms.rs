@@ -19,19 +19,23 @@ pub(super) fn run(run: &Run) -> Result<(), Failure> {
         other => return Err(contact.nonsense(&other)),
     };
     if run.output.json {
-        return run.output.document(&json!({ "rooms": rooms.iter().map(document).collect::<Vec<_>>() }));
+        return run.output.document(&document(&rooms));
     }
     lines(&rooms).iter().try_for_each(|line| run.output.line(line))
 }
 
-fn document(room: &RoomInfo) -> Value {
-    json!({
-        "room": room.room,
-        "messages": room.messages,
-        "people": room.people,
-        "last": (room.last_ms > 0).then(|| rfc3339(room.last_ms)),
-        "topic": room.topic,
-    })
+/// The document for scripts.
+pub(crate) fn document(rooms: &[RoomInfo]) -> Value {
+    let one = |room: &RoomInfo| {
+        json!({
+            "room": room.room,
+            "messages": room.messages,
+            "people": room.people,
+            "last": (room.last_ms > 0).then(|| rfc3339(room.last_ms)),
+            "topic": room.topic,
+        })
+    };
+    json!({ "rooms": rooms.iter().map(one).collect::<Vec<_>>() })
 }
 
 /// The lines for people.

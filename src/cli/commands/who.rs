@@ -20,18 +20,22 @@ pub(super) fn run(args: &args::Who, run: &Run) -> Result<(), Failure> {
         other => return Err(contact.nonsense(&other)),
     };
     if run.output.json {
-        return run.output.document(&json!({ "people": people.iter().map(document).collect::<Vec<_>>() }));
+        return run.output.document(&document(&people));
     }
     lines(&people).iter().try_for_each(|line| run.output.line(line))
 }
 
-fn document(person: &Presence) -> Value {
-    json!({
-        "room": person.room,
-        "nick": person.nick,
-        "client": person.client.to_string(),
-        "server": person.server,
-    })
+/// The document for scripts.
+pub(crate) fn document(people: &[Presence]) -> Value {
+    let one = |person: &Presence| {
+        json!({
+            "room": person.room,
+            "nick": person.nick,
+            "client": person.client.to_string(),
+            "server": person.server,
+        })
+    };
+    json!({ "people": people.iter().map(one).collect::<Vec<_>>() })
 }
 
 /// The lines for people.

@@ -18,7 +18,7 @@ use crate::cli::signals::Interrupt;
 use crate::cli::times::{clock, rfc3339, time_of_day};
 use crate::cli::values::Name;
 use crate::cli::window;
-use crate::client::{Command, Draft, Event, Message, Notice, Progress};
+use crate::client::{Command, Draft, Event, Message, Notice, Progress, SubmitError};
 use crate::ids::{ClientId, MessageId, Pid};
 use crate::record::{Kind, View};
 use crate::wire::session::{Answer, HistoryQuery, Query, Refusal};
@@ -232,7 +232,7 @@ impl Chat {
                 }
             }
             Said::Quit => self.leave_all(),
-            Said::Wrong(why) => self.notice(&shown(&why)),
+            Said::Wrong(why) => self.complain(Code::Usage, &why),
         }
     }
 
@@ -274,7 +274,10 @@ impl Chat {
         match self.contact.submit(Draft { room: room.to_owned(), kind, body }) {
             // Joins and the like are waited for at the end, but not told about.
             Ok(id) => self.ladder.begin(id, &text, clock()),
-            Err(why) => self.notice(&shown(&why.to_string())),
+            Err(why) => {
+                let code = if matches!(why, SubmitError::TooLong(_)) { Code::TooLong } else { Code::Refused };
+                self.complain(code, &why.to_string());
+            }
         }
     }
 
@@ -410,12 +413,19 @@ impl Chat {
                     self.people.insert(*to, nick.clone());
                     self.submit("", Kind::Direct { to: *to }, text.clone());
                 }
-                None => self.notice(&format!("nobody goes by the nick {}", shown(nick))),
+                None => self.complain(Code::NoSuchNick, &format!("nobody goes by the nick {nick}")),
             }
             return Ok(());
         }
+        if let (true, Answer::Failed(why)) = (self.output.json, answer) {
+            self.complain(Code::Refused, why);
+        }
         let room = self.rooms.last().map_or("", Name::as_str).to_owned();
-        let lines = answers::lines(&asked, answer, &room, self.contact.id(), &self.output);
+        let lines = if self.output.json {
+            answers::documents(&asked, answer, &room)
+        } else {
+            answers::lines(&asked, answer, &room, self.contact.id(), &self.output)
+        };
         lines.iter().try_for_each(|line| self.output.line(line))
     }
 
@@ -438,6 +448,15 @@ impl Chat {
             }
             Notice::Refused { .. } | Notice::Elsewhere { .. } if self.contact.home().is_some() => {}
             news => self.notice(&shown(&news.to_string())),
+        }
+    }
+
+    /// What a person asked for cannot be done.
+    fn complain(&self, code: Code, why: &str) {
+        if self.output.json {
+            tell(Failure::new(code, why).render(true).trim_end());
+        } else {
+            self.notice(&shown(why));
         }
     }
 
