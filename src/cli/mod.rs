@@ -19,6 +19,7 @@ mod output;
 mod page;
 mod records;
 mod said;
+mod seats;
 mod shown;
 mod signals;
 mod store;

@@ -218,3 +218,32 @@ fn who_comes_during_a_cut_is_shown_what_the_other_side_had_said_before() {
     ring.fault("oak", "heal");
     newcomer.until("over there");
 }
+
+/// A quit names no room: `tail` said nothing of it.
+#[test]
+fn tail_tells_who_quits_also_if_he_was_there_before() {
+    let ring = Ring::start(&["oak"]);
+    let mut ana = Chat::start(&ring, "ana");
+    ana.say("hello");
+    ana.until("hello");
+    let args = ring.args(&["tail", "lobby", "--json", "--last", "1"]);
+    let mut command = ring.home().command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut tail = Program(command.spawn().expect("it starts"));
+    let shown = Lines::of(tail.stdout.take().expect("a pipe"));
+    let until = |event: &str, nick: &str| loop {
+        let line = shown.next().expect("it goes on");
+        if line.contains(&format!("\"event\":\"{event}\"")) && line.contains(&format!("\"nick\":\"{nick}\"")) {
+            assert!(line.contains("\"room\":\"lobby\""), "{line}");
+            return;
+        }
+    };
+    until("message", "ana");
+    let mut bob = Chat::start(&ring, "bob");
+    bob.say("hi");
+    until("joined", "bob");
+    until("message", "bob");
+    for (mut chat, nick) in [(ana, "ana"), (bob, "bob")] {
+        chat.say("/quit");
+        until("left", nick);
+    }
+}

@@ -8,6 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::message::{Live, Told};
 use crate::cli::output::{Output, Style, to_json};
 use crate::cli::page::Pages;
+use crate::cli::seats::Seats;
 use crate::cli::shown::{counted, shown};
 use crate::cli::signals::Interrupt;
 use crate::cli::times::{clock, now_ms, rfc3339, time_of_day};
@@ -16,9 +17,9 @@ use crate::client::{Event, Message};
 use crate::ids::{ClientId, MessageId};
 use crate::record::{Kind, View};
 pub(crate) use crate::web::document::view as view_document;
-use crate::wire::session::HistoryQuery;
+use crate::wire::session::{Answer, HistoryQuery, Query};
 use serde_json::json;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 /// Runs the command.
@@ -27,6 +28,7 @@ pub(super) fn run(args: &args::Tail, run: &Run) -> Result<(), Failure> {
     let mut contact = Contact::start(run, &interrupt, &ClientKind::default().following())?;
     let mut tail = Tail {
         rooms: &args.rooms,
+        seats: Seats::new(&args.rooms),
         left: args.count,
         late: args.late,
         output: &run.output,
@@ -40,6 +42,7 @@ pub(super) fn run(args: &args::Tail, run: &Run) -> Result<(), Failure> {
 
 struct Tail<'a> {
     rooms: &'a [Name],
+    seats: Seats,
     /// How many messages to show yet; `None` means no end.
     left: Option<u64>,
     late: bool,
@@ -64,6 +67,9 @@ impl Tail<'_> {
         for (record, leader) in rows.iter().filter(|_| last > 0) {
             self.shown_before.insert(record.message.id);
             self.show(&Told { record, leader, live })?;
+        }
+        if let Answer::Who(people) = contact.ask(Query::Who(None))? {
+            self.seats.fill(&people);
         }
         Ok(())
     }
@@ -90,7 +96,13 @@ impl Tail<'_> {
 
     fn message(&mut self, message: &Message) -> Result<(), Failure> {
         let record = &message.record;
-        let is_wanted = self.rooms.iter().any(|room| crate::name::same(room.as_str(), &record.message.room));
+        let left = if message.late { BTreeSet::new() } else { self.seats.heard(&record.message) };
+        for room in left {
+            let mut left = record.clone();
+            left.message.room = room;
+            self.notice(&Told { record: &left, leader: &message.leader, live: None })?;
+        }
+        let is_wanted = self.seats.has(&record.message.room);
         if !is_wanted || (message.late && !self.late) || self.shown_before.remove(&record.message.id) {
             return Ok(());
         }
@@ -125,7 +137,7 @@ impl Tail<'_> {
             return if is_news { self.output.line(&told.live_line(Some(self.reader), self.output)) } else { Ok(()) };
         }
         match message.kind {
-            Kind::Join | Kind::Leave => {
+            Kind::Join | Kind::Leave | Kind::Gone { .. } => {
                 let event = if message.kind == Kind::Join { "joined" } else { "left" };
                 self.output.line(&to_json(&json!({ "event": event, "room": message.room, "nick": message.nick })))
             }
