@@ -184,6 +184,24 @@ fn each_step_of_a_lesson_waits_for_a_key_and_the_end_is_the_proof() {
     assert_eq!(entries(&home), 0);
 }
 
+/// It ended at once, with what was cut still cut, and without the proof.
+#[test]
+fn lesson_that_is_left_early_is_mended_and_proven_too() {
+    let home = Home::new();
+    let args = ["demo", "--servers", "3", "--script", "split-and-merge", "--step", "--web", "off"];
+    let mut window = Window::open(command(&home, &args), 120, 50);
+    window.until_shown("Step 1");
+    for number in 2..=3 {
+        window.press(" ");
+        window.until_shown(&format!("Step {number}"));
+    }
+    window.press("q");
+    window.until_shown("All histories are");
+    assert_eq!(window.wait(), 0);
+    assert!(window.text().contains("of these lost: 0"), "{}", window.text());
+    assert_eq!(entries(&home), 0);
+}
+
 /// A UDP port that nobody held.
 fn free_port() -> u16 {
     std::net::UdpSocket::bind(("127.0.0.1", 0)).expect("a socket").local_addr().expect("a port").port()

@@ -93,18 +93,18 @@ pub(super) fn play(stage: &mut Stage) -> Result<(), Failure> {
             Meaning::Nothing => {}
         }
     }
-    let outcome = end(stage);
+    let outcome = mend(stage).and_then(|()| stage.prove_all());
     drop(terminal);
     outcome
 }
 
-/// Plays what was begun, a step for each key; `q` ends it early.
+/// Plays what was begun, a step for each key; `q` ends it early, with all of it mended.
 pub(super) fn step_through(stage: &mut Stage) -> Result<(), Failure> {
     let terminal = Terminal::take();
     stage.listen_to(listen()?);
     while stage.play.is_some() {
         match stage.turn(clock() + LONG)? {
-            Some(b'q') => return Err(Failure::interrupted()),
+            Some(b'q') => mend(stage)?,
             Some(_) => obey(stage, Action::Step)?,
             None => {}
         }
@@ -114,7 +114,7 @@ pub(super) fn step_through(stage: &mut Stage) -> Result<(), Failure> {
 }
 
 /// Whatever is still broken is mended first: the proof is about what was acknowledged, not about who is there.
-fn end(stage: &mut Stage) -> Result<(), Failure> {
+fn mend(stage: &mut Stage) -> Result<(), Failure> {
     stage.play = None;
     stage.tell("ending", json!({}), "The demo ends: what is broken is mended, then all histories are read.")?;
     obey(stage, Action::Heal)?;
@@ -127,11 +127,10 @@ fn end(stage: &mut Stage) -> Result<(), Failure> {
     }
     let all = stage.fleet.in_state(State::Running);
     match stage.until_one_ring(&all) {
-        Err(failure) if failure.silent => return Err(failure),
-        Err(failure) => stage.tell("not_yet", json!({}), &failure.message)?,
-        Ok(_) => {}
+        Err(failure) if failure.silent => Err(failure),
+        Err(failure) => stage.tell("not_yet", json!({}), &failure.message),
+        Ok(_) => Ok(()),
     }
-    stage.prove_all()
 }
 
 fn obey(stage: &mut Stage, action: Action) -> Result<(), Failure> {
