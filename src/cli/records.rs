@@ -11,7 +11,7 @@ use crate::ids::ServerId;
 use crate::proto::trace::MAX_EVENTS;
 use crate::web::trace::Names;
 use crate::wire::event::Event;
-use crate::wire::session::{Answer, Query, ServerState, ServerStatus};
+use crate::wire::session::{Answer, ElectionInfo, Query, ServerState, ServerStatus};
 use crate::wire::trace::{RecordPage, TraceEvent, What};
 use std::net::SocketAddr;
 
@@ -39,6 +39,8 @@ pub(crate) struct ServerRecord {
     pub(crate) lost: u64,
     /// The events, ascending.
     pub(crate) events: Vec<TraceEvent>,
+    /// The last elections that it saw, newest first: it remembers them longer.
+    pub(crate) elections: Vec<ElectionInfo>,
 }
 
 /// An event with whose it is.
@@ -134,7 +136,13 @@ fn ask_itself(server: &ServerStatus, run: &Run, interrupt: &Interrupt) -> Result
 
 /// The whole record of the server that `contact` is at. What happens meanwhile is part of it, but not without end.
 fn read(contact: &mut Contact, server: &ServerStatus) -> Result<Read, Failure> {
-    let mut record = ServerRecord { server: server.pid.server, addr: server.addr, lost: 0, events: Vec::new() };
+    let mut record = ServerRecord {
+        server: server.pid.server,
+        addr: server.addr,
+        lost: 0,
+        events: Vec::new(),
+        elections: Vec::new(),
+    };
     let (mut after, mut began, mut names) = (0, None, Vec::new());
     while record.events.len() < MAX_EVENTS {
         let page = match contact.ask(Query::Record { after, limit: u32::MAX })? {
@@ -156,6 +164,9 @@ fn read(contact: &mut Contact, server: &ServerStatus) -> Result<Read, Failure> {
         }
         after = next;
         record.events.extend(events);
+    }
+    if let Answer::Ring(ring) = contact.ask(Query::Ring)? {
+        record.elections = ring.elections;
     }
     Ok((record, names))
 }

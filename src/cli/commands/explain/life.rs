@@ -283,6 +283,7 @@ pub(super) mod tests {
             (9100, What::DeliveredLate { epoch: 13, gsn: 30, upto: 60 }),
         ];
         let record = |server, events: Vec<(u64, What)>| ServerRecord {
+            elections: Vec::new(),
             server,
             addr: "10.0.0.1:8285".parse().unwrap(),
             lost: 0,

@@ -18,15 +18,32 @@ use serde_json::{Value, json};
 pub(super) fn run(run: &Run) -> Result<(), Failure> {
     let interrupt = Interrupt::install()?;
     let mut contact = Contact::open(run, &interrupt)?;
-    let ring = match contact.ask(Query::Ring)? {
+    let mut ring = match contact.ask(Query::Ring)? {
         Answer::Ring(ring) => ring,
         other => return Err(contact.nonsense(&other)),
     };
     let records = collect(&mut contact, run, &interrupt)?;
+    ring.elections = elections(&records);
     if run.output.json {
         return run.output.document(&document(&ring, &records));
     }
     lines(&ring, &records, &run.output).iter().try_for_each(|line| run.output.line(line))
+}
+
+/// What all servers together remember of elections, newest first: one that was started anew has seen none. Of one that several saw,
+/// what that one says that knows most; two sides of a cut may have had one of the same number.
+fn elections(records: &Records) -> Vec<ElectionInfo> {
+    let mut all: Vec<&ElectionInfo> = records.servers.iter().flat_map(|record| &record.elections).collect();
+    let known = |one: &ElectionInfo| (one.winner.is_some(), one.took_ms.is_some(), one.path.len());
+    all.sort_by(|a, b| b.num.cmp(&a.num).then(known(b).cmp(&known(a))).then(a.started_by.cmp(&b.started_by)));
+    let mut elections: Vec<ElectionInfo> = Vec::new();
+    for one in all {
+        let is_told = |told: &ElectionInfo| told.num == one.num && (one.winner.is_none() || told.winner == one.winner);
+        if !elections.iter().any(is_told) {
+            elections.push(one.clone());
+        }
+    }
+    elections
 }
 
 fn document(ring: &RingInfo, records: &Records) -> Value {
@@ -115,6 +132,7 @@ mod tests {
             addr: "10.0.0.1:8285".parse().unwrap(),
             lost: 0,
             events: (1..).zip(events).map(|(seq, (at_us, what))| TraceEvent { seq, at_us, what }).collect(),
+            elections: Vec::new(),
         };
         let sketch = || Sketch::Elect {
             num: 12,
@@ -153,6 +171,29 @@ mod tests {
         let lines = lines(&ring(), &Records::default(), &Output::default());
         assert_eq!(lines[0], "ash → oak → ash · oak leads (epoch 12)");
         assert!(lines[1].ends_with(" election 12 by ash: oak won, 380 ms · token oak → ash"), "{}", lines[1]);
+    }
+
+    /// A server that was started anew was asked by chance, and told of none.
+    #[test]
+    fn elections_are_those_that_all_servers_remember_together() {
+        let seen = |num: u64, winner: Option<&str>, started_by: &str| ElectionInfo {
+            num,
+            winner: winner.map(str::to_owned),
+            started_by: started_by.into(),
+            ..ring().elections[0].clone()
+        };
+        let mut records = records();
+        records.servers[1].elections =
+            vec![seen(14, None, "elm"), seen(13, Some("oak"), "elm"), seen(12, Some("elm"), "elm")];
+        let mut third = ServerRecord { events: Vec::new(), ..records.servers.remove(0) };
+        third.elections = vec![seen(13, Some("oak"), "ash"), seen(13, None, "ash"), seen(12, Some("ash"), "ash")];
+        records.servers.push(third);
+        let merged = elections(&records);
+        let told: Vec<_> = merged.iter().map(|one| (one.num, one.winner.as_deref(), one.started_by.as_str())).collect();
+        assert_eq!(
+            told,
+            [(14, None, "elm"), (13, Some("oak"), "ash"), (12, Some("ash"), "ash"), (12, Some("elm"), "elm"),]
+        );
     }
 
     #[test]
