@@ -29,58 +29,48 @@ pub(crate) struct Line {
     pub(crate) command: Option<Command>,
 }
 
-/// What every command takes. Their ids are the keys of the configuration file.
+/// What every command takes. Their ids are the keys of the configuration file, and name their `RINGTALK_*` variables.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Global {
     /// The net: servers and people of one name belong together [default: default]
-    #[arg(short, long, global = true, env = "RINGTALK_NET", value_name = "NAME", hide_env = true)]
+    #[arg(short, long, global = true, value_name = "NAME")]
     pub(crate) net: Option<Name>,
     /// Use these interfaces only [default: all that are up and can multicast]
-    #[arg(long, global = true, env = "RINGTALK_IFACE", value_name = "IF", value_delimiter = ',', hide_env = true)]
+    #[arg(long, global = true, value_name = "IF", value_delimiter = ',')]
     pub(crate) iface: Option<Vec<String>>,
     /// Stay on this machine: loopback only
-    #[arg(long, global = true, env = "RINGTALK_LOCAL", action = ArgAction::SetTrue, hide_env = true,
-          value_parser = switch)]
+    #[arg(long, global = true, action = ArgAction::SetTrue)]
     pub(crate) local: bool,
     /// Also ask this machine, for example behind a router
-    #[arg(
-        long,
-        global = true,
-        env = "RINGTALK_PEER",
-        value_name = "HOST[:PORT]",
-        value_delimiter = ',',
-        hide_env = true
-    )]
+    #[arg(long, global = true, value_name = "HOST[:PORT]", value_delimiter = ',')]
     pub(crate) peer: Option<Vec<Peer>>,
     /// The multicast group [default: made from the net's name]
-    #[arg(long, global = true, env = "RINGTALK_GROUP", value_name = "ADDR", hide_env = true)]
+    #[arg(long, global = true, value_name = "ADDR")]
     pub(crate) group: Option<Group>,
     /// The UDP port that everyone shares [default: 8284]
-    #[arg(long, global = true, env = "RINGTALK_PORT", value_name = "N", hide_env = true,
-          value_parser = port)]
+    #[arg(long, global = true, value_name = "N", value_parser = port)]
     pub(crate) port: Option<u16>,
     /// Where this machine's history lives [default: ~/.local/share/ringtalk/NET]
-    #[arg(long, global = true, env = "RINGTALK_DATA", value_name = "DIR", hide_env = true)]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// This server's name [default: the host's]
-    #[arg(long, global = true, env = "RINGTALK_NAME", value_name = "NAME", hide_env = true)]
+    #[arg(long, global = true, value_name = "NAME")]
     pub(crate) name: Option<Name>,
     /// The name people see you by [default: the user's]
-    #[arg(long, global = true, env = "RINGTALK_NICK", value_name = "NICK", hide_env = true)]
+    #[arg(long, global = true, value_name = "NICK")]
     pub(crate) nick: Option<Name>,
     /// Ask this server rather than any
-    #[arg(long, global = true, env = "RINGTALK_SERVER", value_name = "NAME", hide_env = true)]
+    #[arg(long, global = true, value_name = "NAME")]
     pub(crate) server: Option<Name>,
     /// JSON: one document, or one object a line for what goes on
-    #[arg(long, global = true, env = "RINGTALK_JSON", action = ArgAction::SetTrue, hide_env = true,
-          value_parser = switch)]
+    #[arg(long, global = true, action = ArgAction::SetTrue)]
     pub(crate) json: bool,
     /// How long to wait for a server, or for progress [default: 5s]
-    #[arg(long, global = true, env = "RINGTALK_TIMEOUT", value_name = "TIME", hide_env = true)]
+    #[arg(long, global = true, value_name = "TIME")]
     pub(crate) timeout: Option<Span>,
     /// When to colour [default: auto]
-    #[arg(long, global = true, env = "RINGTALK_COLOR", value_name = "WHEN", hide_env = true)]
+    #[arg(long, global = true, value_name = "WHEN")]
     pub(crate) color: Option<Color>,
     /// Say less: no progress, no notes
     #[arg(short, long, global = true, conflicts_with = "verbose")]
@@ -89,7 +79,7 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Read this configuration file, and no other
-    #[arg(long, global = true, env = "RINGTALK_CONFIG", value_name = "FILE", hide_env = true)]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
 

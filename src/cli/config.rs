@@ -3,13 +3,15 @@
 //! Flag, then `RINGTALK_*`, then the user's file, then the machine's, then what is built in.
 
 use super::args::{Command, Global, Line};
+use super::environment::{Environment, variable};
 use super::failure::{Code, Failure};
 use super::kept::Kept;
 use super::keys::{Action, Bindings, Chord, Keymap};
-use super::values::{Color, Durability, Group, Name, Peer, Span, Web};
+use super::values::{Color, Durability, Group, Name, Peer, Span, Web, choice, port, switch};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,7 +34,7 @@ pub(crate) struct Layer {
     local: Option<bool>,
     peer: Option<Vec<Peer>>,
     group: Option<Group>,
-    #[serde(default, deserialize_with = "port")]
+    #[serde(default, deserialize_with = "filed_port")]
     port: Option<u16>,
     data: Option<PathBuf>,
     name: Option<Name>,
@@ -50,7 +52,7 @@ pub(crate) struct Layer {
     keys: Option<Bindings>,
 }
 
-fn port<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
+fn filed_port<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
     match u16::deserialize(from)? {
         0 => Err(serde::de::Error::custom("a port is a number from 1 to 65535")),
         port => Ok(Some(port)),
@@ -139,13 +141,18 @@ impl Settings {
     /// The settings of a command line, its environment and the files.
     ///
     /// # Errors
-    /// [`Code::BadConfig`] for a file that cannot be read or understood.
+    /// [`Code::BadConfig`] for a file that cannot be read or understood; [`Code::Usage`] for a variable that holds no value
+    /// of its setting, unless a flag gives that.
     pub(crate) fn gather(line: &Line, matches: &ArgMatches) -> Result<Self, Failure> {
+        let not_given = |key: &str| !is_from(matches, key, ValueSource::CommandLine);
+        let environment = Environment(|key: &str| not_given(key).then(|| std::env::var_os(variable(key))).flatten());
+        let chosen = line.global.config.clone().or(environment.path("config")?);
         let mut layers = vec![
             (Origin::Flag, Layer::of(line, matches, ValueSource::CommandLine)),
             (Origin::Environment, Layer::of(line, matches, ValueSource::EnvVariable)),
+            (Origin::Environment, Layer::around(&environment)?),
         ];
-        for (path, must_exist) in files(line.global.config.as_deref()) {
+        for (path, must_exist) in files(chosen.as_deref()) {
             if let Some(layer) = Layer::read(&path, must_exist)? {
                 layers.push((Origin::File(path), layer));
             }
@@ -240,11 +247,7 @@ impl Settings {
 impl Layer {
     /// What one source of the command line says.
     fn of(line: &Line, matches: &ArgMatches, source: ValueSource) -> Self {
-        let deepest = matches.subcommand().map_or(matches, |(_, inner)| inner);
-        let said = |id: &str| {
-            let from = |m: &ArgMatches| m.try_contains_id(id).is_ok() && m.value_source(id) == Some(source);
-            from(matches) || from(deepest)
-        };
+        let said = |id: &str| is_from(matches, id, source);
         let Global { net, iface, local, peer, group, port, data, name, nick, server, json, timeout, color, .. } =
             &line.global;
         let mut layer = Self {
@@ -271,6 +274,26 @@ impl Layer {
         }
         layer.web = line.command.as_ref().and_then(Command::web).filter(|_| said("web"));
         layer
+    }
+
+    /// What the environment says.
+    fn around(environment: &Environment<impl Fn(&str) -> Option<OsString>>) -> Result<Self, Failure> {
+        Ok(Self {
+            net: environment.value("net", str::parse)?,
+            iface: environment.list("iface", str::parse)?,
+            local: environment.value("local", switch)?,
+            peer: environment.list("peer", str::parse)?,
+            group: environment.value("group", str::parse)?,
+            port: environment.value("port", port)?,
+            data: environment.path("data")?,
+            name: environment.value("name", str::parse)?,
+            nick: environment.value("nick", str::parse)?,
+            server: environment.value("server", str::parse)?,
+            json: environment.value("json", switch)?,
+            timeout: environment.value("timeout", str::parse)?,
+            color: environment.value("color", choice)?,
+            ..Self::default()
+        })
     }
 
     fn read(path: &Path, must_exist: bool) -> Result<Option<Self>, Failure> {
@@ -320,6 +343,13 @@ impl fmt::Display for Origin {
     }
 }
 
+/// Whether a setting's value is from this source of the command line, before the command or after it.
+fn is_from(matches: &ArgMatches, id: &str, source: ValueSource) -> bool {
+    let deepest = matches.subcommand().map_or(matches, |(_, inner)| inner);
+    let from = |m: &ArgMatches| m.try_contains_id(id).is_ok() && m.value_source(id) == Some(source);
+    from(matches) || from(deepest)
+}
+
 fn pick<T>(layers: &[(Origin, Layer)], get: impl Fn(&Layer) -> Option<T>, built_in: impl FnOnce() -> T) -> Setting<T> {
     for (origin, layer) in layers {
         if let Some(value) = get(layer) {
@@ -332,7 +362,7 @@ fn pick<T>(layers: &[(Origin, Layer)], get: impl Fn(&Layer) -> Option<T>, built_
 fn row<T: Serialize>(key: &'static str, setting: &Setting<T>) -> Row {
     let origin = match setting.origin {
         Origin::Flag => format!("--{key}"),
-        Origin::Environment => format!("RINGTALK_{}", key.to_uppercase()),
+        Origin::Environment => variable(key),
         ref other => other.to_string(),
     };
     Row { key, value: serde_json::to_value(&setting.value).unwrap_or_default(), origin }

@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod contact;
 mod demo;
+mod environment;
 mod failure;
 mod kept;
 mod keys;

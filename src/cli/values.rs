@@ -68,6 +68,14 @@ pub(crate) fn switch(text: &str) -> Result<bool, &'static str> {
     }
 }
 
+/// One of a few words.
+pub(crate) fn choice<T: ValueEnum>(text: &str) -> Result<T, String> {
+    T::from_str(text, false).map_err(|_| {
+        let words = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        format!("write one of {}", words.map(|word| word.get_name().to_owned()).collect::<Vec<_>>().join(", "))
+    })
+}
+
 /// How many: `--last -1` is no flag, and no number either.
 pub(crate) fn count<T: FromStr>(text: &str) -> Result<T, &'static str> {
     text.parse().map_err(|_| "not a count: write a whole number, as in 20")
@@ -416,6 +424,12 @@ mod tests {
         assert!(["1", "true", "Yes", "on"].iter().all(|text| switch(text) == Ok(true)));
         assert!(["", "0", "false", "no", "OFF"].iter().all(|text| switch(text) == Ok(false)));
         assert!(["maybe", "2", "ja"].iter().all(|text| switch(text).is_err()));
+    }
+
+    #[test]
+    fn choice_is_one_of_the_words_or_refused_with_all_of_them() {
+        assert_eq!(choice("never"), Ok(Color::Never));
+        assert_eq!(choice::<Color>("blue"), Err("write one of auto, always, never".to_owned()));
     }
 
     #[test]

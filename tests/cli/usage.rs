@@ -143,3 +143,30 @@ fn variable_of_a_switch_that_says_neither_yes_nor_no_is_refused_with_how_to_writ
     let ran = home.run_with(&["config", "show"], ("RINGTALK_JSON", "no"));
     assert_eq!((ran.code, ran.stdout.starts_with('{')), (0, false), "{ran:?}");
 }
+
+#[test]
+fn flag_is_taken_whatever_its_variable_holds() {
+    let home = Home::new();
+    for (variable, wrong, flag) in [
+        ("RINGTALK_NET", "a b", &["--net", "lab"][..]),
+        ("RINGTALK_LOCAL", "maybe", &["--local"]),
+        ("RINGTALK_PEER", "oak:x", &["--peer", "oak"]),
+        ("RINGTALK_GROUP", "10.0.0.1", &["--group", "239.255.1.2"]),
+        ("RINGTALK_PORT", "0", &["--port", "9000"]),
+        ("RINGTALK_DATA", "", &["--data", "/nowhere"]),
+        ("RINGTALK_NICK", "#", &["--nick", "ana"]),
+        ("RINGTALK_JSON", "maybe", &["--json"]),
+        ("RINGTALK_TIMEOUT", "zz", &["--timeout", "1s"]),
+        ("RINGTALK_COLOR", "blue", &["--color", "never"]),
+        ("RINGTALK_CONFIG", "", &["--config", "/dev/null"]),
+    ] {
+        let show = &["config", "show"][..];
+        for args in [[flag, show].concat(), [show, flag].concat()] {
+            let ran = home.run_with(&args, (variable, wrong));
+            assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{variable}: {ran:?}");
+        }
+        let ran = home.run_with(show, (variable, wrong));
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{variable}: {ran:?}");
+        assert!(ran.stderr.contains(&format!(" for {variable}: ")), "{ran:?}");
+    }
+}
