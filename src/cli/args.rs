@@ -1,7 +1,7 @@
 //! The command line: every command and flag, and the words of `--help` and the manual.
 
 use super::kept::Kept;
-use super::values::{Color, Durability, Group, Name, Peer, Span, Target, Web as Place, count, port, room, switch};
+use super::values::{Color, Durability, Group, Name, Peer, Span, Target, Web as Place, count, port, priority, room};
 use crate::ids::MessageId;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -157,22 +157,21 @@ impl Command {
 #[derive(Args, Debug, Default)]
 pub(crate) struct Server {
     /// Keep nothing on disk: history lives in memory and ends with the server
-    #[arg(long, env = "RINGTALK_EPHEMERAL", action = ArgAction::SetTrue, hide_env = true,
-          value_parser = switch)]
+    #[arg(long, action = ArgAction::SetTrue)]
     pub(crate) ephemeral: bool,
     /// What an acknowledgement promises [default: disk]
-    #[arg(long, env = "RINGTALK_DURABILITY", value_name = "WHERE", hide_env = true)]
+    #[arg(long, value_name = "WHERE")]
     pub(crate) durability: Option<Durability>,
     /// How much of history to keep: all, an age such as 90d, or a size such as 20GB. What is older goes once every server of
     /// the ring would let it go [default: all]
-    #[arg(long, env = "RINGTALK_KEEP", value_name = "90d|20GB|all", hide_env = true)]
+    #[arg(long, value_name = "90d|20GB|all")]
     pub(crate) keep: Option<Kept>,
     /// Prefer this server as leader: the greatest wins, 0 to 255 [default: 0]
-    #[arg(long, env = "RINGTALK_PRIORITY", value_name = "N", hide_env = true)]
+    #[arg(long, value_name = "N", value_parser = priority)]
     pub(crate) priority: Option<u8>,
     /// Where to serve the page: an address, or off. Anything but loopback opens it to the network, with a token
     /// [default: 127.0.0.1:8284, or the next free port]
-    #[arg(long, env = "RINGTALK_WEB", value_name = "ADDR|off", hide_env = true)]
+    #[arg(long, value_name = "ADDR|off")]
     pub(crate) web: Option<Place>,
     /// A demo's server: takes faults from stdin and ends with it
     #[arg(long, hide = true)]
@@ -187,7 +186,7 @@ pub(crate) struct Server {
 pub(crate) struct Web {
     /// Where to serve the page. Anything but loopback opens it to the network, with a token
     /// [default: 127.0.0.1:8284, or the next free port]
-    #[arg(long, env = "RINGTALK_WEB", value_name = "ADDR", hide_env = true)]
+    #[arg(long, value_name = "ADDR")]
     pub(crate) web: Option<Place>,
 }
 
@@ -198,7 +197,7 @@ pub(crate) struct Replay {
     pub(crate) file: PathBuf,
     /// Where to serve the page. Anything but loopback opens it to the network, with a token
     /// [default: 127.0.0.1:8284, or the next free port]
-    #[arg(long, env = "RINGTALK_WEB", value_name = "ADDR", hide_env = true)]
+    #[arg(long, value_name = "ADDR")]
     pub(crate) web: Option<Place>,
 }
 
@@ -353,7 +352,7 @@ pub(crate) struct Demo {
     pub(crate) classroom: bool,
     /// Where to serve the page, or off; with it the demo goes on without a terminal, until Ctrl-C
     /// [default: 127.0.0.1:8284, or the next free port; all interfaces with --classroom]
-    #[arg(long, env = "RINGTALK_WEB", value_name = "ADDR|off", hide_env = true)]
+    #[arg(long, value_name = "ADDR|off")]
     pub(crate) web: Option<Place>,
     /// Open the page in a browser
     #[arg(long)]

@@ -7,7 +7,7 @@ use super::environment::{Environment, variable};
 use super::failure::{Code, Failure};
 use super::kept::Kept;
 use super::keys::{Action, Bindings, Chord, Keymap};
-use super::values::{Color, Durability, Group, Name, Peer, Span, Web, choice, port, switch};
+use super::values::{Color, Durability, Group, Name, Peer, Span, Web, choice, port, priority, switch};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use serde::{Deserialize, Serialize};
@@ -144,14 +144,11 @@ impl Settings {
     /// [`Code::BadConfig`] for a file that cannot be read or understood; [`Code::Usage`] for a variable that holds no value
     /// of its setting, unless a flag gives that.
     pub(crate) fn gather(line: &Line, matches: &ArgMatches) -> Result<Self, Failure> {
-        let not_given = |key: &str| !is_from(matches, key, ValueSource::CommandLine);
-        let environment = Environment(|key: &str| not_given(key).then(|| std::env::var_os(variable(key))).flatten());
+        let environment =
+            Environment(|key: &str| if is_given(matches, key) { None } else { std::env::var_os(variable(key)) });
         let chosen = line.global.config.clone().or(environment.path("config")?);
-        let mut layers = vec![
-            (Origin::Flag, Layer::of(line, matches, ValueSource::CommandLine)),
-            (Origin::Environment, Layer::of(line, matches, ValueSource::EnvVariable)),
-            (Origin::Environment, Layer::around(&environment)?),
-        ];
+        let mut layers =
+            vec![(Origin::Flag, Layer::given(line, matches)), (Origin::Environment, Layer::around(&environment)?)];
         for (path, must_exist) in files(chosen.as_deref()) {
             if let Some(layer) = Layer::read(&path, must_exist)? {
                 layers.push((Origin::File(path), layer));
@@ -245,9 +242,9 @@ impl Settings {
 }
 
 impl Layer {
-    /// What one source of the command line says.
-    fn of(line: &Line, matches: &ArgMatches, source: ValueSource) -> Self {
-        let said = |id: &str| is_from(matches, id, source);
+    /// What the command line says.
+    fn given(line: &Line, matches: &ArgMatches) -> Self {
+        let said = |id: &str| is_given(matches, id);
         let Global { net, iface, local, peer, group, port, data, name, nick, server, json, timeout, color, .. } =
             &line.global;
         let mut layer = Self {
@@ -292,7 +289,13 @@ impl Layer {
             json: environment.value("json", switch)?,
             timeout: environment.value("timeout", str::parse)?,
             color: environment.value("color", choice)?,
-            ..Self::default()
+            ephemeral: environment.value("ephemeral", switch)?,
+            durability: environment.value("durability", choice)?,
+            keep: environment.value("keep", str::parse)?,
+            priority: environment.value("priority", priority)?,
+            web: environment.value("web", str::parse)?,
+            bell: environment.value("bell", switch)?,
+            keys: None,
         })
     }
 
@@ -343,11 +346,11 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Whether a setting's value is from this source of the command line, before the command or after it.
-fn is_from(matches: &ArgMatches, id: &str, source: ValueSource) -> bool {
+/// Whether a flag gives this setting, before the command or after it.
+fn is_given(matches: &ArgMatches, id: &str) -> bool {
     let deepest = matches.subcommand().map_or(matches, |(_, inner)| inner);
-    let from = |m: &ArgMatches| m.try_contains_id(id).is_ok() && m.value_source(id) == Some(source);
-    from(matches) || from(deepest)
+    let by = |m: &ArgMatches| m.try_contains_id(id).is_ok() && m.value_source(id) == Some(ValueSource::CommandLine);
+    by(matches) || by(deepest)
 }
 
 fn pick<T>(layers: &[(Origin, Layer)], get: impl Fn(&Layer) -> Option<T>, built_in: impl FnOnce() -> T) -> Setting<T> {

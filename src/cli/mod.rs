@@ -31,7 +31,6 @@ mod web;
 mod window;
 
 use args::{Command, Line};
-use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 use config::Settings;
 use failure::{Code, Failure};
@@ -91,9 +90,6 @@ fn usage_failure(error: &clap::Error) -> Failure {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or("wrong usage");
     let mut message = first.strip_prefix("error: ").unwrap_or(first).to_owned();
-    if let Some((flag, variable)) = variable_of(error) {
-        message = message.replace(&format!("'{flag}'"), variable.as_str());
-    }
     let mut hints = Vec::new();
     for line in lines {
         if let Some(tip) = line.strip_prefix("tip: ") {
@@ -108,29 +104,6 @@ fn usage_failure(error: &clap::Error) -> Failure {
         hints.push("ringtalk --help".to_owned());
     }
     Failure::new(Code::Usage, message).hint(hints.join("\n"))
-}
-
-/// The flag that got a wrong value, as clap writes it, and the variable that the value came from, if it did.
-fn variable_of(error: &clap::Error) -> Option<(String, String)> {
-    let text = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.as_str()),
-        _ => None,
-    };
-    let (flag, wrong) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
-    let long = flag.strip_prefix("--")?.split([' ', '=']).next()?;
-    let line = Line::command();
-    let args = line.get_subcommands().flat_map(clap::Command::get_arguments).chain(line.get_arguments());
-    let (variable, short) =
-        args.filter(|arg| arg.get_long() == Some(long)).find_map(|arg| Some((arg.get_env()?, arg.get_short())))?;
-    // A flag that is there hides the variable.
-    let is_flag = |word: &str| {
-        word.strip_prefix("--").is_some_and(|word| word.split('=').next() == Some(long))
-            || short.is_some_and(|short| word.strip_prefix('-').is_some_and(|word| word.starts_with(short)))
-    };
-    let is_given = std::env::args_os().skip(1).any(|word| is_flag(&word.to_string_lossy()));
-    let value = std::env::var_os(variable)?.to_string_lossy().into_owned();
-    let is_source = !is_given && (value == wrong || value.split(',').any(|part| part == wrong));
-    is_source.then(|| (flag.to_owned(), variable.to_string_lossy().into_owned()))
 }
 
 /// Whether failures are to be told as JSON, also those of the command line itself.

@@ -59,6 +59,11 @@ pub(crate) fn port(text: &str) -> Result<u16, &'static str> {
     text.parse().ok().filter(|port| *port > 0).ok_or("a port is a number from 1 to 65535")
 }
 
+/// How much a server wants to lead.
+pub(crate) fn priority(text: &str) -> Result<u8, &'static str> {
+    text.parse().map_err(|_| "a priority is a number from 0 to 255")
+}
+
 /// What a variable of a flag without a value says.
 pub(crate) fn switch(text: &str) -> Result<bool, &'static str> {
     match text.trim().to_ascii_lowercase().as_str() {

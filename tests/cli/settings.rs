@@ -26,6 +26,26 @@ fn flag_beats_environment_beats_file_beats_built_in() {
 }
 
 #[test]
+fn variables_of_a_server_and_of_the_window_are_shown_and_wrong_ones_are_refused() {
+    let home = Home::new();
+    home.configure("priority = 1\nbell = false\n");
+    for (variable, text, value, wrong) in [
+        ("RINGTALK_EPHEMERAL", "true", Value::from(true), "maybe"),
+        ("RINGTALK_DURABILITY", "memory", "memory".into(), "paper"),
+        ("RINGTALK_KEEP", "90d", "90d".into(), "5s"),
+        ("RINGTALK_PRIORITY", "3", 3.into(), "256"),
+        ("RINGTALK_WEB", "off", "off".into(), "on"),
+        ("RINGTALK_BELL", "true", true.into(), "maybe"),
+    ] {
+        let key = variable.trim_start_matches("RINGTALK_").to_lowercase();
+        assert_eq!(setting(&home, &[], (variable, text), &key), (value, variable.into()));
+        let ran = home.run_with(&["config", "show"], (variable, wrong));
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:?}");
+        assert!(ran.stderr.starts_with(&format!("ringtalk: invalid value '{wrong}' for {variable}: ")), "{ran:?}");
+    }
+}
+
+#[test]
 fn global_flags_count_before_and_after_the_command() {
     let home = Home::new();
     for args in [["--net", "lab", "config", "show", "--json"], ["config", "show", "--json", "--net", "lab"]] {
