@@ -151,6 +151,11 @@ impl Command {
             _ => None,
         }
     }
+
+    /// Whether this is `config path`, for which no file needs to be there.
+    pub(crate) fn is_config_path(&self) -> bool {
+        matches!(self, Self::Config(Config { what: ConfigWhat::Path }))
+    }
 }
 
 /// `server`.

@@ -50,6 +50,9 @@ pub(crate) struct Layer {
     web: Option<Web>,
     bell: Option<bool>,
     keys: Option<Bindings>,
+    /// The file to read; no file says that.
+    #[serde(skip)]
+    config: Option<PathBuf>,
 }
 
 fn filed_port<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
@@ -124,6 +127,8 @@ pub(crate) struct Settings {
     pub(crate) bell: Setting<bool>,
     /// The chat window's keys, for each action.
     pub(crate) keys: Vec<(Action, Setting<Option<Vec<Chord>>>)>,
+    /// The file that is read first, whether it exists or not.
+    pub(crate) config: PathBuf,
 }
 
 /// One line of `config show`.
@@ -146,10 +151,12 @@ impl Settings {
     pub(crate) fn gather(line: &Line, matches: &ArgMatches) -> Result<Self, Failure> {
         let environment =
             Environment(|key: &str| if is_given(matches, key) { None } else { std::env::var_os(variable(key)) });
-        let chosen = line.global.config.clone().or(environment.path("config")?);
         let mut layers =
             vec![(Origin::Flag, Layer::given(line, matches)), (Origin::Environment, Layer::around(&environment)?)];
+        let chosen = pick(&layers, |layer| layer.config.clone().map(Some), || None).value;
+        let only_asks_where = line.command.as_ref().is_some_and(Command::is_config_path);
         for (path, must_exist) in files(chosen.as_deref()) {
+            let must_exist = must_exist && !only_asks_where;
             if let Some(layer) = Layer::read(&path, must_exist)? {
                 layers.push((Origin::File(path), layer));
             }
@@ -182,6 +189,7 @@ impl Settings {
             keys: Action::all()
                 .map(|action| (action, pick(layers, |layer| layer.keys.as_ref()?.of(action).map(Some), || None)))
                 .collect(),
+            config: pick(layers, |layer| layer.config.clone(), user_file).value,
             net,
         }
     }
@@ -245,8 +253,9 @@ impl Layer {
     /// What the command line says.
     fn given(line: &Line, matches: &ArgMatches) -> Self {
         let said = |id: &str| is_given(matches, id);
-        let Global { net, iface, local, peer, group, port, data, name, nick, server, json, timeout, color, .. } =
-            &line.global;
+        let Global {
+            net, iface, local, peer, group, port, data, name, nick, server, json, timeout, color, config, ..
+        } = &line.global;
         let mut layer = Self {
             net: net.clone().filter(|_| said("net")),
             iface: iface.clone().filter(|_| said("iface")),
@@ -261,6 +270,7 @@ impl Layer {
             json: said("json").then_some(*json),
             timeout: timeout.filter(|_| said("timeout")),
             color: color.filter(|_| said("color")),
+            config: config.clone().filter(|_| said("config")),
             ..Self::default()
         };
         if let Some(Command::Server(server)) = &line.command {
@@ -296,6 +306,7 @@ impl Layer {
             web: environment.value("web", str::parse)?,
             bell: environment.value("bell", switch)?,
             keys: None,
+            config: environment.path("config")?,
         })
     }
 
@@ -386,7 +397,7 @@ fn files(chosen: Option<&Path>) -> Vec<(PathBuf, bool)> {
 }
 
 /// The user's configuration file, whether it exists or not.
-pub(crate) fn user_file() -> PathBuf {
+fn user_file() -> PathBuf {
     home("XDG_CONFIG_HOME", ".config").join("ringtalk/config.toml")
 }
 

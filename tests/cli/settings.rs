@@ -92,6 +92,26 @@ fn path_is_told_whether_the_file_exists_or_not() {
 }
 
 #[test]
+fn path_is_that_of_the_chosen_file() {
+    let home = Home::new();
+    home.configure("net = 'filed'\n");
+    let file = home.path().join("other.toml").display().to_string();
+    let line = format!("{file}\n");
+    let document = format!("{}\n", serde_json::json!({ "path": file }));
+    for exists in [false, true] {
+        if exists {
+            std::fs::write(&file, "net = 'other'\n").expect("written");
+        }
+        let ran = home.run(&["--config", &file, "config", "path"]);
+        assert_eq!((ran.code, &ran.stdout), (0, &line), "{ran:?}");
+        let ran = home.run(&["config", "path", "--json", "--config", &file]);
+        assert_eq!((ran.code, &ran.stdout), (0, &document), "{ran:?}");
+        let ran = home.run_with(&["config", "path"], ("RINGTALK_CONFIG", &file));
+        assert_eq!((ran.code, &ran.stdout), (0, &line), "{ran:?}");
+    }
+}
+
+#[test]
 fn color_follows_the_flag_and_is_off_in_a_pipe() {
     let home = Home::new();
     assert!(!home.run(&["config", "show"]).stdout.contains('\u{1b}'));

@@ -2,7 +2,7 @@
 
 use crate::cli::Run;
 use crate::cli::args::ConfigWhat;
-use crate::cli::config::{Row, user_file};
+use crate::cli::config::Row;
 use crate::cli::failure::Failure;
 use crate::cli::output::Style;
 use crate::cli::shown::shown;
@@ -18,7 +18,7 @@ pub(super) fn run(what: ConfigWhat, run: &Run) -> Result<(), Failure> {
 }
 
 fn path(run: &Run) -> Result<(), Failure> {
-    let path = user_file().display().to_string();
+    let path = run.settings.config.display().to_string();
     if run.output.json { run.output.document(&json!({ "path": path })) } else { run.output.line(&shown(&path)) }
 }
 
