@@ -20,6 +20,8 @@ pub(crate) struct Backlog(Arc<Told>);
 struct Told {
     /// Messages that are in the index; [`NONE`] unless it is far behind.
     indexed: AtomicU64,
+    /// The same while the disk takes nothing; [`NONE`] when it does.
+    stopped: AtomicU64,
     /// Whether it lacks messages that should be there.
     is_short: AtomicBool,
 }
@@ -27,7 +29,11 @@ struct Told {
 impl Backlog {
     /// The index is not far behind.
     pub(crate) fn none() -> Self {
-        Self(Arc::new(Told { indexed: AtomicU64::new(NONE), is_short: AtomicBool::new(false) }))
+        Self(Arc::new(Told {
+            indexed: AtomicU64::new(NONE),
+            stopped: AtomicU64::new(NONE),
+            is_short: AtomicBool::new(false),
+        }))
     }
 
     /// Takes note of where the index is. Once it was far behind, that is told until it has come to the end.
@@ -35,6 +41,12 @@ impl Backlog {
         let left = store.unindexed();
         let is_far = left >= FAR || left > 0 && self.indexed().is_some();
         self.0.indexed.store(if is_far { store.digest().messages } else { NONE }, Ordering::Relaxed);
+        self.0.stopped.store(NONE, Ordering::Relaxed);
+    }
+
+    /// The index goes no further: the disk takes nothing. Then all that it lacks is told of.
+    pub(crate) fn note_stopped<E: Engine>(&self, store: &Store<E>) {
+        self.0.stopped.store(store.digest().messages, Ordering::Relaxed);
     }
 
     /// Messages that are in the index, while it is far behind.
@@ -52,7 +64,8 @@ impl Backlog {
         let Answer::Status(mut status) = answer else { return answer };
         let me = status.servers.iter().find(|server| server.pid == status.answered_by);
         let name = me.map_or_else(|| "this server".to_owned(), |me| me.name.clone());
-        if let Some(indexed) = self.indexed() {
+        let stopped = self.0.stopped.load(Ordering::Relaxed);
+        if let Some(indexed) = self.indexed().or((stopped < status.messages).then_some(stopped)) {
             let (messages, only) = (status.messages, "history and search show only what is indexed");
             let problem = format!("{name} indexes its history: {indexed} of {messages} messages; until then {only}");
             status.problems.push(problem);
@@ -93,6 +106,9 @@ mod tests {
         store.apply(&[learn(1, FAR - 1)]).unwrap();
         backlog.note(&store);
         assert_eq!(backlog.indexed(), None, "what a question waits for is not told");
+        backlog.note_stopped(&store);
+        assert_eq!(told(FAR - 1).0, 0, "there is nothing to wait for");
+        assert_eq!(told(0), (0, String::new()), "nothing is missing");
         store.apply(&[learn(FAR, FAR)]).unwrap();
         backlog.note(&store);
         assert_eq!(told(FAR).0, 0);

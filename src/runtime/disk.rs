@@ -327,7 +327,9 @@ impl<E: Engine> Disk<E> {
         let level = if trouble == Trouble::Broken { log::Level::Error } else { log::Level::Info };
         log::log!(level, "{error}");
         self.tell(Input::WriteFailed { trouble })?;
-        self.store = None;
+        if let Some(store) = self.store.take() {
+            self.backlog.note_stopped(&store);
+        }
         self.lazy.clear();
         let mut told = error.to_string();
         loop {
