@@ -403,8 +403,8 @@ fn user_file() -> PathBuf {
 
 /// The file of a name: one however it is written, and never outside of its directory.
 pub(crate) fn file_of(name: &Name) -> String {
-    let file = crate::name::fold(name.as_str()).replace('/', "%");
-    if file.starts_with('.') { format!("%{file}") } else { file }
+    let file = crate::name::fold(name.as_str()).replace('%', "%25").replace('/', "%2f");
+    file.strip_prefix('.').map(|rest| format!("%2e{rest}")).unwrap_or(file)
 }
 
 /// Where data directories of nets are made.
@@ -460,10 +460,11 @@ mod tests {
     fn files_of_a_name_are_the_same_in_any_case_and_never_elsewhere() {
         let file = |name: &str| file_of(&name.parse().unwrap());
         assert_eq!(file("Casey"), file("casey"));
-        assert_eq!(
-            (file(".."), file("."), file("../../evil"), file("a/b")),
-            ("%..".into(), "%.".into(), "%..%..%evil".into(), "a%b".into())
-        );
+        for (name, wanted) in
+            [("..", "%2e."), (".", "%2e"), ("../../evil", "%2e.%2f..%2fevil"), ("a/b", "a%2fb"), ("a%2fb", "a%252fb")]
+        {
+            assert_eq!(file(name), wanted);
+        }
     }
 
     #[test]

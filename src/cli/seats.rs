@@ -43,10 +43,11 @@ impl Seats {
                 }
                 BTreeSet::new()
             }
-            _ => {
+            Kind::Join | Kind::Nick => {
                 self.take(client, &message.room);
                 BTreeSet::new()
             }
+            _ => BTreeSet::new(),
         }
     }
 
@@ -78,11 +79,13 @@ mod tests {
         };
         seats.fill(&[person(1, "Lobby"), person(1, "kitchen"), person(2, "lobby")]);
         let join = |client, room| said(client, Kind::Join, room);
-        assert!(seats.heard(&join(1, "BUILD")).is_empty() && seats.heard(&said(3, Kind::Text, "lobby")).is_empty());
+        assert!(seats.heard(&join(1, "BUILD")).is_empty() && seats.heard(&said(3, Kind::Join, "lobby")).is_empty());
         assert!(seats.heard(&said(3, Kind::Leave, "lobby")).is_empty());
+        assert!(seats.heard(&said(4, Kind::Text, "lobby")).is_empty(), "who only says something is in no room");
         let all = said(1, Kind::Leave, "");
         assert_eq!(seats.heard(&all), BTreeSet::from(["build".into(), "lobby".into()]));
         assert!(seats.heard(&all).is_empty() && seats.heard(&said(3, Kind::Leave, "")).is_empty());
+        assert!(seats.heard(&said(4, Kind::Leave, "")).is_empty());
         let gone = said(9, Kind::Gone { client: ClientId(2) }, "");
         assert_eq!(seats.heard(&gone), BTreeSet::from(["lobby".into()]));
     }

@@ -91,7 +91,7 @@ impl Feed {
                 let seen = listed.get(&epoch).copied();
                 let next = seen.unwrap_or(0) + 1;
                 let floor =
-                    if seen.is_some() || listed.is_empty() { RecordKey::default() } else { cursor.floor_of_others() };
+                    if seen.is_some() || listed.is_empty() { RecordKey::default() } else { cursor.floor_of(epoch) };
                 (log.delivered >= next).then_some(Stretch { epoch, next, last: log.delivered, floor })
             })
             .collect();

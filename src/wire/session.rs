@@ -85,22 +85,22 @@ pub enum Follow {
     From(Cursor),
 }
 
-/// What a client has been shown: lengths of the latest epochs, and a key below which everything is old.
+/// What a client has been shown: lengths of the latest epochs, and the greatest key that was there when its feed began.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, Default)]
 pub struct Cursor {
     /// Lengths seen of the latest epochs; at most [`MAX_CURSOR_EPOCHS`].
     pub epochs: Vec<(EpochId, u64)>,
-    /// The greatest key that was there when the feed began; of epochs that are not listed, see
-    /// [`floor_of_others`](Self::floor_of_others).
+    /// The greatest key that was there when the feed began; of epochs that are not listed, see [`floor_of`](Self::floor_of).
     pub floor: RecordKey,
 }
 
 impl Cursor {
-    /// Of epochs that are not listed, what sorts up to here is not shown. A list that is not full has all that the server knew: another
-    /// epoch came since, from the other side of a cut, and is news if it is not older than [`NEWS`]. One that is full left out old
-    /// ones, that were there before.
-    pub fn floor_of_others(&self) -> RecordKey {
-        if self.epochs.len() >= MAX_CURSOR_EPOCHS {
+    /// Of an epoch that is not listed, what sorts up to here is not shown. Its server did not know it: it came since, from the other
+    /// side of a cut, and is news if it is not older than [`NEWS`]. Only a list that is full left out old ones, that were there before.
+    pub fn floor_of(&self, epoch: EpochId) -> RecordKey {
+        let is_full = self.epochs.len() >= MAX_CURSOR_EPOCHS;
+        let least = self.epochs.iter().map(|(epoch, _)| *epoch).min().filter(|_| is_full);
+        if least.is_some_and(|least| epoch < least) {
             return self.floor;
         }
         let hlc = Hlc(self.floor.hlc.0.saturating_sub(Hlc::from_wall_ms(NEWS.as_millis() as u64).0));

@@ -61,15 +61,15 @@ impl Tail<'_> {
             reader: Some(self.reader),
             ..HistoryQuery::default()
         };
+        if let Answer::Who(people) = contact.ask(Query::Who(None))? {
+            self.seats.fill(&people);
+        }
         // One message is asked for even when none is wanted: an answer tells that somebody is there.
         let live = if self.output.json && last > 0 { Some(contact.settled()?) } else { None };
         let (rows, _) = Pages { contact, words: None, within }.last(last.max(1))?;
         for (record, leader) in rows.iter().filter(|_| last > 0) {
             self.shown_before.insert(record.message.id);
             self.show(&Told { record, leader, live })?;
-        }
-        if let Answer::Who(people) = contact.ask(Query::Who(None))? {
-            self.seats.fill(&people);
         }
         Ok(())
     }
@@ -99,7 +99,11 @@ impl Tail<'_> {
         let left = if message.late { BTreeSet::new() } else { self.seats.heard(&record.message) };
         for room in left {
             let mut left = record.clone();
-            left.message.room = room;
+            (left.message.room, left.message.kind) = (room, Kind::Leave);
+            if left.message.nick.is_empty() {
+                let is_gone = if let Kind::Gone { client } = record.message.kind { Some(client) } else { None };
+                left.message.nick = is_gone.unwrap_or(record.message.id.client).to_string();
+            }
             self.notice(&Told { record: &left, leader: &message.leader, live: None })?;
         }
         let is_wanted = self.seats.has(&record.message.room);
@@ -137,7 +141,7 @@ impl Tail<'_> {
             return if is_news { self.output.line(&told.live_line(Some(self.reader), self.output)) } else { Ok(()) };
         }
         match message.kind {
-            Kind::Join | Kind::Leave | Kind::Gone { .. } => {
+            Kind::Join | Kind::Leave => {
                 let event = if message.kind == Kind::Join { "joined" } else { "left" };
                 self.output.line(&to_json(&json!({ "event": event, "room": message.room, "nick": message.nick })))
             }

@@ -8,27 +8,35 @@ use std::collections::BTreeMap;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Beginning {
     lengths: BTreeMap<EpochId, u64>,
-    /// Of epochs that are not listed, what sorts up to here.
-    others: RecordKey,
+    /// The cursor that told it; of epochs that are not among the lengths its floors count.
+    cursor: Cursor,
 }
 
 impl Beginning {
     /// The one that a cursor tells.
     pub fn of(cursor: &Cursor) -> Self {
-        Self { lengths: cursor.epochs.iter().copied().collect(), others: cursor.floor_of_others() }
+        Self { lengths: cursor.epochs.iter().copied().collect(), cursor: cursor.clone() }
     }
 
     /// Whether this place lies before it.
-    pub fn is_after(&self, key: &RecordKey) -> bool {
+    pub fn hides(&self, key: &RecordKey) -> bool {
         match self.lengths.get(&key.epoch) {
             Some(length) => key.gsn <= *length,
-            None => *key <= self.others,
+            None => *key <= self.cursor.floor_of(key.epoch),
         }
     }
 
-    /// Another process goes on from this cursor: of epochs that neither lists, what sorts below its floor is not shown.
-    pub fn go_on(&mut self, cursor: &Cursor) {
-        self.others = self.others.max(cursor.floor_of_others());
+    /// Whether this place was not known then, or not yet, and sorts below something that was: it is late, whenever it comes.
+    pub fn is_news_of_before(&self, key: &RecordKey) -> bool {
+        *key < self.cursor.floor && !self.lengths.contains_key(&key.epoch)
+    }
+
+    /// Another process goes on with what this one had been shown: all of an epoch that it lists was owed to this one.
+    pub fn go_on(&mut self, shown: &Cursor) {
+        for (epoch, _) in &shown.epochs {
+            self.lengths.entry(*epoch).or_insert(0);
+        }
+        self.cursor = shown.clone();
     }
 }
 
@@ -38,6 +46,8 @@ mod tests {
     use crate::time::Hlc;
     use crate::wire::session::{MAX_CURSOR_EPOCHS, NEWS};
 
+    const NOW: u64 = 1_000_000_000;
+
     fn epoch(num: u64) -> EpochId {
         EpochId { num, ..EpochId::default() }
     }
@@ -46,21 +56,38 @@ mod tests {
         RecordKey { hlc: Hlc::from_wall_ms(ms), epoch: epoch(num), gsn, idx: 0 }
     }
 
+    fn cursor(epochs: impl Iterator<Item = u64>) -> Cursor {
+        Cursor { epochs: epochs.map(|num| (epoch(num), 10)).collect(), floor: key(NOW, 9, 10) }
+    }
+
     /// Of a split that a newcomer came into, it was shown nothing that the other side had said before.
     #[test]
     fn what_its_server_did_not_know_is_news_for_a_day() {
-        let now = 1_000_000_000;
         let day = NEWS.as_millis() as u64;
-        let mut cursor = Cursor { epochs: vec![(epoch(3), 10)], floor: key(now, 3, 10) };
-        let beginning = Beginning::of(&cursor);
-        assert!(beginning.is_after(&key(now, 3, 10)) && !beginning.is_after(&key(now - 5, 3, 11)));
-        assert!(!beginning.is_after(&key(now - 5, 4, 1)) && !beginning.is_after(&key(now - day + 1, 2, 1)));
-        assert!(beginning.is_after(&key(now - day - 1, 4, 1)));
-        cursor.epochs.extend((4..=MAX_CURSOR_EPOCHS as u64 + 2).map(|num| (epoch(num), 1)));
-        let known = Beginning::of(&cursor);
-        assert!(known.is_after(&key(now - 5, 2, 1)), "of those that do not fit the list nothing is news");
-        let mut two = beginning;
-        two.go_on(&cursor);
-        assert!(two.is_after(&key(now - 5, 2, 1)) && !two.is_after(&key(now - 5, 3, 11)));
+        let beginning = Beginning::of(&cursor(9..=9));
+        assert!(beginning.hides(&key(NOW, 9, 10)) && !beginning.hides(&key(NOW - 5, 9, 11)));
+        assert!(!beginning.hides(&key(NOW - 5, 10, 1)) && !beginning.hides(&key(NOW - day + 1, 2, 1)));
+        assert!(beginning.hides(&key(NOW - day - 1, 10, 1)));
+        assert!(beginning.is_news_of_before(&key(NOW - 5, 10, 1)));
+        assert!(
+            !beginning.is_news_of_before(&key(NOW - 5, 9, 11)) && !beginning.is_news_of_before(&key(NOW + 5, 10, 1))
+        );
+    }
+
+    /// A ring that has had 256 views has a list that is always full.
+    #[test]
+    fn list_that_is_full_left_out_old_epochs_only() {
+        let listed = 9..9 + MAX_CURSOR_EPOCHS as u64;
+        let beginning = Beginning::of(&cursor(listed.clone().map(|num| 2 * num)));
+        assert!(beginning.hides(&key(NOW - 5, 17, 1)), "older than all that are listed");
+        assert!(!beginning.hides(&key(NOW - 5, 19, 1)) && !beginning.hides(&key(NOW - 5, 2 * listed.end, 1)));
+    }
+
+    #[test]
+    fn who_goes_on_elsewhere_is_owed_what_he_was_owed_before() {
+        let mut beginning = Beginning::of(&cursor(9..=9));
+        beginning.go_on(&cursor(9..9 + MAX_CURSOR_EPOCHS as u64));
+        assert!(beginning.hides(&key(NOW - 5, 9, 10)) && !beginning.hides(&key(NOW - 5, 10, 1)));
+        assert!(beginning.hides(&key(NOW - 5, 8, 1)));
     }
 }

@@ -50,7 +50,7 @@ pub struct Client {
     pub(super) outbox: Outbox,
     pub(super) feed: Option<Feed>,
     pub(super) reception: Reception,
-    merging: Merging,
+    pub(super) merging: Merging,
     pub(super) stage: Stage,
     /// The last home's name, and since when it is gone.
     pub(super) gone: Option<(String, Time)>,
@@ -268,8 +268,10 @@ impl Client {
             } else if let Some(merged) = self.merging.take() {
                 self.tell(merged);
             }
-            // Late, too: the other side of a cut saw nothing of this client, and its word empties the seats from before the cut.
-            let heeded = !late || !bug!(self.settings, Bug::StaysGone);
+            // Late, too: the other side of a cut saw nothing of this client, and its word empties the seats from before the cut. Those
+            // that it took since its feed began are above what sorts before that.
+            let is_from_before = self.feed.as_ref().is_some_and(|feed| feed.is_from_before(&record.key));
+            let heeded = !is_from_before && (!late || !bug!(self.settings, Bug::StaysGone));
             let declared_gone = record.message.kind == Kind::Gone { client: self.me } && heeded;
             self.tell(Event::Message(Message { record, leader: leader.into(), copies, of, late }));
             if declared_gone {

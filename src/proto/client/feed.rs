@@ -50,13 +50,14 @@ impl Feed {
     /// feed's beginning or is for others' eyes, else whether it is late.
     pub(super) fn show(&mut self, record: &Record, behind: bool) -> Option<bool> {
         let is_old = bug!(self, Bug::NewsLost) && record.key <= self.floor;
-        if is_old || self.began.is_after(&record.key) || !self.is_for_me(record) {
+        if is_old || self.began.hides(&record.key) || !self.is_for_me(record) {
             return None;
         }
         if !self.shown.insert(record.message.id) && !bug!(self, Bug::ShowsTwice) {
             return None;
         }
-        let late = record.key < self.greatest || behind && record.key < self.floor;
+        let is_news = self.began.is_news_of_before(&record.key);
+        let late = record.key < self.greatest || is_news || behind && record.key < self.floor;
         self.greatest = self.greatest.max(record.key);
         let top = self.tops.entry(record.key.epoch).or_default();
         *top = record.key.max(*top);
@@ -66,6 +67,11 @@ impl Feed {
             self.fallen = self.fallen.max(top);
         }
         Some(late)
+    }
+
+    /// Whether this sorts before the feed's beginning.
+    pub(super) fn is_from_before(&self, key: &RecordKey) -> bool {
+        *key <= self.floor
     }
 
     /// How much of an epoch the feed has covered.

@@ -134,6 +134,9 @@ impl Client {
         }
         self.search.stop();
         self.closed = true;
+        if let Some(merged) = self.merging.take() {
+            self.tell(merged);
+        }
         self.act(Action::Closed);
     }
 

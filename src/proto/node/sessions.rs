@@ -386,7 +386,9 @@ impl Node {
         };
         // Whoever waits long asks again.
         if first <= last && feed.backlog.len() < MAX_STRETCHES && !feed.will_read(epoch, first, last) {
-            feed.backlog.push_back(Stretch { epoch, next: first, last, floor: RecordKey::default() });
+            // It is of the present, and short: what a merge left to be read does not come first.
+            let at = usize::from(feed.reading).min(feed.backlog.len());
+            feed.backlog.insert(at, Stretch { epoch, next: first, last, floor: RecordKey::default() });
             self.read_backlog(id);
         }
     }

@@ -70,8 +70,7 @@ impl Checker {
         let began = client.began()?;
         let extents = Extents::of(server.disk.live());
         // Of a message that has a second place the first may have been there before.
-        let hidden =
-            self.not_in(client.shown()).filter(|(_, places)| !places.iter().any(|place| began.is_after(place)));
+        let hidden = self.not_in(client.shown()).filter(|(_, places)| !places.iter().any(|place| began.hides(place)));
         let missing = hidden.filter_map(|(id, places)| Some((extents.place_of(id, places, RecordKey::min)?, id)));
         missing.filter(|(_, id)| self.talk.is_for(*id, client.id())).min().map(|(_, id)| id)
     }

@@ -120,6 +120,7 @@ impl World {
             }
             Happening::ClosedAtServer(_) => {
                 self.servers[at].sessions.remove(&session);
+                self.conns[conn].held = None;
                 self.checker.session_ended(at, session);
                 self.input(at, Input::SessionEnded { session });
             }

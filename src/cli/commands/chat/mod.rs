@@ -245,7 +245,7 @@ impl Chat {
     fn speak(&mut self, kind: Kind, text: String) {
         match self.rooms.last().cloned() {
             Some(room) => self.submit(room.as_str(), kind, text),
-            None => self.notice("you are in no room: /join one"),
+            None => self.complain(Code::Usage, "you are in no room: /join one"),
         }
     }
 
@@ -262,7 +262,7 @@ impl Chat {
 
     fn leave(&mut self, room: Option<Name>) {
         let Some(room) = room.or_else(|| self.rooms.last().cloned()) else {
-            return self.notice("you are in no room");
+            return self.complain(Code::Usage, "you are in no room");
         };
         self.rooms.retain(|other| !crate::name::same(other.as_str(), room.as_str()));
         self.submit(room.as_str(), Kind::Leave, String::new());
@@ -308,11 +308,15 @@ impl Chat {
         if !self.is_for_me(&told) {
             return Ok(());
         }
+        if record.message.kind == Kind::Nick {
+            // A late one is of an earlier process, on the other side of a cut.
+            let is_new = !message.late && self.renamed(&record.message.nick);
+            if !self.output.json {
+                return if is_new { self.tell_nick(&told) } else { Ok(()) };
+            }
+        }
         if self.output.json {
             return self.output.line(&told.json());
-        }
-        if record.message.kind == Kind::Nick {
-            return self.renamed(&told);
         }
         let to = if let Kind::Direct { to } = record.message.kind { self.people.get(&to) } else { None };
         let mut text = match to {
@@ -328,22 +332,23 @@ impl Chat {
         self.output.line(&text)
     }
 
-    /// A server has it that one goes by this nick; at the start that is no news.
     fn rename(&mut self, nick: &str) {
         self.is_renaming = true;
         self.contact.command(Command::Nick(nick.to_owned()));
         self.submit("", Kind::Nick, nick.to_owned());
     }
 
-    fn renamed(&mut self, told: &Told) -> Result<(), Failure> {
-        let nick = &told.record.message.nick;
-        if *nick == self.nick {
-            return Ok(());
-        }
+    /// A server has it that one goes by this nick; at the start that is no news.
+    fn renamed(&mut self, nick: &str) -> bool {
         self.is_renaming = false;
+        let is_new = nick != self.nick;
         nick.clone_into(&mut self.nick);
+        is_new
+    }
+
+    fn tell_nick(&self, told: &Told) -> Result<(), Failure> {
         let at = self.output.paint(Style::Dim, &time_of_day(told.at_ms()));
-        self.output.line(&format!("{at} -- you are {} now", shown(nick)))
+        self.output.line(&format!("{at} -- you are {} now", shown(&self.nick)))
     }
 
     /// Words of my rooms, to me or from me; and who comes to and leaves my rooms.
@@ -435,7 +440,7 @@ impl Chat {
             && self.contact.home().is_some()
             && !std::mem::take(&mut self.is_renaming)
         {
-            return self.yield_nick(free);
+            return self.yield_nick(news, free);
         }
         if self.output.json {
             return self.told_json(news);
@@ -461,8 +466,13 @@ impl Chat {
     }
 
     /// Two sides of a cut met, and someone of the other had the nick first: to insist would be refused again and again.
-    fn yield_nick(&mut self, free: &str) {
-        self.notice(&format!("{} is someone else's, who had it first; {} is free and yours", self.nick, shown(free)));
+    fn yield_nick(&mut self, news: &Notice, free: &str) {
+        if self.output.json {
+            self.told_json(news);
+        } else {
+            let lost = shown(&self.nick);
+            self.notice(&format!("{lost} is someone else's, who had it first; {} is free and yours", shown(free)));
+        }
         self.rename(free);
     }
 

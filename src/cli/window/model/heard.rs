@@ -225,7 +225,7 @@ impl Model {
                 if std::mem::take(&mut self.is_renaming) {
                     self.note(format!("that nick is someone else's; {free} is free: /nick {free}"));
                 } else {
-                    // Two sides of a cut met: to insist would be refused again and again.
+                    // Two sides of a cut met, or there was no server at the start to say so: to insist would be refused for ever.
                     self.note(format!(
                         "{} is someone else's, who had it first; {free} is free and yours",
                         self.person.nick
