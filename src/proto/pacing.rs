@@ -21,6 +21,8 @@ const MICRO: u64 = 1_000_000;
 const CROWD_SHARE: u64 = 16;
 /// Share of the ceiling below which it never falls.
 const LEAST_SHARE: u64 = 1024;
+/// Share of the rate that a crowd's loss leaves at least at once.
+const LEAST_LEFT: u64 = 32;
 /// Bytes that go at once after a pause even at the lowest rate.
 const LEAST_BURST_BYTES: u64 = 10 * DATAGRAM_BYTES;
 /// Per cent by which the rate rises in a window without loss …
@@ -45,11 +47,11 @@ pub enum Lane {
 
 /// Paces a sender to a rate that follows what receivers report (`PROTOCOL.md` §6, flow).
 ///
-/// More than 1 % of a window's datagrams asked for again: the rate falls to 7/10, below a sixteenth of the ceiling only when
-/// every second was. A window without that: it rises by 5 %, or below that sixteenth by 1 % if less than half of it was
-/// used. What may go at once after a pause falls and rises with it. What left before the rate fell says nothing of the lower
-/// one (the recovery point of RFC 6582 §3): else repairs alone, each for one that was lost, would keep the rate where it is.
-/// Control does not ask the pacer: it never waits for data.
+/// More than 1 % of a window's datagrams asked for again: the rate falls to 7/10; when every second was, to what came through of it,
+/// and only then below a sixteenth of the ceiling. A window without that: it rises by 5 %, or below that sixteenth by 1 % if less
+/// than half of it was used. What may go at once after a pause falls and rises with it. What left before the rate fell says nothing
+/// of the lower one (the recovery point of RFC 6582 §3): while that is asked for, and nothing else, the rate stays. Else repairs alone,
+/// each for one that was lost, would keep it down. Control does not ask the pacer: it never waits for data.
 #[derive(Clone, Debug)]
 pub struct Pacer {
     rate: u64,
@@ -73,6 +75,8 @@ struct Window {
     /// Of these, for who catches up.
     catch_up: u64,
     lost: u64,
+    /// Asked for again, too, of what left before the rate fell.
+    lost_before: u64,
 }
 
 impl Pacer {
@@ -136,15 +140,12 @@ impl Pacer {
         }
     }
 
-    /// Receivers asked for this many of one's own datagrams again; one that several asked for counts once.
-    pub fn nacked(&mut self, now: Time, datagrams: u64) {
+    /// Receivers asked for this many of one's own datagrams again that left at that time; one that several asked for counts once.
+    pub fn nacked(&mut self, now: Time, left: Time, datagrams: u64) {
         self.turn(now);
-        self.window.lost = self.window.lost.saturating_add(datagrams);
-    }
-
-    /// Whether the loss of a datagram that left then tells of the rate of the moment.
-    pub fn is_told_by(&self, left: Time) -> bool {
-        left >= self.fell
+        let Window { lost, lost_before, .. } = &mut self.window;
+        let count = if left >= self.fell { lost } else { lost_before };
+        *count = count.saturating_add(datagrams);
     }
 
     /// The rate of the moment, in bytes a second.
@@ -180,15 +181,21 @@ impl Pacer {
 
     /// The rate that follows from what came of the last window.
     fn after(&self, window: Window) -> u64 {
-        let Window { sent, bytes, catch_up, lost, .. } = window;
+        let Window { sent, bytes, catch_up, lost, lost_before, .. } = window;
+        if lost < LEAST_LOST && lost.saturating_add(lost_before) >= LEAST_LOST {
+            return self.rate;
+        }
         if lost < LEAST_LOST || lost.saturating_mul(100) <= sent {
             // Catch-up alone never uses more than its share.
             let used = is_half(bytes, self.rate) || is_half(catch_up, self.catch_up.rate);
             return self.risen(self.rate, used);
         }
-        let is_crowd = lost.saturating_mul(2) >= sent;
-        let least = if is_crowd { self.floor } else { (self.ceiling / CROWD_SHARE).min(self.rate) };
-        (self.rate * 7 / 10).max(least)
+        let lower = self.rate * 7 / 10;
+        if lost.saturating_mul(2) < sent {
+            return lower.max((self.ceiling / CROWD_SHARE).min(self.rate));
+        }
+        let through = u128::from(self.rate) * u128::from(sent.saturating_sub(lost)) / u128::from(sent.max(1));
+        lower.min((through as u64).max(self.rate / LEAST_LEFT)).max(self.floor)
     }
 
     /// The rate after a window without loss that it was used in, or not.
@@ -361,13 +368,13 @@ mod tests {
     fn loss_slows_to_seven_tenths_and_clean_windows_speed_up() {
         let mut pacer = Pacer::new(10_000_000, 1_000_000);
         assert!(pacer.take(ms(0), Lane::Data, 700_000));
-        pacer.nacked(ms(50), 6);
-        pacer.nacked(ms(100), 0);
+        pacer.nacked(ms(50), ms(50), 6);
+        pacer.nacked(ms(100), ms(100), 0);
         assert_eq!(pacer.rate(), 7_000_000);
         pacer.pay(ms(100), Lane::Data, 400_000);
-        pacer.nacked(ms(200), 0);
+        pacer.nacked(ms(200), ms(200), 0);
         assert_eq!(pacer.rate(), 7_350_000);
-        pacer.nacked(ms(100_000), 0);
+        pacer.nacked(ms(100_000), ms(100_000), 0);
         assert_eq!(pacer.rate(), 10_000_000);
     }
 
@@ -378,8 +385,8 @@ mod tests {
             for _ in 0..30 {
                 let now = pacer.window.start;
                 pacer.pay(now, Lane::Data, 14_000);
-                pacer.nacked(now, lost);
-                pacer.nacked(now + WINDOW, 0);
+                pacer.nacked(now, now, lost);
+                pacer.nacked(now + WINDOW, now + WINDOW, 0);
             }
             (pacer.rate(), pacer.all.burst)
         };
@@ -392,7 +399,7 @@ mod tests {
         let mut pacer = Pacer::new(16_000_000, 1_000_000);
         pacer.set_rate(pacer.ceiling / share);
         pacer.pay(ms(50), lane, bytes);
-        pacer.nacked(ms(100), 0);
+        pacer.nacked(ms(100), ms(100), 0);
         pacer.rate()
     }
 
@@ -412,35 +419,51 @@ mod tests {
     fn a_little_loss_slows_nobody() {
         let mut pacer = Pacer::new(10_000_000, 1_000_000);
         pacer.take(ms(0), Lane::Data, 700_000);
-        pacer.nacked(ms(50), 5);
-        pacer.nacked(ms(100), 0);
+        pacer.nacked(ms(50), ms(50), 5);
+        pacer.nacked(ms(100), ms(100), 0);
         assert_eq!(pacer.rate(), 10_000_000, "1 per cent is not more than 1 per cent");
         pacer.take(ms(100), Lane::Data, 14_000);
-        pacer.nacked(ms(150), 3);
-        pacer.nacked(ms(200), 0);
+        pacer.nacked(ms(150), ms(150), 3);
+        pacer.nacked(ms(200), ms(200), 0);
         assert_eq!(pacer.rate(), 10_000_000, "three lost datagrams are no congestion");
     }
 
     #[test]
-    fn what_left_before_the_rate_fell_does_not_tell_of_it() {
+    fn what_left_before_the_rate_fell_does_not_lower_it_again() {
         let mut pacer = Pacer::new(10_000_000, 1_000_000);
-        pacer.pay(ms(50), Lane::Data, 700_000);
-        assert!(pacer.is_told_by(ms(50)));
-        pacer.nacked(ms(50), 100);
-        pacer.nacked(ms(120), 0);
-        assert!(!pacer.is_told_by(ms(119)) && pacer.is_told_by(ms(120)));
-        pacer.nacked(ms(300), 0);
-        assert!(pacer.is_told_by(ms(120)), "it rose since, and fell not");
+        let mut window = |from: u64, left: u64, lost: u64| {
+            pacer.pay(ms(from), Lane::Data, 700_000);
+            pacer.nacked(ms(from), ms(left), lost);
+            pacer.nacked(ms(from + 100), ms(0), 0);
+            pacer.rate()
+        };
+        assert_eq!(window(0, 0, 100), 7_000_000);
+        assert_eq!(window(100, 99, 400), 7_000_000, "nor does it rise while that is repaired");
+        assert_eq!(window(200, 100, 100), 4_900_000);
+        assert_eq!(window(300, 299, 3), 5_145_000);
+    }
+
+    #[test]
+    fn crowd_leaves_what_comes_through() {
+        let after = |sent: u64, lost: u64| {
+            let mut pacer = Pacer::new(16_000_000, 1_000_000);
+            pacer.pay(ms(0), Lane::Data, sent * DATAGRAM_BYTES);
+            pacer.nacked(ms(50), ms(0), lost);
+            pacer.nacked(ms(100), ms(100), 0);
+            pacer.rate()
+        };
+        assert_eq!((after(100, 49), after(100, 50), after(100, 80)), (11_200_000, 8_000_000, 3_200_000));
+        assert_eq!((after(100, 100), after(100, 900)), (500_000, 500_000), "and at least something");
     }
 
     #[test]
     fn rate_stays_between_floor_and_ceiling() {
         let mut pacer = Pacer::between(1_000, 1_000_000, 10_000);
         for window in 0..100 {
-            pacer.nacked(ms(window * 100), 1000);
+            pacer.nacked(ms(window * 100), ms(window * 100), 1000);
         }
         assert_eq!(pacer.rate(), 1_000);
-        pacer.nacked(Time(u64::MAX - 1), 0);
+        pacer.nacked(Time(u64::MAX - 1), Time(u64::MAX - 1), 0);
         assert_eq!(pacer.rate(), 1_000_000);
         let mut least = Pacer::new(0, 0);
         assert!(least.take(ms(0), Lane::Data, 1400) && !least.take(ms(1), Lane::Data, 1));

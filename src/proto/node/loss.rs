@@ -130,8 +130,8 @@ impl Node {
             };
             if usize::from(item.stream) == live.index {
                 let left = live.hold_back.leaves(now, live.index, item.seq);
-                let tells = self.pacer.is_told_by(left) || self.settings.bugs.has(Bug::SlowedTwice);
-                self.pacer.nacked(now, u64::from(tells));
+                let left = if self.settings.bugs.has(Bug::SlowedTwice) { now } else { left };
+                self.pacer.nacked(now, left, 1);
             }
             self.pacer.pay(now, Lane::Repair, bytes_of(&message));
             match to {
