@@ -268,24 +268,14 @@ impl Client {
             } else if let Some(merged) = self.merging.take() {
                 self.tell(merged);
             }
-            // Late, too: the other side of a cut saw nothing of this client, and its word empties the seats from before the cut. Those
-            // that it took since its feed began are above what sorts before that.
+            // Late, too: the other side of a cut saw nothing of this client, and its word empties the seats from before the cut. One
+            // from before its feed began empties none that it took since.
             let is_from_before = self.feed.as_ref().is_some_and(|feed| feed.is_from_before(&record.key));
             let heeded = !is_from_before && (!late || !bug!(self.settings, Bug::StaysGone));
             let declared_gone = record.message.kind == Kind::Gone { client: self.me } && heeded;
             self.tell(Event::Message(Message { record, leader: leader.into(), copies, of, late }));
             if declared_gone {
                 self.come_back();
-            }
-        }
-    }
-
-    /// The servers took this client for gone: it enters its rooms again.
-    fn come_back(&mut self) {
-        for room in self.rooms.clone() {
-            let draft = Draft { room, kind: Kind::Join, body: String::new() };
-            if let Some(cseq) = self.outbox.submit(draft.clone()) {
-                self.save(cseq, draft);
             }
         }
     }

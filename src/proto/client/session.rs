@@ -338,6 +338,16 @@ impl Client {
         self.enter(now, note);
     }
 
+    /// The servers took this client for gone: it enters its rooms again.
+    pub(super) fn come_back(&mut self) {
+        for room in self.rooms.clone() {
+            let draft = Draft { room, kind: Kind::Join, body: String::new() };
+            if let Some(cseq) = self.outbox.submit(draft.clone()) {
+                self.save(cseq, draft);
+            }
+        }
+    }
+
     fn enter(&mut self, now: Time, note: ViewNote) {
         let ViewNote { view, from, left: _, reason } = note;
         if view.horizon > self.horizon && !bug!(self.settings, Bug::Unseated) {
