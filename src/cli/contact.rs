@@ -12,7 +12,7 @@ use crate::client::{Command, Draft, Event, Notice, Progress, SubmitError, words}
 use crate::ids::{ClientId, MessageId};
 use crate::record::Kind;
 use crate::wire::session::{Answer, Query, Refusal, ServerState};
-use crossbeam_channel::{Receiver, after, never, select};
+use crossbeam_channel::{Receiver, TryRecvError, after, never, select};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -239,6 +239,24 @@ impl Contact {
         match self.kept.pop_front() {
             Some(event) => Ok(Next::Event(event)),
             None => self.wait(deadline),
+        }
+    }
+
+    /// What has happened already, without waiting for more.
+    pub(crate) fn heard(&mut self) -> Result<Option<Event>, Failure> {
+        if let Some(event) = self.kept.pop_front() {
+            return Ok(Some(event));
+        }
+        if self.interrupt.channel().try_recv().is_ok() {
+            return Err(Failure::interrupted());
+        }
+        match self.talk.events().try_recv() {
+            Ok(event) => {
+                self.learn(&event);
+                Ok(Some(event))
+            }
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(self.stopped()),
         }
     }
 

@@ -119,7 +119,10 @@ impl<'a> Sending<'a> {
         loop {
             while !is_over && self.held.is_none() && self.failure.is_none() {
                 match source.try_next()? {
-                    NextLine::Line(line) => self.submit(line, contact),
+                    NextLine::Line(line) => {
+                        self.submit(line, contact);
+                        self.catch_up(contact)?;
+                    }
                     NextLine::NotYet => break,
                     NextLine::End => is_over = true,
                 }
@@ -138,6 +141,14 @@ impl<'a> Sending<'a> {
         }
     }
 
+    /// What happened while lines were kept: where a disk takes long for each, and input never ends, nothing else is waited for.
+    fn catch_up(&mut self, contact: &mut Contact) -> Result<(), Failure> {
+        while let Some(event) = contact.heard()? {
+            self.learn(&event, contact)?;
+        }
+        Ok(())
+    }
+
     fn wait(&mut self, contact: &mut Contact, is_reading: bool) -> Result<(), Failure> {
         let limit = self.progress + contact.timeout();
         let until = if is_reading { limit.min(clock() + LOOK) } else { limit };
@@ -145,7 +156,11 @@ impl<'a> Sending<'a> {
             Next::Event(event) => self.learn(&event, contact),
             Next::TimeLimit if clock() < limit => Ok(()),
             Next::TimeLimit if contact.home().is_none() || contact.is_read_only() => Err(contact.silence()),
-            Next::TimeLimit => Err(self.timed_out(contact)),
+            // Both may have come at once.
+            Next::TimeLimit => match contact.heard()? {
+                Some(event) => self.learn(&event, contact),
+                None => Err(self.timed_out(contact)),
+            },
         }
     }
 
