@@ -165,6 +165,20 @@ fn tail_marks_what_came_late() {
     tail.kill().and_then(|()| tail.wait()).expect("it ends");
 }
 
+/// Two servers, oak and elm, that do not hear each other any more, each in a view of its own.
+fn cut_in_two() -> Ring {
+    let mut ring = Ring::start(&[]);
+    ring.add_faulty("oak");
+    ring.add_faulty("elm");
+    ring.until_one_view();
+    let elm = ring.addr("elm");
+    ring.fault("oak", &format!("cut {elm} both"));
+    for server in ["elm", "oak"] {
+        while !ring.run(&["send", "lobby", "before", "--server", server]).stderr.contains("1 of 1") {}
+    }
+    ring
+}
+
 /// A line of a server's history with this in it, once it is there.
 fn written(ring: &Ring, server: &str, text: &str) -> String {
     loop {
@@ -178,13 +192,7 @@ fn written(ring: &Ring, server: &str, text: &str) -> String {
 /// Two of one nick, each on a side of a cut: who had it second was told of it once a second, for ever, and got no further.
 #[test]
 fn who_lost_a_nick_when_two_sides_met_goes_on_under_a_free_one() {
-    let mut ring = Ring::start(&[]);
-    ring.add_faulty("oak");
-    ring.add_faulty("elm");
-    ring.until_one_view();
-    let elm = ring.addr("elm");
-    ring.fault("oak", &format!("cut {elm} both"));
-    while !ring.run(&["send", "lobby", "cut", "--server", "oak"]).stderr.contains("1 of 1") {}
+    let mut ring = cut_in_two();
     let mut chats = ["oak", "elm"].map(|server| {
         let mut chat = Chat::start_at(&ring, "sam", &["--server", server]);
         chat.say(&format!("first at {server}"));
@@ -202,15 +210,7 @@ fn who_lost_a_nick_when_two_sides_met_goes_on_under_a_free_one() {
 /// A window, or a tail, that was opened during a cut was never shown what the other side had said before.
 #[test]
 fn who_comes_during_a_cut_is_shown_what_the_other_side_had_said_before() {
-    let mut ring = Ring::start(&[]);
-    ring.add_faulty("oak");
-    ring.add_faulty("elm");
-    ring.until_one_view();
-    let elm = ring.addr("elm");
-    ring.fault("oak", &format!("cut {elm} both"));
-    for server in ["elm", "oak"] {
-        while !ring.run(&["send", "lobby", "before", "--server", server]).stderr.contains("1 of 1") {}
-    }
+    let mut ring = cut_in_two();
     assert_eq!(ring.run(&["send", "lobby", "over there", "--server", "elm"]).code, 0);
     let mut newcomer = Chat::start_at(&ring, "newcomer", &["--server", "oak"]);
     newcomer.say("here I am");
