@@ -13,6 +13,9 @@ mod stories;
 /// minutes.
 const SEEDS: u64 = if cfg!(feature = "bugs") { 4 } else { 1 };
 
+/// How fast people talk where that makes the scenario long: `cargo test` plays the small one.
+const FAST: &str = if cfg!(feature = "bugs") { "fast" } else { "slow" };
+
 /// The scenario holds whatever the seed adds of chance.
 fn holds(text: &str) {
     let scenario = match Scenario::read(text) {
