@@ -88,6 +88,8 @@ pub enum Bug {
     BackOffAnew,
     /// The time that an answer takes counts from the first request, also where that went to one that is not heard.
     DeafTimed,
+    /// What was lost before the rate fell lowers it again when it is asked for.
+    SlowedTwice,
     /// A repair answers every asker by a multicast of its own.
     NoSuppression,
     /// Data ahead of the order is kept without a bound.
@@ -290,6 +292,7 @@ impl Bug {
         Self::NoBackoff,
         Self::BackOffAnew,
         Self::DeafTimed,
+        Self::SlowedTwice,
         Self::NoSuppression,
         Self::UnboundedPending,
         Self::NoWindow,

@@ -9,7 +9,7 @@ use crate::proto::loss_detector::MAX_TRACKED;
 use crate::proto::settings::ORDER_WINDOW;
 use crate::record::{Entry, Payload, Taken, View};
 use crate::seq::RangeSet;
-use crate::time::Hlc;
+use crate::time::{Hlc, Time};
 use crate::wire::message::{Data, Order, Run, RunKind};
 use std::collections::BTreeMap;
 
@@ -28,6 +28,8 @@ struct Piece {
     part: u16,
     parts: u16,
     payload: Payload,
+    /// When this server sent it last, if it did.
+    left: Time,
 }
 
 /// The place that the leader gave a batch.
@@ -122,7 +124,7 @@ impl HoldBack {
             return false;
         }
         incoming.have.insert(data.oseq);
-        let piece = Piece { part: data.part, parts: data.parts, payload: data.payload.clone() };
+        let piece = Piece { part: data.part, parts: data.parts, payload: data.payload.clone(), left: Time(0) };
         incoming.pieces.insert(data.oseq, piece);
         self.pieces += 1;
         true
@@ -286,6 +288,12 @@ impl HoldBack {
             parts: piece.parts,
             payload: piece.payload.clone(),
         })
+    }
+
+    /// A datagram of data leaves this server now; when it did before, [`Time`] 0 if never.
+    pub fn leaves(&mut self, now: Time, origin: usize, oseq: u64) -> Time {
+        let piece = self.origins.get_mut(origin).and_then(|incoming| incoming.pieces.get_mut(&oseq));
+        piece.map_or(Time(0), |piece| std::mem::replace(&mut piece.left, now))
     }
 
     /// A place that is not settled, to repair who lacks it.

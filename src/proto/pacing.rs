@@ -9,8 +9,9 @@ pub const WINDOW: Duration = Duration::from_millis(100);
 const DATAGRAM_BYTES: u64 = 1400;
 /// Fewer lost datagrams than this in a window do not slow a sender: one lost of ten sent says nothing.
 const LEAST_LOST: u64 = 4;
-/// Share of the rate that repairs may take, in per cent.
-const REPAIR_PERCENT: u64 = 30;
+/// Share of the rate that repairs may take, in per cent: whoever waits for them takes nothing of what is new, and a storm of requests
+/// leaves data something.
+const REPAIR_PERCENT: u64 = 70;
 /// Share of the rate that catch-up may take, in per cent.
 const CATCH_UP_PERCENT: u64 = 25;
 /// Tokens are counted in millionths of a byte, so that no microsecond of credit is lost to rounding.
@@ -20,6 +21,8 @@ const MICRO: u64 = 1_000_000;
 const CROWD_SHARE: u64 = 16;
 /// Share of the ceiling below which it never falls.
 const LEAST_SHARE: u64 = 1024;
+/// Share of the rate that a crowd's loss leaves at least at once.
+const LEAST_LEFT: u64 = 32;
 /// Bytes that go at once after a pause even at the lowest rate.
 const LEAST_BURST_BYTES: u64 = 10 * DATAGRAM_BYTES;
 /// Per cent by which the rate rises in a window without loss …
@@ -36,7 +39,7 @@ const MOST_BYTES: u64 = 1 << 40;
 pub enum Lane {
     /// New data: whatever the rate leaves.
     Data,
-    /// Repairs: at most 30 % of the rate, and taken before data.
+    /// Repairs: at most 70 % of the rate, and taken before data.
     Repair,
     /// Catch-up of those who were away: at most 25 % of the rate.
     CatchUp,
@@ -44,9 +47,11 @@ pub enum Lane {
 
 /// Paces a sender to a rate that follows what receivers report (`PROTOCOL.md` §6, flow).
 ///
-/// More than 1 % of a window's datagrams asked for again: the rate falls to 7/10, below a sixteenth of the ceiling only when
-/// every second was. A window without that: it rises by 5 %, or below that sixteenth by 1 % if less than half of it was
-/// used. What may go at once after a pause falls and rises with it. Control does not ask the pacer: it never waits for data.
+/// More than 1 % of a window's datagrams asked for again: the rate falls to 7/10; when every second was, to what came through of it,
+/// and only then below a sixteenth of the ceiling. A window without that: it rises by 5 %, or below that sixteenth by 1 % if less
+/// than half of it was used. What may go at once after a pause falls and rises with it. What left before the rate fell says nothing
+/// of the lower one (the recovery point of RFC 6582 §3): while that is asked for, and nothing else, the rate stays. Else repairs alone,
+/// each for one that was lost, would keep it down. Control does not ask the pacer: it never waits for data.
 #[derive(Clone, Debug)]
 pub struct Pacer {
     rate: u64,
@@ -57,6 +62,8 @@ pub struct Pacer {
     repairs: Bucket,
     catch_up: Bucket,
     window: Window,
+    /// When the rate fell last.
+    fell: Time,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,6 +75,8 @@ struct Window {
     /// Of these, for who catches up.
     catch_up: u64,
     lost: u64,
+    /// Asked for again, too, of what left before the rate fell.
+    lost_before: u64,
 }
 
 impl Pacer {
@@ -90,6 +99,7 @@ impl Pacer {
             repairs: Bucket::full(burst),
             catch_up: Bucket::full(burst),
             window: Window::default(),
+            fell: Time(0),
         };
         pacer.set_rate(ceiling);
         pacer
@@ -130,10 +140,12 @@ impl Pacer {
         }
     }
 
-    /// Receivers asked for this many of one's own datagrams again; one that several asked for counts once.
-    pub fn nacked(&mut self, now: Time, datagrams: u64) {
+    /// Receivers asked for this many of one's own datagrams again that left at that time; one that several asked for counts once.
+    pub fn nacked(&mut self, now: Time, left: Time, datagrams: u64) {
         self.turn(now);
-        self.window.lost = self.window.lost.saturating_add(datagrams);
+        let Window { lost, lost_before, .. } = &mut self.window;
+        let count = if left >= self.fell { lost } else { lost_before };
+        *count = count.saturating_add(datagrams);
     }
 
     /// The rate of the moment, in bytes a second.
@@ -160,21 +172,30 @@ impl Pacer {
             rate = self.risen(rate.max(self.floor), false);
         }
         self.bring_up(now);
+        if rate < self.rate {
+            self.fell = now;
+        }
         self.set_rate(rate);
         self.window = Window { start: now, ..Window::default() };
     }
 
     /// The rate that follows from what came of the last window.
     fn after(&self, window: Window) -> u64 {
-        let Window { sent, bytes, catch_up, lost, .. } = window;
+        let Window { sent, bytes, catch_up, lost, lost_before, .. } = window;
+        if lost < LEAST_LOST && lost.saturating_add(lost_before) >= LEAST_LOST {
+            return self.rate;
+        }
         if lost < LEAST_LOST || lost.saturating_mul(100) <= sent {
             // Catch-up alone never uses more than its share.
             let used = is_half(bytes, self.rate) || is_half(catch_up, self.catch_up.rate);
             return self.risen(self.rate, used);
         }
-        let is_crowd = lost.saturating_mul(2) >= sent;
-        let least = if is_crowd { self.floor } else { (self.ceiling / CROWD_SHARE).min(self.rate) };
-        (self.rate * 7 / 10).max(least)
+        let lower = self.rate * 7 / 10;
+        if lost.saturating_mul(2) < sent {
+            return lower.max((self.ceiling / CROWD_SHARE).min(self.rate));
+        }
+        let through = u128::from(self.rate) * u128::from(sent.saturating_sub(lost)) / u128::from(sent.max(1));
+        lower.min((through as u64).max(self.rate / LEAST_LEFT)).max(self.floor)
     }
 
     /// The rate after a window without loss that it was used in, or not.
@@ -318,7 +339,7 @@ mod tests {
     fn repairs_take_their_share_and_data_pays_for_them() {
         let mut pacer = Pacer::new(1_000_000, 14_000);
         let repairs = drain(&mut pacer, Lane::Repair, ms(0), ms(1000), 1400);
-        assert!((300_000..=315_400).contains(&repairs), "{repairs}");
+        assert!((700_000..=715_400).contains(&repairs), "{repairs}");
         let mut pacer = Pacer::new(1_000_000, 14_000);
         let (mut data, mut other) = (0, 0);
         for step in 0..10_000 {
@@ -329,7 +350,8 @@ mod tests {
             data += if pacer.take(now, Lane::Data, 1400) { 1400 } else { 0 };
         }
         assert!((990_000..=1_040_000).contains(&(data + other)), "{data} and {other}");
-        assert!((540_000..=585_000).contains(&other), "{other}");
+        assert!((930_000..=990_000).contains(&other), "{other}");
+        assert!(data >= 40_000, "{data}");
     }
 
     #[test]
@@ -346,13 +368,13 @@ mod tests {
     fn loss_slows_to_seven_tenths_and_clean_windows_speed_up() {
         let mut pacer = Pacer::new(10_000_000, 1_000_000);
         assert!(pacer.take(ms(0), Lane::Data, 700_000));
-        pacer.nacked(ms(50), 6);
-        pacer.nacked(ms(100), 0);
+        pacer.nacked(ms(50), ms(50), 6);
+        pacer.nacked(ms(100), ms(100), 0);
         assert_eq!(pacer.rate(), 7_000_000);
         pacer.pay(ms(100), Lane::Data, 400_000);
-        pacer.nacked(ms(200), 0);
+        pacer.nacked(ms(200), ms(200), 0);
         assert_eq!(pacer.rate(), 7_350_000);
-        pacer.nacked(ms(100_000), 0);
+        pacer.nacked(ms(100_000), ms(100_000), 0);
         assert_eq!(pacer.rate(), 10_000_000);
     }
 
@@ -363,8 +385,8 @@ mod tests {
             for _ in 0..30 {
                 let now = pacer.window.start;
                 pacer.pay(now, Lane::Data, 14_000);
-                pacer.nacked(now, lost);
-                pacer.nacked(now + WINDOW, 0);
+                pacer.nacked(now, now, lost);
+                pacer.nacked(now + WINDOW, now + WINDOW, 0);
             }
             (pacer.rate(), pacer.all.burst)
         };
@@ -377,7 +399,7 @@ mod tests {
         let mut pacer = Pacer::new(16_000_000, 1_000_000);
         pacer.set_rate(pacer.ceiling / share);
         pacer.pay(ms(50), lane, bytes);
-        pacer.nacked(ms(100), 0);
+        pacer.nacked(ms(100), ms(100), 0);
         pacer.rate()
     }
 
@@ -397,23 +419,51 @@ mod tests {
     fn a_little_loss_slows_nobody() {
         let mut pacer = Pacer::new(10_000_000, 1_000_000);
         pacer.take(ms(0), Lane::Data, 700_000);
-        pacer.nacked(ms(50), 5);
-        pacer.nacked(ms(100), 0);
+        pacer.nacked(ms(50), ms(50), 5);
+        pacer.nacked(ms(100), ms(100), 0);
         assert_eq!(pacer.rate(), 10_000_000, "1 per cent is not more than 1 per cent");
         pacer.take(ms(100), Lane::Data, 14_000);
-        pacer.nacked(ms(150), 3);
-        pacer.nacked(ms(200), 0);
+        pacer.nacked(ms(150), ms(150), 3);
+        pacer.nacked(ms(200), ms(200), 0);
         assert_eq!(pacer.rate(), 10_000_000, "three lost datagrams are no congestion");
+    }
+
+    #[test]
+    fn what_left_before_the_rate_fell_does_not_lower_it_again() {
+        let mut pacer = Pacer::new(10_000_000, 1_000_000);
+        let mut window = |from: u64, left: u64, lost: u64| {
+            pacer.pay(ms(from), Lane::Data, 700_000);
+            pacer.nacked(ms(from), ms(left), lost);
+            pacer.nacked(ms(from + 100), ms(0), 0);
+            pacer.rate()
+        };
+        assert_eq!(window(0, 0, 100), 7_000_000);
+        assert_eq!(window(100, 99, 400), 7_000_000, "nor does it rise while that is repaired");
+        assert_eq!(window(200, 100, 100), 4_900_000);
+        assert_eq!(window(300, 299, 3), 5_145_000);
+    }
+
+    #[test]
+    fn crowd_leaves_what_comes_through() {
+        let after = |sent: u64, lost: u64| {
+            let mut pacer = Pacer::new(16_000_000, 1_000_000);
+            pacer.pay(ms(0), Lane::Data, sent * DATAGRAM_BYTES);
+            pacer.nacked(ms(50), ms(0), lost);
+            pacer.nacked(ms(100), ms(100), 0);
+            pacer.rate()
+        };
+        assert_eq!((after(100, 49), after(100, 50), after(100, 80)), (11_200_000, 8_000_000, 3_200_000));
+        assert_eq!((after(100, 100), after(100, 900)), (500_000, 500_000), "and at least something");
     }
 
     #[test]
     fn rate_stays_between_floor_and_ceiling() {
         let mut pacer = Pacer::between(1_000, 1_000_000, 10_000);
         for window in 0..100 {
-            pacer.nacked(ms(window * 100), 1000);
+            pacer.nacked(ms(window * 100), ms(window * 100), 1000);
         }
         assert_eq!(pacer.rate(), 1_000);
-        pacer.nacked(Time(u64::MAX - 1), 0);
+        pacer.nacked(Time(u64::MAX - 1), Time(u64::MAX - 1), 0);
         assert_eq!(pacer.rate(), 1_000_000);
         let mut least = Pacer::new(0, 0);
         assert!(least.take(ms(0), Lane::Data, 1400) && !least.take(ms(1), Lane::Data, 1));

@@ -8,6 +8,7 @@ use crate::ids::ClientId;
 use crate::proto::io::SessionId;
 use crate::proto::settings::BACKLOG_BYTES;
 use crate::wire::session::{Answer, MAX_FRAME_BYTES, Query, Refusal, Reply, Request, decode, encode};
+use socket2::SockRef;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -102,6 +103,9 @@ fn weight(reply: &Reply) -> usize {
 
 /// Serves a connection that began like a session, with these four bytes, until either side ends it.
 pub(crate) async fn serve(stream: TcpStream, first: [u8; 4], door: Arc<Door>, stranger: OwnedSemaphorePermit) {
+    if let Err(error) = SockRef::from(&stream).set_send_buffer_size(BACKLOG_BYTES) {
+        log::debug!("a session keeps the send buffer that the system gives it: {error}");
+    }
     let (mut read, write) = stream.into_split();
     let Ok(Ok(body)) = timeout(door.patience, read_body(&mut read, first, MAX_FRAME_BYTES)).await else { return };
     drop(stranger);

@@ -120,6 +120,11 @@ pub const KNOWN: &[Known] = &[
         "people; clients 6; talk not; wait 3s; bandwidth all 10mbit; talk huge; wait 5s; talk not; wait 5s; bandwidth all free; settle",
     ),
     directed(Bug::DeafTimed, 5, "servers 3; clients 6; talk fast; wait 3s; cut 1>2; wait 6s; everyone 100ms"),
+    directed(
+        Bug::SlowedTwice,
+        2,
+        "people; servers 3; clients 6; talk not; wait 3s; bandwidth all 10mbit; mark; talk huge; wait 22s; views 0",
+    ),
     by_chance(Bug::NoSuppression, 3),
     directed(Bug::UnboundedPending, 1, "servers 3; talk fast; wait 3s; flood 1; wait 2s; settle"),
     directed(
@@ -158,7 +163,7 @@ pub const KNOWN: &[Known] = &[
         "servers 2; clients 8; talk fast; wait 3s; cut 1|2; wait 2s; on 1 table: lose; heal; slow 20ms; wait 420ms; \
          move 1; move 2; move 3; move 4; move 5; move 6; move 7; move 8; wait 3s; settle",
     ),
-    by_chance(Bug::HeardEarly, 35),
+    by_chance(Bug::HeardEarly, 41),
     by_chance(Bug::GistAlone, 6),
     by_chance(Bug::LeavesNothing, 6),
     by_chance(Bug::FirstClaimHeard, 54),

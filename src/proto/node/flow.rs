@@ -53,6 +53,7 @@ impl Node {
                 payload: piece.payload,
             };
             live.hold_back.accept_data(&data);
+            live.hold_back.leaves(now, live.index, data.oseq);
             self.out.multicast_data(Message::Data(data));
             live.tail.sent(now);
         }

@@ -128,7 +128,11 @@ impl Node {
             let Some(message) = repair_of(live, item) else {
                 continue;
             };
-            self.pacer.nacked(now, u64::from(usize::from(item.stream) == live.index));
+            if usize::from(item.stream) == live.index {
+                let left = live.hold_back.leaves(now, live.index, item.seq);
+                let left = if self.settings.bugs.has(Bug::SlowedTwice) { now } else { left };
+                self.pacer.nacked(now, left, 1);
+            }
             self.pacer.pay(now, Lane::Repair, bytes_of(&message));
             match to {
                 RepairTo::Multicast => self.out.multicast_repair(message),
