@@ -8,21 +8,24 @@ use std::collections::BTreeMap;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Beginning {
     lengths: BTreeMap<EpochId, u64>,
-    /// The cursor that told it; of epochs that are not among the lengths its floors count.
+    /// What was owed of epochs that an earlier process came to know.
+    floors: BTreeMap<EpochId, RecordKey>,
+    /// The cursor that told it; of epochs that are in neither its floors count.
     cursor: Cursor,
 }
 
 impl Beginning {
     /// The one that a cursor tells.
     pub fn of(cursor: &Cursor) -> Self {
-        Self { lengths: cursor.epochs.iter().copied().collect(), cursor: cursor.clone() }
+        let lengths = cursor.epochs.iter().copied().collect();
+        Self { lengths, floors: BTreeMap::new(), cursor: cursor.clone() }
     }
 
     /// Whether this place lies before it.
     pub fn hides(&self, key: &RecordKey) -> bool {
         match self.lengths.get(&key.epoch) {
             Some(length) => key.gsn <= *length,
-            None => *key <= self.cursor.floor_of(key.epoch),
+            None => *key <= self.floor_of(key.epoch),
         }
     }
 
@@ -31,12 +34,17 @@ impl Beginning {
         *key < self.cursor.floor && !self.lengths.contains_key(&key.epoch)
     }
 
-    /// Another process goes on with what this one had been shown: all of an epoch that it lists was owed to this one.
+    /// Another process goes on with what this one had been shown: of an epoch that it lists this one was owed what its floor left.
     pub fn go_on(&mut self, shown: &Cursor) {
         for (epoch, _) in &shown.epochs {
-            self.lengths.entry(*epoch).or_insert(0);
+            let floor = self.floor_of(*epoch);
+            self.floors.entry(*epoch).or_insert(floor);
         }
         self.cursor = shown.clone();
+    }
+
+    fn floor_of(&self, epoch: EpochId) -> RecordKey {
+        self.floors.get(&epoch).copied().unwrap_or_else(|| self.cursor.floor_of(epoch))
     }
 }
 
@@ -89,5 +97,17 @@ mod tests {
         beginning.go_on(&cursor(9..9 + MAX_CURSOR_EPOCHS as u64));
         assert!(beginning.hides(&key(NOW - 5, 9, 10)) && !beginning.hides(&key(NOW - 5, 10, 1)));
         assert!(beginning.hides(&key(NOW - 5, 8, 1)));
+    }
+
+    /// A server's clock was a day ahead when the feed began: what was said before it is older than a day, also for a process that
+    /// knows of that epoch by what was said later in it (seed 995000198).
+    #[test]
+    fn what_was_older_than_a_day_is_owed_to_no_later_process() {
+        let day = NEWS.as_millis() as u64;
+        let mut beginning = Beginning::of(&cursor(9..=9));
+        beginning.go_on(&cursor(3..=9));
+        assert!(beginning.hides(&key(NOW - day - 1, 3, 1)) && !beginning.hides(&key(NOW - day + 1, 3, 2)));
+        beginning.go_on(&cursor(2..=9));
+        assert!(beginning.hides(&key(NOW - day - 1, 3, 1)) && !beginning.hides(&key(NOW - day + 1, 3, 2)));
     }
 }
