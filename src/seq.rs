@@ -169,6 +169,11 @@ impl IdSet {
         self.clients.get(&id.client).is_some_and(|numbers| numbers.contains(id.cseq))
     }
 
+    /// Whether the message, or one that its writer numbered later, is in the set.
+    pub fn reaches(&self, id: MessageId) -> bool {
+        self.clients.get(&id.client).and_then(RangeSet::last).is_some_and(|last| id.cseq <= last)
+    }
+
     /// Adds a message; `false` when it was there.
     pub fn insert(&mut self, id: MessageId) -> bool {
         self.clients.entry(id.client).or_default().insert(id.cseq)
@@ -305,6 +310,16 @@ mod tests {
             whole.union(piece);
         }
         assert_eq!(whole, set);
+    }
+
+    #[test]
+    fn set_reaches_what_was_numbered_before_its_last() {
+        let id = |client, cseq| MessageId { client: ClientId(client), cseq };
+        let mut ids = IdSet::default();
+        assert!(!ids.reaches(id(1, 0)));
+        ids.insert(id(1, 3));
+        ids.insert(id(1, 7));
+        assert!(ids.reaches(id(1, 1)) && ids.reaches(id(1, 7)) && !ids.reaches(id(1, 8)) && !ids.reaches(id(2, 1)));
     }
 
     #[test]

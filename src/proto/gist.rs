@@ -94,8 +94,8 @@ impl Rooms {
         rooms.chain(nicks).chain(people)
     }
 
-    /// Takes in what an epoch says: the same as if all its records had been applied, those in `pruned` as copies of what was let
-    /// go of. Without regard to the bounds: trim it afterwards.
+    /// Takes in what an epoch says: the same as if all its records had been applied, with `pruned` let go of
+    /// ([`Rooms::enter`]). Without regard to the bounds: trim it afterwards.
     ///
     /// Of each epoch rooms before people, and its gist before later records of it; older epochs first.
     pub fn absorb(&mut self, gist: Gist, pruned: &IdSet) {
@@ -131,11 +131,7 @@ mod tests {
 
     fn take_all(rooms: &mut Rooms, records: &[(Record, Pid)], pruned: &IdSet) {
         for (record, origin) in records {
-            if pruned.contains(record.message.id) {
-                rooms.apply_copy(record, *origin, name(*origin));
-            } else {
-                rooms.apply(record, *origin, name(*origin));
-            }
+            rooms.enter(record, *origin, name(*origin), pruned);
         }
     }
 

@@ -74,8 +74,9 @@ impl Person {
         }
     }
 
-    /// Takes in what another epoch says of it. Of the copies of messages that were let go of it tells no more than
-    /// [`Rooms::apply_copy`](super::rooms::Rooms::apply_copy) would.
+    /// Takes in what another epoch says of it. Of the copies of messages that were let go of, and of what its writer said before one
+    /// of these, it tells no more than
+    /// [`Rooms::enter`](super::rooms::Rooms::enter) would.
     pub(super) fn absorb(&mut self, client: ClientId, other: Self, pruned: &IdSet) {
         for (epoch, home) in other.homes {
             self.wrote_in(epoch, home);
@@ -91,7 +92,7 @@ impl Person {
             self.heard_gone(id, key, counts);
         }
         for (folded, Seat { cseq, key, taken }) in other.seats {
-            self.sit(&folded, cseq, key, taken && !pruned.contains(MessageId { client, cseq }));
+            self.sit(&folded, cseq, key, taken && !pruned.reaches(MessageId { client, cseq }));
         }
     }
 

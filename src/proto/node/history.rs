@@ -2,7 +2,6 @@
 
 use super::Node;
 use super::flow::take_upto;
-use super::people::enter;
 use crate::ids::EpochId;
 use crate::proto::bugs::Bug;
 use crate::proto::epochs::EpochLog;
@@ -158,7 +157,7 @@ impl Node {
             }
             // Copies too: rooms know them by the client's count, and the lesser key is the one that counts.
             if is_new || !self.settings.bugs.has(Bug::FirstCopySeats) {
-                let changes = enter(&mut self.rooms, record, entry.origin, &home, self.pruning.ids());
+                let changes = self.rooms.enter(record, entry.origin, &home, self.pruning.ids());
                 losers.extend(changes.into_iter().filter_map(Change::loser));
             }
             self.messages += u64::from(is_new || again);

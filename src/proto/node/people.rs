@@ -2,15 +2,14 @@
 //! turns out to be without his nick.
 
 use super::Node;
-use crate::ids::{ClientId, EpochId, Pid};
+use crate::ids::{ClientId, EpochId};
 use crate::proto::bugs::Bug;
 use crate::proto::gist::{Gists, Subject};
 use crate::proto::io::{Action, ReadFor};
 use crate::proto::replay::{Replay, Step};
-use crate::proto::rooms::{Change, Rooms};
+use crate::proto::rooms::Rooms;
 use crate::proto::settings::FILL_BYTES;
-use crate::record::{Entry, Record};
-use crate::seq::IdSet;
+use crate::record::Entry;
 use crate::wire::session::Refusal;
 use std::time::Duration;
 
@@ -78,7 +77,7 @@ impl Node {
         let kept = self.replay.read_entries(epoch, upto);
         for (gsn, entry) in (first..).zip(entries.iter().chain(&kept)) {
             for record in entry.records(epoch, gsn) {
-                enter(rooms, &record, entry.origin, view.name_of(entry.origin), self.pruning.ids());
+                rooms.enter(&record, entry.origin, view.name_of(entry.origin), self.pruning.ids());
             }
         }
         rooms.trim(LOOSE);
@@ -89,7 +88,7 @@ impl Node {
     pub(super) fn enter_rebuilt(&mut self, epoch: EpochId, gsn: u64, entry: &Entry, home: &str) {
         let Some(rooms) = self.rebuilt.as_mut().filter(|_| self.replay.follows(epoch, gsn, entry)) else { return };
         for record in entry.records(epoch, gsn) {
-            enter(rooms, &record, entry.origin, home, self.pruning.ids());
+            rooms.enter(&record, entry.origin, home, self.pruning.ids());
         }
     }
 
@@ -115,14 +114,5 @@ impl Node {
     fn dismiss_all_losers(&mut self) {
         let clients = self.sessions.iter_mut().map(|(_, session)| session.client).collect();
         self.dismiss_losers(clients);
-    }
-}
-
-/// Takes a record into rooms.
-pub(super) fn enter(rooms: &mut Rooms, record: &Record, origin: Pid, home: &str, pruned: &IdSet) -> Vec<Change> {
-    if pruned.contains(record.message.id) {
-        rooms.apply_copy(record, origin, home)
-    } else {
-        rooms.apply(record, origin, home)
     }
 }

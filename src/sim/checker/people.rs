@@ -8,6 +8,7 @@ use crate::ids::{ClientId, EpochId, MessageId, RecordKey};
 use crate::name;
 use crate::proto::node::Node;
 use crate::record::Kind;
+use crate::seq::IdSet;
 use crate::sim::client::Aside;
 use crate::sim::image::Image;
 use crate::sim::world::Server;
@@ -37,7 +38,10 @@ impl Checker {
     pub(super) fn right_people(&self, at: usize, server: &Server) -> Verdict {
         let Some(node) = server.node.as_ref().filter(|_| self.has_people()) else { return Ok(()) };
         let extents = Extents::of(server.disk.live());
-        let right: BTreeSet<Seated> = self.clients.iter().flat_map(|client| self.seats_of(*client, &extents)).collect();
+        let right: BTreeSet<Seated> = {
+            let pruned = &server.disk.live().pruned_ids;
+            self.clients.iter().flat_map(|client| self.seats_of(*client, &extents, pruned)).collect()
+        };
         let theirs: BTreeSet<Seated> = seated(node);
         let (lacking, too_many) = (right.difference(&theirs).next(), theirs.difference(&right).next());
         hold!(16, right == theirs, "s{} lacks {lacking:?} and has {too_many:?} besides", at + 1);
@@ -71,8 +75,8 @@ impl Checker {
         wanted.into_iter().find(|room| !sits(room))
     }
 
-    /// Where a client is.
-    fn seats_of(&self, client: ClientId, extents: &Extents) -> Vec<Seated> {
+    /// Where a client is. What it said before a message that was let go of seats it nowhere: it may have left in one of these.
+    fn seats_of(&self, client: ClientId, extents: &Extents, pruned: &IdSet) -> Vec<Seated> {
         let (mut seats, mut left_all) = (BTreeMap::<String, Seat>::new(), 0);
         for (id, aside) in self.talk.asides_of(client) {
             let known = self.least_place(id, extents);
@@ -83,7 +87,7 @@ impl Checker {
                 Kind::Leave if aside.room.is_empty() => left_all = id.cseq,
                 Kind::Nick if aside.room.is_empty() => {}
                 Kind::Join | Kind::Leave | Kind::Nick => {
-                    let taken = aside.kind != Kind::Leave && known.is_some();
+                    let taken = aside.kind != Kind::Leave && known.is_some() && !pruned.reaches(id);
                     seats.insert(name::fold(&aside.room), Seat { cseq: id.cseq, key, taken });
                 }
                 _ => {}
