@@ -62,7 +62,7 @@ pub struct Client {
     pub(super) old_nick: Option<String>,
     /// Its nick was refused: what it said so far may be history under a nick that is another's.
     pub(super) is_misnamed: bool,
-    /// What it was told to be below which nothing is history.
+    /// What it was told last to be below which nothing is history.
     pub(super) horizon: Hlc,
     /// The server whose session it ended for another nick, and when, until a session stands.
     pub(super) renamed_at: Option<(String, Time)>,

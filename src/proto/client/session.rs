@@ -350,12 +350,13 @@ impl Client {
 
     fn enter(&mut self, now: Time, note: ViewNote) {
         let ViewNote { view, from, left: _, reason } = note;
-        if view.horizon > self.horizon && !bug!(self.settings, Bug::Unseated) {
-            self.horizon = view.horizon;
-            // Before its first view it has no seat that could be history.
-            if self.told_view.is_some() {
-                self.stay();
-            }
+        // Above the one it was shown last, also where that lies below an earlier one: the servers that had that may have lost their
+        // disks, and its claims with them (simulator seed 995500121, `--people --let-go`).
+        let has_risen = view.horizon > self.horizon;
+        self.horizon = view.horizon;
+        // Before its first view it has no seat that could be history.
+        if has_risen && self.told_view.is_some() && !bug!(self.settings, Bug::Unseated) {
+            self.stay();
         }
         if let Some(feed) = &self.feed {
             self.reception.enter(view.clone(), feed.length(view.epoch), from);

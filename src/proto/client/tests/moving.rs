@@ -279,6 +279,25 @@ fn client_that_moved_says_where_it_is_unless_words_of_its_own_do() {
     assert!(!moved(false, false), "who is in no room is nowhere to be found");
 }
 
+/// Its server had lost its disk, and its claims with it. The horizon came again, from another, and was lower than the one that it had
+/// been shown before (seed 995500121, `--people --let-go`).
+#[test]
+fn client_claims_its_seats_whenever_the_horizon_rises_above_the_last_it_was_shown() {
+    let mut bench = Bench::at_home();
+    let join = super::super::Draft { room: "lobby".into(), kind: Kind::Join, body: String::new() };
+    bench.client.submit(crate::time::Now::default(), join).unwrap();
+    bench.drain();
+    let mut claims = |num: u64, horizon: u64| {
+        let mut note = note(num, 0, None);
+        note.view.horizon = crate::time::Hlc(horizon);
+        bench.reply(Reply::View(note.into()));
+        let all = bench.take_requests();
+        all.iter().filter(|one| matches!(one, Request::Submit(submit) if submit.kind == Kind::Nick)).count()
+    };
+    let claimed = [(2, 0), (3, 9), (4, 9), (5, 0), (6, 5), (7, 9)].map(|(num, horizon)| claims(num, horizon));
+    assert_eq!(claimed, [0, 1, 0, 0, 1, 1]);
+}
+
 #[test]
 fn noise_changes_nothing_and_breaks_nothing() {
     let mut bench = Bench::at_home();
