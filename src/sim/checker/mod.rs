@@ -256,12 +256,14 @@ impl Checker {
         self.harmed(at, server);
     }
 
-    /// A server's disk lost the ends of some logs. What it still has it holds as before.
+    /// A server's disk lost the ends of some logs. What it still has it holds as before, but for what lies above its epoch's closure:
+    /// that is history by another place, or not at all (seed 996100259).
     pub fn harmed(&mut self, at: usize, server: &mut Server) {
         server.unsound = true;
         self.unsound |= 1 << at;
         let disk = server.disk.durable();
-        self.lets_go_of(at, |places| !places.iter().any(|place| disk.len(place.epoch) >= place.gsn));
+        let reach = |epoch: EpochId| disk.len(epoch).min(disk.closures.get(&epoch).copied().unwrap_or(u64::MAX));
+        self.lets_go_of(at, |places| !places.iter().any(|place| reach(place.epoch) >= place.gsn));
     }
 
     fn lets_go_of(&mut self, at: usize, is_lost: impl Fn(&[RecordKey]) -> bool) {
