@@ -13,7 +13,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 
 /// Messages of the history that is there when they come.
-const MANY: u64 = 40_000;
+const MANY: u64 = 100_000;
 /// How long either may be without a server, in seconds, as they say themselves.
 const AT_ONCE: f32 = 1.0;
 
