@@ -37,17 +37,15 @@ impl Checker {
     /// room that he has left himself.
     pub(super) fn right_people(&self, at: usize, server: &Server) -> Verdict {
         let Some(node) = server.node.as_ref().filter(|_| self.has_people()) else { return Ok(()) };
-        let extents = Extents::of(server.disk.live());
-        let right: BTreeSet<Seated> = {
-            let pruned = &server.disk.live().pruned_ids;
-            self.clients.iter().flat_map(|client| self.seats_of(*client, &extents, pruned)).collect()
-        };
+        let image = server.disk.live();
+        let extents = Extents::of(image);
+        let seats = |client: &ClientId| self.seats_of(*client, &extents, &image.pruned_ids);
+        let right: BTreeSet<Seated> = self.clients.iter().flat_map(seats).collect();
         let theirs: BTreeSet<Seated> = seated(node);
         let (lacking, too_many) = (right.difference(&theirs).next(), theirs.difference(&right).next());
         hold!(16, right == theirs, "s{} lacks {lacking:?} and has {too_many:?} besides", at + 1);
         let shared = shared_nick(&theirs);
         hold!(28, shared.is_none(), "s{} has two people under the nick {shared:?}", at + 1);
-        let image = server.disk.live();
         let mut unwanted = theirs.iter().filter(|(room, client, ..)| self.has_left(*client, room, image));
         let unwanted = unwanted.next();
         hold!(28, unwanted.is_none(), "s{} has {unwanted:?} where he left for good", at + 1);
