@@ -72,6 +72,12 @@ pub enum Bug {
     WaitsAsOrphan,
     /// A server whose every write takes too long takes others to its disk.
     SlowTakesAll,
+    /// A member that does not hear its leader leaves it, although another does.
+    LeavesTheUnheard,
+    /// A leader takes members of another's view while that one changes it.
+    TakesTheChanging,
+    /// Who was left behind by a leader that cannot take it in waits as long as for one that can.
+    WaitsForTheGone,
     /// A coordinator waits for ever for who is silent.
     WaitsForSilent,
     /// The boot counter is not raised at a start, nor the random half drawn anew.
@@ -90,6 +96,8 @@ pub enum Bug {
     DeafTimed,
     /// What was lost before the rate fell lowers it again when it is asked for.
     SlowedTwice,
+    /// Who is not heard is asked first all the same, and a leader alone for the order.
+    AsksTheUnheard,
     /// A repair answers every asker by a multicast of its own.
     NoSuppression,
     /// Data ahead of the order is kept without a bound.
@@ -285,6 +293,9 @@ impl Bug {
         Self::WonAnew,
         Self::WaitsAsOrphan,
         Self::SlowTakesAll,
+        Self::LeavesTheUnheard,
+        Self::TakesTheChanging,
+        Self::WaitsForTheGone,
         Self::WaitsForSilent,
         Self::SameIncarnation,
         Self::SkipSync,
@@ -293,6 +304,7 @@ impl Bug {
         Self::BackOffAnew,
         Self::DeafTimed,
         Self::SlowedTwice,
+        Self::AsksTheUnheard,
         Self::NoSuppression,
         Self::UnboundedPending,
         Self::NoWindow,

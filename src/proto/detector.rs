@@ -268,6 +268,12 @@ impl Detector {
         heard.map(|(&server, peer)| Pid { server, incarnation: peer.incarnation }).collect()
     }
 
+    /// All that live by others' word only, ascending: this server does not hear them.
+    pub fn by_word(&self) -> Vec<Pid> {
+        let unheard = self.peers.iter().filter(|(_, peer)| peer.is_alive() && peer.by_word);
+        unheard.map(|(&server, peer)| Pid { server, incarnation: peer.incarnation }).collect()
+    }
+
     /// Whether a datagram of `pid` itself came within this time: what one may vouch for, and build views on.
     pub fn heard_directly(&self, pid: Pid, now: Time, within: Duration) -> bool {
         self.peer(pid).is_some_and(|peer| peer.is_alive() && now.since(peer.heard) <= within)

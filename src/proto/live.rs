@@ -282,18 +282,21 @@ impl AckOut {
 }
 
 /// The repetition of heads at [`TAIL`] after the last datagram of data or order, so that the loss of a burst's last one is
-/// seen at once.
+/// seen at once. Where a member does not hear the leader, the others tell it how far the order goes: they repeat their heads after what
+/// they hear of the order, too, and without waiting for a pause.
 #[derive(Clone, Debug)]
 pub struct Tail {
     since: Time,
     step: usize,
+    /// Whether some member does not hear the leader.
+    pub relays: bool,
     /// When the heads are to be repeated.
     pub due_at: Time,
 }
 
 impl Default for Tail {
     fn default() -> Self {
-        Self { since: Time(0), step: TAIL.len(), due_at: Time::NEVER }
+        Self { since: Time(0), step: TAIL.len(), relays: false, due_at: Time::NEVER }
     }
 }
 
@@ -302,7 +305,15 @@ impl Tail {
     pub fn sent(&mut self, now: Time) {
         self.since = now;
         self.step = 0;
-        self.due_at = now + TAIL[0];
+        let due_at = now + TAIL[0];
+        self.due_at = if self.relays { self.due_at.min(due_at) } else { due_at };
+    }
+
+    /// More of the order is known here.
+    pub fn heard_order(&mut self, now: Time) {
+        if self.relays {
+            self.sent(now);
+        }
     }
 
     /// Whether the heads are to be repeated now.
@@ -399,5 +410,19 @@ mod tests {
             assert!(tail.take_due(at));
         }
         assert_eq!(times, [10, 20, 40, 80, 160]);
+    }
+
+    #[test]
+    fn heads_wait_for_no_pause_where_someone_does_not_hear_the_leader() {
+        let times = |relays: bool| {
+            let mut tail = Tail { relays, ..Tail::default() };
+            let heard = |at: &u64| {
+                tail.heard_order(Time(at * 1000));
+                tail.take_due(Time(at * 1000))
+            };
+            (0..=40).step_by(5).filter(heard).collect::<Vec<u64>>()
+        };
+        assert_eq!(times(true), [10, 20, 30, 40]);
+        assert_eq!(times(false), [] as [u64; 0]);
     }
 }

@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// Who hears a leader but is not proposed by it for this long proposes itself.
 const UNHEARD: Duration = Duration::from_secs(3);
+/// Who hears that others went on to a view whose leader cannot take it in, not hearing it or not being heard, waits no longer than this.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
 /// Those who answered a probe wait this much longer for those who have not.
 const PROBED: Duration = Duration::from_millis(500);
 /// Who was silent in a proposal is left out of the next ones for this long.
@@ -27,6 +29,8 @@ const SHUNNED: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Repairs asked for are counted over this time.
 const MINUTE: Duration = Duration::from_mins(1);
+/// Why a view is without some who are alive.
+const ONE_WAY: &str = "heard one way only";
 /// Why a view is followed by another of the same members.
 const RENEWED: &str = "begun anew";
 /// Most repairs remembered for the count of a minute.
@@ -50,6 +54,8 @@ pub struct Membership {
     ready: bool,
     look_at: Time,
     joining_since: Option<Time>,
+    /// Since when someone else changes the view that they are in.
+    changing_since: BTreeMap<Pid, Time>,
     foreign_since: BTreeMap<EpochId, Time>,
     merge_tries: BTreeMap<Pid, (u32, Time)>,
     orphan_since: Option<Time>,
@@ -75,6 +81,7 @@ impl Membership {
             ready: false,
             look_at: now,
             joining_since: None,
+            changing_since: BTreeMap::new(),
             foreign_since: BTreeMap::new(),
             merge_tries: BTreeMap::new(),
             orphan_since: None,
@@ -301,7 +308,8 @@ impl Membership {
     }
 
     fn evict(&mut self, now: Time, world: &World<'_>, members: &BTreeSet<Pid>, kept: &BTreeSet<Pid>) -> &'static str {
-        let mut reason = "failed";
+        let is_heard = |pid: &Pid| world.heard.contains(pid) && !world.stalled.contains(pid);
+        let mut reason = if members.difference(kept).any(is_heard) { ONE_WAY } else { "failed" };
         for pid in members.difference(kept).filter(|pid| world.stalled.contains(pid)) {
             let (times, _) = self.evicted.get(&pid.server).copied().unwrap_or((0, now));
             let wait = (EVICTED * 2_u32.pow(times.min(5))).min(EVICTED_MOST);
@@ -314,10 +322,18 @@ impl Membership {
 
     /// Servers heard both ways that are in nobody's living view, while the first of them has waited for a batch.
     fn joiners(&mut self, now: Time, world: &World<'_>, view: &View) -> BTreeSet<Pid> {
+        self.changing_since.retain(|pid, _| world.is_changing(*pid));
+        for pid in world.heard.iter().filter(|pid| world.is_changing(**pid)) {
+            self.changing_since.entry(*pid).or_insert(now);
+        }
+        // Its coordinator leads it, until that has taken longer than anyone waits without a leader.
+        let takes_all = self.bugs.has(Bug::TakesTheChanging);
+        let is_free = |pid: Pid| takes_all || self.changing_since.get(&pid).is_none_or(|since| now >= *since + UNHEARD);
         let joiners: BTreeSet<Pid> = world
             .heard
             .iter()
             .filter(|pid| !view.has(**pid) && self.may_join(now, world, **pid) && !world.is_led(**pid))
+            .filter(|pid| is_free(**pid))
             .filter(|pid| self.merge_tries.get(pid).is_none_or(|(_, until)| now >= *until))
             .copied()
             .collect();
@@ -375,9 +391,11 @@ impl Membership {
     fn decide_as_member(&mut self, now: Time, world: &World<'_>, rng: &mut Rng) -> Decision {
         let settled = world.view.filter(|view| view.epoch == world.promised);
         let leader = settled.map(|view| view.epoch.leader);
-        if let Some(leader) = leader
-            && world.is_live_leader(leader, settled.map(|view| view.epoch))
-        {
+        let leaves = self.bugs.has(Bug::LeavesTheUnheard);
+        let is_served = |view: &View| {
+            world.is_live_leader(view.epoch.leader, Some(view.epoch)) || !leaves && world.has_leader_by_word(view)
+        };
+        if settled.is_some_and(is_served) {
             self.orphan_since = None;
             return Decision::Wait;
         }
@@ -389,7 +407,15 @@ impl Membership {
             return self.propose_those_who_hear(now, world, rng, |_| true);
         }
         let led = |pid: &Pid| world.is_led(*pid);
-        let wait = if elsewhere || world.heard.iter().any(led) { UNHEARD } else { UNHEARD + STALLED };
+        let went_on = |pid: &Pid| settled.is_some_and(|view| world.has_strayed(*pid, view.epoch));
+        let is_left_behind = !elsewhere && world.heard.iter().any(went_on) && !self.bugs.has(Bug::WaitsForTheGone);
+        let wait = if is_left_behind {
+            LEFT_BEHIND
+        } else if elsewhere || world.heard.iter().any(led) {
+            UNHEARD
+        } else {
+            UNHEARD + STALLED
+        };
         if now >= since + wait {
             // Nobody is taken away from a leader that this server does not hear, or that does not want it: A hears B, B
             // hears C, not A C; each of A and C took B from the other, for ever, and one of them served nobody (story s25).
@@ -431,7 +457,7 @@ impl Membership {
             .copied()
             .chain([world.me])
             .collect();
-        self.reason = "heard one way only";
+        self.reason = ONE_WAY;
         Decision::Propose(bounded(heard, world.me), self.reason)
     }
 }

@@ -250,6 +250,13 @@ pub struct Beacon {
     pub page: Option<Page>,
 }
 
+impl Beacon {
+    /// Whether its sender tells that it hears a process.
+    pub fn hears(&self, pid: Pid) -> bool {
+        self.heard.iter().any(|heard| heard.pid == pid)
+    }
+}
+
 /// Where a server's page is, and the word by which servers know a browser that has loaded one of the ring's pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Page {

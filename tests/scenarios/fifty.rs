@@ -1,6 +1,6 @@
 //! Ways in which such systems have failed. The numbers are those of `docs/SIMULATOR.md`'s list of fifty.
 
-use super::holds;
+use super::{FAST, holds, holds_with};
 use ringtalk::proto::bugs::Bugs;
 use ringtalk::sim::Scenario;
 
@@ -166,6 +166,31 @@ fn s23_ids_above_2_to_the_63_stand_in_the_ring_like_any_other() {
 #[test]
 fn s24_one_way_link_does_not_stop_the_ring() {
     holds("servers 4; wait 3s; cut 1>2; wait 10s; heal; settle");
+}
+
+/// Who did not hear its leader had none: for 4 s nothing was acknowledged to anyone, then it stood alone, and took from the leader whom
+/// that one was just making a view with, one after another (the LAN's trial `one-way`, in two runs of five).
+#[test]
+fn s24_leader_is_heard_through_another_member() {
+    // The first server leads with these seeds.
+    holds_with(
+        [3, 11, 18],
+        &format!(
+            "servers 5; clients 10; talk {FAST}; wait 3s; cut 1>2; wait 300ms; acked 100ms; wait 1s; everyone 900ms; mark;
+             wait 12s; everyone 900ms; views 0; kill 3; wait 3s; everyone 4s; heal; start all; wait 2s; settle"
+        ),
+    );
+}
+
+/// Whom its leader does not hear stands alone after two seconds in place of four, and leaves the others alone.
+#[test]
+fn s24_leader_that_does_not_hear_a_member_goes_on_without_it() {
+    // The second server leads with these seeds.
+    holds_with(
+        [1, 2, 4],
+        "servers 5; clients 10; absent 5; talk slow; wait 3s; cut 1>2; wait 2500ms; serves 1 600ms; everyone 900ms; mark;
+         disk 5 slow 400ms; start 5; wait 8s; views 2; everyone 2s; disk 5 good; heal; wait 2s; settle",
+    );
 }
 
 /// The best candidate's token overtook the word of the leader's death, and was passed over, in nearly half of all seeds.

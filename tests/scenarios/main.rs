@@ -18,13 +18,27 @@ const FAST: &str = if cfg!(feature = "bugs") { "fast" } else { "slow" };
 
 /// The scenario holds whatever the seed adds of chance.
 fn holds(text: &str) {
-    let scenario = match Scenario::read(text) {
+    let scenario = read(text);
+    for seed in 1..=SEEDS {
+        play(&scenario, seed);
+    }
+}
+
+/// The scenario holds with these seeds, by which it is what the test is about.
+fn holds_with(seeds: [u64; 3], text: &str) {
+    let scenario = read(text);
+    seeds.into_iter().take(SEEDS as usize).for_each(|seed| play(&scenario, seed));
+}
+
+fn read(text: &str) -> Scenario {
+    match Scenario::read(text) {
         Ok(scenario) => scenario,
         Err(bad) => panic!("no step: {}", bad.0),
-    };
-    for seed in 1..=SEEDS {
-        if let Err(violation) = scenario.play(seed, Bugs::NONE) {
-            panic!("seed {seed}: property {}: {}", violation.property, violation.text);
-        }
+    }
+}
+
+fn play(scenario: &Scenario, seed: u64) {
+    if let Err(violation) = scenario.play(seed, Bugs::NONE) {
+        panic!("seed {seed}: property {}: {}", violation.property, violation.text);
     }
 }

@@ -179,11 +179,14 @@ impl Node {
     }
 
     pub(super) fn on_order(&mut self, from: Pid, order: &Order) {
-        let Some(live) = self.live.as_mut().filter(|live| live.tag == order.view && live.view.epoch.leader == from)
-        else {
+        // From whoever is in the view: a repair comes from any member, and the leader has given each place once.
+        let by_leader_only = self.settings.bugs.has(Bug::AsksTheUnheard);
+        let is_source = |live: &Live| live.view.epoch.leader == from || live.view.has(from) && !by_leader_only;
+        let Some(live) = self.live.as_mut().filter(|live| live.tag == order.view && is_source(live)) else {
             return self.drop_because("another view's order");
         };
         live.hold_back.accept_order(order);
+        live.tail.heard_order(self.now.mono);
         let index = live.index;
         let own = |placed: &Placed| usize::from(placed.origin) == index;
         let last = order.first + order.runs.iter().map(|run| run.kind.batches()).sum::<u64>();

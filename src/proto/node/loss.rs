@@ -10,6 +10,7 @@ use crate::proto::repair::{Item, RepairOut, RepairTo};
 use crate::wire::datagram::{HEADER_BYTES, MAX_DATAGRAM_BYTES};
 use crate::wire::message::{Heads, MAX_NACK_RANGES, Message, Nack};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The order's stream among [`Item`]s; origins are numbered from 0.
 const ORDER_STREAM: u16 = u16::MAX;
@@ -17,6 +18,8 @@ const ORDER_STREAM: u16 = u16::MAX;
 const MAX_ANSWERED: usize = 256;
 /// Most repairs sent in one go; the rest follow with the next timeout.
 const REPAIR_BURST: usize = 128;
+/// Who was not heard for this long, two beacons, is not asked.
+const LATELY: Duration = Duration::from_millis(500);
 
 impl Node {
     pub(super) fn tick_loss(&mut self) {
@@ -58,9 +61,15 @@ impl Node {
         let tag = live.tag;
         let empty = || Nack { view: tag, order: Vec::new(), data: Vec::new() };
         let leader = live.view.epoch.leader;
-        let others: Vec<Pid> = live.others(me).collect();
+        let blindly = self.settings.bugs.has(Bug::AsksTheUnheard);
+        let heard: Vec<Pid> =
+            live.others(me).filter(|pid| blindly || self.detector.heard_directly(*pid, now, LATELY)).collect();
         for due in live.order_loss.due(now, &mut self.rng, MAX_NACK_RANGES) {
-            let whom = if leader == me { continue } else { leader };
+            if leader == me {
+                continue;
+            }
+            let random = self.rng.below(heard.len() as u64) as usize;
+            let whom = if blindly { leader } else { whom_to_ask(due, leader, leader, &heard, random) };
             asks.entry(whom).or_insert_with(empty).order.push((due.first, due.last));
         }
         for (origin, loss) in live.data_loss.iter_mut().enumerate() {
@@ -68,8 +77,8 @@ impl Node {
                 continue;
             };
             for due in loss.due(now, &mut self.rng, MAX_NACK_RANGES) {
-                let random = self.rng.below(others.len() as u64) as usize;
-                let whom = whom_to_ask(due, source, leader, &others, me, random);
+                let random = self.rng.below(heard.len() as u64) as usize;
+                let whom = whom_to_ask(due, source, leader, &heard, random);
                 asks.entry(whom).or_insert_with(empty).data.push((origin as u8, due.first, due.last));
             }
         }
@@ -175,13 +184,16 @@ impl Node {
     }
 }
 
-/// The origin first, then the leader, who has all it ordered, then anyone.
-fn whom_to_ask(due: Due, origin: Pid, leader: Pid, others: &[Pid], me: Pid, random: usize) -> Pid {
-    match due.attempt {
-        2 if leader != me => leader,
-        0..=2 => origin,
-        _ => others.get(random).copied().unwrap_or(origin),
-    }
+/// The origin first, then the leader, who has all it ordered, then anyone; of those other members who are heard. Who is not heard
+/// may well hear the question, and spend its rate on answers that do not come.
+fn whom_to_ask(due: Due, origin: Pid, leader: Pid, heard: &[Pid], random: usize) -> Pid {
+    let known: &[Pid] = match due.attempt {
+        0..=1 => &[origin, leader],
+        2 => &[leader, origin],
+        _ => &[],
+    };
+    let is_heard = |pid: &&Pid| heard.contains(pid);
+    known.iter().find(is_heard).or_else(|| heard.get(random)).copied().unwrap_or(origin)
 }
 
 /// How long a repair is, about: what a short one leaves of the rate is for others.

@@ -31,7 +31,13 @@ impl Node {
     /// What this server tells of itself.
     pub(super) fn beacon(&self) -> Beacon {
         let now = self.now.mono;
-        let heard = self.detector.in_earshot().into_iter().filter_map(|pid| {
+        // Members first: who is led tells so by listing its leader, and more may be heard than are listed.
+        let (members, others): (Vec<Pid>, Vec<Pid>) = self
+            .detector
+            .in_earshot()
+            .into_iter()
+            .partition(|pid| self.live.as_ref().is_some_and(|live| live.view.has(*pid)));
+        let heard = members.into_iter().chain(others).filter_map(|pid| {
             let addr = self.detector.addr(pid)?;
             Some(Hearing { pid, addr, multicast: self.detector.multicast_heard(pid, now) })
         });
@@ -82,6 +88,10 @@ impl Node {
         let Some(live) = self.live.as_mut() else {
             return;
         };
+        let leader = live.view.epoch.leader;
+        let is_deaf = |beacon: &Beacon| beacon.view == view && !beacon.hears(leader);
+        let tells = |pid: &Pid| *pid != leader && self.peers.beacon(*pid).is_some_and(is_deaf);
+        live.tail.relays = leader != self.me && live.view.members.iter().any(|member| tells(&member.pid));
         if let Some(origin) = live.view.index_of(from) {
             live.hold_back.hear_data_head(origin, oseq);
             live.hold_back.hear_order_head(head);
@@ -251,6 +261,7 @@ impl Node {
             promised: self.view_change.promised(),
             is_busy: false,
             heard: &self.detector.in_earshot(),
+            by_word: &[],
             peers: &self.peers,
             stalled: &[],
             renews: false,
@@ -334,7 +345,7 @@ impl Node {
             return;
         }
         self.watch_gaps();
-        let heard = self.detector.in_earshot();
+        let (heard, by_word) = (self.detector.in_earshot(), self.detector.by_word());
         let stalled = self.stalled_members();
         let resigns = self.resigns();
         let world = World {
@@ -343,6 +354,7 @@ impl Node {
             promised: self.view_change.promised(),
             is_busy: self.view_change.coordinating().is_some(),
             heard: &heard,
+            by_word: &by_word,
             peers: &self.peers,
             stalled: &stalled,
             renews: self.renews(),
