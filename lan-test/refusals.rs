@@ -176,7 +176,7 @@ fn port_held(desk: &Desk<'_>) -> Outcome<Option<String>> {
 fn one_directory(desk: &mut Desk<'_>) -> Outcome<String> {
     desk.lan.mend()?;
     let ring = Ring::start(desk.program, desk.dir)?;
-    let data = ring.host(1).dir().join("data").display().to_string();
+    let data = ring.host(1).data().display().to_string();
     let second = Expected {
         args: &["server", "--name", "second", "--data", &data],
         code: 7,
@@ -192,7 +192,7 @@ fn one_directory(desk: &mut Desk<'_>) -> Outcome<String> {
 
 fn disk_full(desk: &mut Desk<'_>) -> Outcome<String> {
     desk.lan.mend()?;
-    let data = Host::new(3, desk.dir)?.dir().join("data");
+    let data = Host::new(3, desk.dir)?.data();
     std::fs::create_dir_all(&data).map_err(Trouble::io("create", &data))?;
     let small = Command::new("mount").args(["-t", "tmpfs", "-o", "size=6m", "small"]).arg(&data).status();
     if !small.map_err(Trouble::io("mount", &data))?.success() {
@@ -225,7 +225,7 @@ fn damaged_store(desk: &mut Desk<'_>) -> Outcome<String> {
     clock::until(LIMIT, || (!ring.ended().is_empty()).then_some(()));
     ring.kill(2)?;
     // A server that left has all in its one file: damage to a log beside it might lie where the log is not used any more.
-    let data = ring.host(2).dir().join("data");
+    let data = ring.host(2).data();
     if data.join("history.db-wal").exists() {
         evidence.push("h2 left a write-ahead log behind".to_owned());
     }

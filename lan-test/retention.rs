@@ -147,7 +147,7 @@ fn told_at_start(server: &Running) -> Outcome<Instant> {
 
 /// Whether the file of a dead server has messages from before the horizon. It looks in a copy: what crashed stays so.
 fn has_rows_below(ring: &Ring, host: u8, horizon: &str) -> Outcome<bool> {
-    let (data, copy) = (ring.host(host).dir().join("data"), ring.host(host).dir().join("copy"));
+    let (data, copy) = (ring.host(host).data(), ring.host(host).dir().join("copy"));
     std::fs::create_dir_all(&copy).map_err(Trouble::io("create", &copy))?;
     for name in [FILE_NAME.to_owned(), format!("{FILE_NAME}-wal")] {
         std::fs::copy(data.join(&name), copy.join(&name)).map_err(Trouble::io("copy", data.join(&name)))?;

@@ -102,7 +102,7 @@ impl Ring {
     /// A new process on the host's disk.
     pub(crate) fn restart(&mut self, number: u8) -> Outcome<()> {
         let host = self.host(number);
-        let (name, data) = (host.name(), host.dir().join("data"));
+        let (name, data) = (host.name(), host.data());
         let data = data.display().to_string();
         let mut args = vec!["server", "--json", "--name", &name, "--data", &data];
         args.extend(self.args.iter().map(String::as_str));
