@@ -179,9 +179,9 @@ impl Node {
     }
 
     pub(super) fn on_order(&mut self, from: Pid, order: &Order) {
-        // From whoever is in the view: a repair comes from any member, and the leader has given each place once.
-        let by_leader_only = self.settings.bugs.has(Bug::AsksTheUnheard);
-        let is_source = |live: &Live| live.view.epoch.leader == from || live.view.has(from) && !by_leader_only;
+        // A repair comes from any member, and the leader has given each place once: to others.
+        let from_anyone = !self.is_leader() && !self.settings.bugs.has(Bug::AsksTheUnheard);
+        let is_source = |live: &Live| live.view.epoch.leader == from || from_anyone && live.view.has(from);
         let Some(live) = self.live.as_mut().filter(|live| live.tag == order.view && is_source(live)) else {
             return self.drop_because("another view's order");
         };

@@ -319,6 +319,17 @@ fn order_of_more_than_was_sent_lets_an_origin_go_on() {
     assert_eq!(pair.nodes[to].origin.head(), 1);
 }
 
+#[test]
+fn leader_takes_a_place_from_nobody() {
+    let mut pair = Pair::ringed();
+    let leader = usize::from(!pair.nodes[0].is_leader());
+    let runs = vec![Run { origin: 0, oseq: 1, kind: RunKind::Whole(1) }];
+    let order = Message::Order(Order { view: pair.epoch().tag(), stable: 0, first: 1, hlc: Hlc(1), runs });
+    let head = |pair: &Pair, at: usize| pair.nodes[at].live.as_ref().map(|live| live.hold_back.head());
+    assert!(pair.hears(leader, &order) && pair.hears(1 - leader, &order));
+    assert_eq!((head(&pair, leader), head(&pair, 1 - leader)), (Some(0), Some(1)));
+}
+
 /// The first server's id in another life.
 fn twin(boot: u32) -> Pid {
     Pid { incarnation: Incarnation { boot, random: 7 }, ..pid(0) }
