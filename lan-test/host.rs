@@ -41,11 +41,6 @@ impl Host {
         self.dir.join("data")
     }
 
-    /// Removes what its server, which does not run, has kept.
-    pub(crate) fn destroy_disk(&self) -> Outcome<()> {
-        std::fs::remove_dir_all(self.data()).map_err(Trouble::io("remove", &self.data()))
-    }
-
     /// `program` on this host. Its home is `home` below the host's directory, so each person has their own.
     pub(crate) fn command(&self, program: &Path, home: &str) -> Outcome<Command> {
         let home = self.dir.join(home);

@@ -17,6 +17,10 @@ const SLACK: u32 = 5;
 const PROBE_GAP: Duration = Duration::from_millis(5);
 /// Messages that a server misses before it rejoins.
 const MISSING: u32 = 100_000;
+/// Servers that are away meanwhile: all but two.
+const AWAY: [u8; 3] = [5, 4, 3];
+/// The longest that people may take to have all said that they say.
+const SAYING: Duration = Duration::from_mins(5);
 /// The length of each, in bytes.
 const MISSING_BYTES: usize = 100;
 
@@ -106,45 +110,49 @@ fn cut_healed(bench: &mut Bench<'_>) -> Outcome<String> {
     judged(spans, Duration::from_secs(3))
 }
 
-/// The first time it was away while they were said; from then on its disk is a new one.
+/// Some servers are away while everything is said, and come back one after another.
 fn rejoin(bench: &mut Bench<'_>) -> Outcome<String> {
-    let limit = Duration::from_mins(5);
+    let hosts: Vec<u8> = AWAY.into_iter().cycle().take(bench.runs as usize).collect();
     let mut spans = Vec::new();
-    let mut ring = bench.ring("ring")?;
-    for run in 0..bench.runs {
-        ring.kill(HOSTS)?;
+    for (round, away) in hosts.chunks(AWAY.len()).enumerate() {
+        let mut ring = bench.ring(&format!("ring{round}"))?;
+        away.iter().try_for_each(|host| ring.kill(*host))?;
         ring.whole(GATHERING)?;
-        if run == 0 {
-            say_at_once(&ring, MISSING, MISSING_BYTES, limit)?;
-        } else {
-            ring.host(HOSTS).destroy_disk()?;
+        say_at_once(&ring, MISSING, MISSING_BYTES, SAYING)?;
+        for host in away {
+            spans.push(rejoined(&mut ring, *host)?);
         }
-        let mut talker = Sender::start(&ring, 1, &format!("talker{run}"), load::ROOMS[0], "90s")?;
-        let texts = (0..1_000).map(|n| load::text(&talker.title, n)).collect();
-        talker.begin(clock::now(), Duration::from_secs(10), texts)?;
-        let started = clock::now();
-        ring.restart(HOSTS)?;
-        let rejoining = ring.server(HOSTS)?;
-        let caught = rejoining.lines().wait_for(0, Duration::from_mins(1), |line| line.is_event("caught_up"));
-        let Some(caught) = caught else {
-            let what = format!("`caught_up` of h{HOSTS}: {}", rejoining.said());
-            return Err(Trouble::Late { what, after: Duration::from_mins(1) });
-        };
-        spans.push(complete_since(&ring)?.max(caught.at) - started);
-        talker.finish(limit)?;
     }
     judged(spans, Duration::from_secs(5))
 }
 
+/// How long a server that was away took to catch up, somebody talking on.
+fn rejoined(ring: &mut Ring, host: u8) -> Outcome<Duration> {
+    let mut talker = Sender::start(ring, 1, &format!("talker{host}"), load::ROOMS[0], "90s")?;
+    let texts = (0..1_000).map(|n| load::text(&talker.title, n)).collect();
+    talker.begin(clock::now(), Duration::from_secs(10), texts)?;
+    let started = clock::now();
+    ring.restart(host)?;
+    let rejoining = ring.server(host)?;
+    let caught = rejoining.lines().wait_for(0, Duration::from_mins(1), |line| line.is_event("caught_up"));
+    let Some(caught) = caught else {
+        let what = format!("`caught_up` of h{host}: {}", rejoining.said());
+        return Err(Trouble::Late { what, after: Duration::from_mins(1) });
+    };
+    let span = complete_since(ring, host)?.max(caught.at) - started;
+    talker.finish(SAYING)?;
+    Ok(span)
+}
+
 /// When a question was asked that the rejoined server answered with every message it had missed.
-fn complete_since(ring: &Ring) -> Outcome<Instant> {
+fn complete_since(ring: &Ring, host: u8) -> Outcome<Instant> {
     let (limit, mut has) = (Duration::from_mins(1), 0);
     let complete = clock::until(limit, || {
         let asked = clock::now();
-        has = ring.history(HOSTS).ok()?.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+        has = ring.history(host).ok()?.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
         (has >= MISSING as usize).then_some(asked)
     });
-    let what = || format!("the whole history of h{HOSTS}: it has {has} of {MISSING} messages");
+    let what = || format!("the whole history of h{host}: it has {has} of {MISSING} messages");
     complete.ok_or_else(|| Trouble::Late { what: what(), after: limit })
 }
 
