@@ -258,20 +258,22 @@ impl Detector {
 
     /// All that are not taken for dead, ascending; without this server.
     pub fn alive(&self) -> Vec<Pid> {
-        let alive = self.peers.iter().filter(|(_, peer)| peer.is_alive());
-        alive.map(|(&server, peer)| Pid { server, incarnation: peer.incarnation }).collect()
+        self.living_such(|_| true)
     }
 
     /// All that live and are heard here, not by others' word only; ascending, without this server.
     pub fn in_earshot(&self) -> Vec<Pid> {
-        let heard = self.peers.iter().filter(|(_, peer)| peer.is_alive() && !peer.by_word);
-        heard.map(|(&server, peer)| Pid { server, incarnation: peer.incarnation }).collect()
+        self.living_such(|peer| !peer.by_word)
     }
 
     /// All that live by others' word only, ascending: this server does not hear them.
     pub fn by_word(&self) -> Vec<Pid> {
-        let unheard = self.peers.iter().filter(|(_, peer)| peer.is_alive() && peer.by_word);
-        unheard.map(|(&server, peer)| Pid { server, incarnation: peer.incarnation }).collect()
+        self.living_such(|peer| peer.by_word)
+    }
+
+    fn living_such(&self, such: impl Fn(&Peer) -> bool) -> Vec<Pid> {
+        let alive = self.peers.iter().filter(|(_, peer)| peer.is_alive() && such(peer));
+        alive.map(|(&server, peer)| Pid { server, incarnation: peer.incarnation }).collect()
     }
 
     /// Whether a datagram of `pid` itself came within this time: what one may vouch for, and build views on.

@@ -106,6 +106,8 @@ impl Default for Portions {
 
 /// Heartbeat and announcement; ±10 %.
 pub const BEACON: Duration = Duration::from_millis(250);
+/// Who was heard within this time, two beacons, is vouched for to others, and asked for what is missing.
+pub const LATELY: Duration = ms(500);
 /// A starting process scouts at these times.
 pub const SCOUTS: [Duration; 4] = [Duration::ZERO, ms(100), ms(300), ms(700)];
 /// … and then this often, for ever, while it knows nobody.

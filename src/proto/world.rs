@@ -66,13 +66,13 @@ impl World<'_> {
         later.is_some_and(|view| self.is_led(pid) && view.leader != self.me && !is_within_reach(view.leader))
     }
 
-    /// Whether the leader of this process's view is not heard here, and lives: what it says comes from a member between.
+    /// Whether the leader of this process's view is not heard here, and lives: a member that hears both relays what it says.
     pub(super) fn has_leader_by_word(&self, view: &View) -> bool {
-        self.by_word.contains(&view.epoch.leader) && self.has_between(self.me, view.epoch, |_| true)
+        self.by_word.contains(&view.epoch.leader) && self.has_relay(self.me, view.epoch, |_| true)
     }
 
-    /// Whether a member of this view hears its leader and `pid`, which hears it.
-    fn has_between(&self, pid: Pid, view: EpochId, hears: impl Fn(Pid) -> bool) -> bool {
+    /// Whether a member of this view hears its leader and `pid`, and `pid` hears that member.
+    fn has_relay(&self, pid: Pid, view: EpochId, hears: impl Fn(Pid) -> bool) -> bool {
         let beacons = self.heard.iter().filter(|other| hears(**other)).filter_map(|other| self.peers.beacon(*other));
         let mut in_it = beacons.filter(|beacon| beacon.view == Some(view) && beacon.promised <= view);
         in_it.any(|beacon| beacon.hears(view.leader) && beacon.hears(pid))
@@ -85,12 +85,12 @@ impl World<'_> {
         promised.is_some_and(|beacon| beacon.promised.leader != self.me)
     }
 
-    /// Whether `pid` is in a view whose leader it hears, or someone between them, as their beacons tell.
+    /// Whether `pid` is in a view whose leader it hears, itself or by a relay, as their beacons tell.
     pub(super) fn is_led(&self, pid: Pid) -> bool {
         self.peers.beacon(pid).is_some_and(|beacon| {
             let settled = beacon.view.filter(|view| beacon.promised <= *view);
             let hears = |view: EpochId| view.leader == pid || beacon.hears(view.leader);
-            settled.is_some_and(|view| hears(view) || self.has_between(pid, view, |other| beacon.hears(other)))
+            settled.is_some_and(|view| hears(view) || self.has_relay(pid, view, |other| beacon.hears(other)))
         })
     }
 

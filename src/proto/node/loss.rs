@@ -7,10 +7,10 @@ use crate::proto::live::{Live, orders_of};
 use crate::proto::loss_detector::{Due, LossDetector};
 use crate::proto::pacing::Lane;
 use crate::proto::repair::{Item, RepairOut, RepairTo};
+use crate::proto::settings::LATELY;
 use crate::wire::datagram::{HEADER_BYTES, MAX_DATAGRAM_BYTES};
 use crate::wire::message::{Heads, MAX_NACK_RANGES, Message, Nack};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// The order's stream among [`Item`]s; origins are numbered from 0.
 const ORDER_STREAM: u16 = u16::MAX;
@@ -18,8 +18,6 @@ const ORDER_STREAM: u16 = u16::MAX;
 const MAX_ANSWERED: usize = 256;
 /// Most repairs sent in one go; the rest follow with the next timeout.
 const REPAIR_BURST: usize = 128;
-/// Who was not heard for this long, two beacons, is not asked.
-const LATELY: Duration = Duration::from_millis(500);
 
 impl Node {
     pub(super) fn tick_loss(&mut self) {

@@ -10,14 +10,12 @@ use crate::proto::event::Event;
 use crate::proto::io::Action;
 use crate::proto::membership::Decision;
 use crate::proto::ring::Ring;
+use crate::proto::settings::LATELY;
 use crate::proto::world::World;
-use crate::record::{MAX_SERVERS, Member};
+use crate::record::{MAX_SERVERS, Member, View};
 use crate::wire::message::{Beacon, Hearing, Message, Rank};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// Who may be vouched for to others was heard within this time.
-const LATELY: Duration = Duration::from_millis(500);
 
 impl Node {
     pub(super) fn tick_ring(&mut self) {
@@ -31,17 +29,11 @@ impl Node {
     /// What this server tells of itself.
     pub(super) fn beacon(&self) -> Beacon {
         let now = self.now.mono;
-        // Members first: who is led tells so by listing its leader, and more may be heard than are listed.
-        let (members, others): (Vec<Pid>, Vec<Pid>) = self
-            .detector
-            .in_earshot()
-            .into_iter()
-            .partition(|pid| self.live.as_ref().is_some_and(|live| live.view.has(*pid)));
-        let heard = members.into_iter().chain(others).filter_map(|pid| {
+        let live = self.live.as_ref();
+        let heard = listed(self.detector.in_earshot(), live.map(|live| &live.view)).filter_map(|pid| {
             let addr = self.detector.addr(pid)?;
             Some(Hearing { pid, addr, multicast: self.detector.multicast_heard(pid, now) })
         });
-        let live = self.live.as_ref();
         let no_heads = self.settings.bugs.has(Bug::NoHeads);
         Beacon {
             name: self.settings.name.clone(),
@@ -65,7 +57,7 @@ impl Node {
             clients: self.sessions.clients() as u16,
             nacks_per_min: self.membership.nacks_per_min(now),
             clock: self.clock(),
-            heard: heard.take(MAX_SERVERS).collect(),
+            heard: heard.collect(),
             page: self.settings.page,
         }
     }
@@ -261,7 +253,7 @@ impl Node {
             promised: self.view_change.promised(),
             is_busy: false,
             heard: &self.detector.in_earshot(),
-            by_word: &[],
+            by_word: &self.detector.by_word(),
             peers: &self.peers,
             stalled: &[],
             renews: false,
@@ -441,5 +433,30 @@ impl Node {
             .into_iter()
             .find(|name| !name.is_empty())
             .map_or_else(|| pid.server.to_string(), str::to_owned)
+    }
+}
+
+/// Whom of those it hears a server's beacon lists. Members first: who is led tells so by listing its leader, and more may be heard than
+/// are listed.
+fn listed(heard: Vec<Pid>, view: Option<&View>) -> impl Iterator<Item = Pid> {
+    let (members, others): (Vec<Pid>, Vec<Pid>) =
+        heard.into_iter().partition(|pid| view.is_some_and(|view| view.has(*pid)));
+    members.into_iter().chain(others).take(MAX_SERVERS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Incarnation, ServerId};
+
+    #[test]
+    fn beacon_lists_its_view_whoever_else_is_heard() {
+        let pid = |server| Pid { server: ServerId(server), incarnation: Incarnation { boot: 1, random: 0 } };
+        let heard: Vec<Pid> = (1..=64).map(pid).collect();
+        let members = vec![Member { pid: pid(60), name: "oak".into() }, Member { pid: pid(64), name: "elm".into() }];
+        let view = View { members, ..View::default() };
+        let named: Vec<Pid> = listed(heard.clone(), Some(&view)).collect();
+        assert_eq!((named.len(), &named[..3]), (MAX_SERVERS, &[pid(60), pid(64), pid(1)][..]));
+        assert_eq!(listed(heard, None).next(), Some(pid(1)));
     }
 }
