@@ -182,6 +182,28 @@ fn s24_leader_is_heard_through_another_member() {
     );
 }
 
+/// What a member that does not hear its leader lives by breaks: the relay dies (the only one, too), hangs, loses its disk or half of what it
+/// sends, or cannot carry what is asked of it; the leader dies or leaves, whom only others can miss.
+#[test]
+fn s24_relay_or_the_leader_behind_it_fails() {
+    let most = if FAST == "fast" { "huge" } else { "long" };
+    for amid in [
+        "servers 3; talk slow; cut 1>2; wait 4s; kill 3; wait 6s; everyone 4s; start 3",
+        "servers 4; talk slow; cut 1>2; wait 4s; pause 3 3s; wait 5s; everyone 4s",
+        "servers 4; talk slow; cut 1>2; wait 4s; disk 3 slow 2s; wait 8s; everyone 6s; disk 3 good",
+        "servers 4; talk slow; cut 1>2; wait 4s; destroy 3; start 3; wait 6s; everyone 4s",
+        "servers 4; talk slow; cut 1>2; loss 20%; wait 8s; everyone 3s; loss 0%",
+        &format!("servers 4; talk {most}; cut 1>2; wait 6s; everyone 4s; talk not"),
+        "servers 4; bandwidth all 10mbit; talk long; cut 1>2; wait 10s; everyone 6s; bandwidth all free",
+        "servers 4; talk slow; cut 1>2; wait 4s; kill 1; wait 4s; everyone 3s; start 1",
+        "servers 4; talk slow; cut 1>2; wait 4s; leave 1; wait 2s; everyone 3s; start 1",
+    ] {
+        let (servers, amid) = amid.split_once(';').unwrap_or((amid, ""));
+        // The first server leads with these seeds.
+        holds_with([3, 11, 18], &format!("{servers}; clients 6; wait 3s;{amid}; heal; wait 2s; settle"));
+    }
+}
+
 /// Whom its leader does not hear stands alone after two seconds in place of four, and leaves the others alone.
 #[test]
 fn s24_leader_that_does_not_hear_a_member_goes_on_without_it() {
