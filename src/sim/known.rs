@@ -34,7 +34,7 @@ pub const KNOWN: &[Known] = &[
         "servers 2; clients 6; talk fast; cut 1|2; clock 1 600000; wait 3s; disk 1 slow 30ms; wait 1s; kill 1; wait 2s; heal; \
          start 1; settle",
     ),
-    by_chance(Bug::GreatestKey, 2),
+    by_chance(Bug::GreatestKey, 3),
     by_chance(Bug::CutMax, 1),
     by_chance(Bug::NoPrepared, 1),
     by_chance(Bug::InstallEarly, 1),
@@ -42,9 +42,9 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::PreparedEarly, 1),
     directed(
         Bug::StaleCompletion,
-        103,
-        "servers 4; clients 6; talk fast; wait 3s; disk 1 slow 100ms; disk 2 slow 100ms; disk 3 slow 100ms; disk 4 slow 100ms; \
-         cut 1,2|3,4; wait 1s; heal; wait 1s; cut 1,3|2,4; wait 2s; heal; wait 3s",
+        5,
+        "servers 4; clients 6; talk fast; wait 3s; disk 1 slow 200ms; disk 2 slow 200ms; disk 3 slow 200ms; disk 4 slow 200ms; \
+         cut 1,2|3,4; wait 2s; heal; wait 1s; cut 1,3|2,4; wait 2s; heal; wait 1s; cut 1,4|2,3; wait 2s; heal; wait 3s",
     ),
     directed(
         Bug::StaleForgotten,
@@ -163,7 +163,7 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::NoChecksum, 2),
     directed(Bug::ForeignNet, 1, "servers 4; other-net 3,4; wait 4s; settle 1,2; settle 3,4"),
     by_chance(Bug::OriginUnordered, 1),
-    by_chance(Bug::SkipUntold, 4),
+    by_chance(Bug::SkipUntold, 2),
     by_chance(Bug::RunSameHlc, 1),
     directed(Bug::OriginUnbounded, 1, "servers 1; clients 270; talk not; wait 3s; disk 1 slow 9s; talk fast; wait 1s"),
     by_chance(Bug::DataFirst, 1),
@@ -187,7 +187,7 @@ pub const KNOWN: &[Known] = &[
     by_chance(Bug::HeardEarly, 304),
     by_chance(Bug::GistAlone, 6),
     by_chance(Bug::LeavesNothing, 6),
-    by_chance(Bug::FirstClaimHeard, 66),
+    by_chance(Bug::FirstClaimHeard, 2),
     by_chance(Bug::CopiesGuessed, 43),
     by_chance(Bug::FeedTwice, 1),
     by_chance(Bug::LateAsLive, 1),
